@@ -1,0 +1,55 @@
+# Every target but `clean` makes what it needs first: Python 3.11 to 3.13 and make are enough to start.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+BENCH_VENV ?= .venv-bench
+INSTALL := -m pip --disable-pip-version-check install --quiet --prefer-binary -c constraints.txt
+
+# Stamps: what is installed is installed again when the wishes or the pins have changed.
+BASE := $(VENV)/.installed-base
+FULL := $(VENV)/.installed-full
+BENCH := $(BENCH_VENV)/.installed
+
+.PHONY: setup quickstart test test-slow lint bench clean
+
+setup: $(FULL)
+
+quickstart: $(BASE)
+	$(BIN)/gato quickstart
+
+test: lint
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(FULL)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(FULL)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(FULL) $(BENCH)
+	$(BIN)/python benchmarks/bench.py --peer-python $(BENCH_VENV)/bin/python
+
+clean:
+	rm -rf $(VENV) $(BENCH_VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find gato envs configs tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+	  echo "$(PYTHON) is $$($(PYTHON) --version 2>&1), needed is 3.11, 3.12 or 3.13: make PYTHON=python3.11 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(BASE): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python $(INSTALL) -e ".[classic,box2d,babyai]"
+	@touch $@
+
+$(FULL): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python $(INSTALL) -e ".[all,dev]"
+	@touch $(BASE) $@
+
+$(BENCH): benchmarks/requirements.txt
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip --disable-pip-version-check install --quiet --prefer-binary -r $<
+	@touch $@

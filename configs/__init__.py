@@ -1,0 +1,1 @@
+"""One run a file: `get_config()` returns a complete `RunConfig`; imported as `gato.configs`."""

@@ -1,0 +1,81 @@
+"""One small network on control, text, captions and questions in minutes on two CPU cores.
+
+Source: the recipe of `docs/experiments.md`; it departs from the paper where a comment says so.
+Command: make quickstart (or: gato quickstart)
+Cost: see README.md. Expected: the bars that `gato quickstart` prints beside its scores.
+"""
+
+from gato.config import (
+    DataConfig,
+    EvaluationConfig,
+    ModelConfig,
+    OptimizerConfig,
+    PolicyConfig,
+    PromptConfig,
+    RunConfig,
+    SourceConfig,
+    TokenizerConfig,
+    TrainingConfig,
+)
+
+_PROMPT = PromptConfig(probability=0.25, max_tokens=128, loss=False)
+
+# A hidden goal that only the demonstration tells: always several demonstrations of the same goal, whole and with
+# the last observation, each predicted from those before it.
+_CONTEXT_PROMPT = PromptConfig(
+    probability=1.0, end_share=1.0, max_tokens=192, demonstrations=3, terminal_observation=True, loss=True
+)
+
+
+def _control(name: str, weight: float, prompt: PromptConfig = _PROMPT) -> SourceConfig:
+    return SourceConfig(name=name, kind="minari", path=f"demonstrations/{name}", weight=weight, prompt=prompt)
+
+
+def get_config() -> RunConfig:
+    """1.3M parameters; source paths are relative to the quickstart's data folder."""
+    return RunConfig(
+        name="quickstart",
+        tokenizer=TokenizerConfig(text_vocab_size=1000, num_discrete=64),
+        model=ModelConfig(
+            width=128,
+            num_layers=4,
+            num_heads=4,
+            head_dim=32,
+            mlp_width=512,
+            stochastic_depth=0.0,
+            patch_stem="tiles",
+            patch_channels=64,
+            pixel_offset=90.5,  # mean and deviation of these environments' pixels
+            pixel_scale=41.3,
+            unit_rms_inputs=True,
+            smooth_bins=True,
+        ),
+        data=DataConfig(
+            sources=(
+                _control("cartpole", 1.0),
+                _control("pendulum", 3.0),
+                _control("mountain-car-continuous", 0.5),
+                _control("acrobot", 0.5),
+                _control("lunar-lander", 4.0),
+                _control("go-to-red-ball-grey-pixels", 1.0),
+                _control("go-to-local-pixels", 3.0),
+                _control("dark-room", 2.0, _CONTEXT_PROMPT),
+                SourceConfig(name="captions", kind="captions", path="captions.zip", weight=2.0),
+                SourceConfig(name="questions", kind="questions", path="questions.zip", weight=1.5),
+                SourceConfig(name="dialogues", kind="dialogue", path="dialogues.jsonl", weight=0.25),
+                SourceConfig(name="text", kind="text", path="text.jsonl", weight=0.25),
+            ),
+            batch_size=4,
+            context_length=256,
+            max_patches=192,
+            text_observation_loss=False,
+            question_loss=False,
+            row_loss_exponent=0.5,
+        ),
+        optimizer=OptimizerConfig(
+            peak_lr=2e-3, warmup_from=0.0, warmup_steps=100, decay_steps=5_900, final_fraction=0.05
+        ),
+        training=TrainingConfig(num_steps=6_000, log_every=50, evaluate_every=0, checkpoint_every=2_000),
+        policy=PolicyConfig(context_length=256, prompt_tokens=128),
+        evaluation=EvaluationConfig(episodes=20, num_envs=20),
+    )

@@ -1,0 +1,95 @@
+"""Rooms with one or two objects in MiniGrid's tiles: what they hold, how they look and how their objects are named.
+
+Objects are named from left to right, and from the top down within a column, so that a room has exactly one caption.
+"""
+
+import zlib
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from .tiles import assemble, cell_codes, tile_atlas
+
+PICTURE_CELLS = 8  # cells along a side of the picture
+TILE_SIZE = 8  # pixels along a side of a cell
+COLORS = ("red", "green", "blue", "purple", "yellow", "grey")
+SHAPES = ("key", "ball", "box")
+MAX_OBJECTS = 2
+_EMPTY, _WALL, _FIRST_SHAPE, _GREY = 1, 2, 5, 5  # MiniGrid's codes; the shapes' follow each other as in SHAPES
+_SMALLEST_ROOM = 4  # cells along a side, walls included
+_HELD_OUT_SHARE = 16  # one room in so many is held out
+
+
+class RoomObject(NamedTuple):
+    """An object by its cell, color and shape; rooms sort their objects in this field order."""
+
+    column: int
+    row: int
+    color: str
+    shape: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.color} {self.shape}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """A walled room somewhere in the picture: its corner cells, which are wall, and its sorted objects."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+    objects: tuple[RoomObject, ...]
+
+    @property
+    def held_out(self) -> bool:
+        """Whether the room is kept from training: a lasting choice by everything that the picture shows."""
+        content = (self.top, self.left, self.bottom, self.right, *(tuple(item) for item in self.objects))
+        return zlib.crc32(repr(content).encode()) % _HELD_OUT_SHARE == 0
+
+    @property
+    def caption(self) -> str:
+        """All objects in order: "a red ball and a blue key", "two red boxes"."""
+        names = [item.name for item in self.objects]
+        if len(names) == 2 and names[0] == names[1]:
+            return f"two {names[0]}{'es' if names[0].endswith('x') else 's'}"
+        return " and ".join(f"a {name}" for name in names)
+
+    def draw(self) -> np.ndarray:
+        """The picture, (64, 64, 3) uint8: the room is lit, everything around it is dark."""
+        cells = np.zeros((PICTURE_CELLS, PICTURE_CELLS, 3), np.int64)
+        room = cells[self.top : self.bottom + 1, self.left : self.right + 1]
+        room[:] = (_WALL, _GREY, 0)
+        room[1:-1, 1:-1] = (_EMPTY, 0, 0)
+        for item in self.objects:
+            cells[item.row, item.column] = (_FIRST_SHAPE + SHAPES.index(item.shape), COLORS.index(item.color), 0)
+        return assemble(tile_atlas(TILE_SIZE, lit=True)[cell_codes(cells)])
+
+
+def random_room(rng: np.random.Generator, *, held_out: bool = False) -> Room:
+    """Draws size, place and objects; held-out rooms and the others never share a picture."""
+    while True:
+        room = _any_room(rng)
+        if room.held_out == held_out:
+            return room
+
+
+def _any_room(rng: np.random.Generator) -> Room:
+    height, width = rng.integers(_SMALLEST_ROOM, PICTURE_CELLS + 1, size=2).tolist()
+    top, left = rng.integers(0, (PICTURE_CELLS - height + 1, PICTURE_CELLS - width + 1)).tolist()
+    num_objects = int(rng.integers(1, MAX_OBJECTS + 1))
+    cells = rng.choice((height - 2) * (width - 2), num_objects, replace=False, shuffle=False).tolist()
+    kinds = rng.integers(len(COLORS) * len(SHAPES), size=num_objects).tolist()
+    objects = [
+        RoomObject(
+            column=left + 1 + cell % (width - 2),
+            row=top + 1 + cell // (width - 2),
+            color=COLORS[kind % len(COLORS)],
+            shape=SHAPES[kind // len(COLORS)],
+        )
+        for cell, kind in zip(cells, kinds, strict=True)
+    ]
+    return Room(top=top, left=left, bottom=top + height - 1, right=left + width - 1, objects=tuple(sorted(objects)))

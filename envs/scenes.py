@@ -1,0 +1,216 @@
+"""Generated data beside control: pictures of rooms with captions and questions, and texts about rooms and tasks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias, TypeVar
+
+import numpy as np
+
+from .catalog import all_tasks
+from .rooms import COLORS, SHAPES, Room, RoomObject, random_room
+from .task import Task
+
+_Item = TypeVar("_Item")
+Turn: TypeAlias = tuple[Literal["user", "agent"], str]
+
+
+class Question(NamedTuple):
+    """A question about one room with its only right answer."""
+
+    question: str
+    answer: str
+    kind: Literal["count", "color", "shape", "presence"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """One picture with its texts."""
+
+    image: np.ndarray  # (64, 64, 3) uint8
+    caption: str
+    questions: tuple[Question, ...]
+
+
+def scenes(rng: np.random.Generator, num_training: int, num_held_out: int) -> tuple[list[Scene], list[Scene]]:
+    """Draws training and held-out scenes; no picture is in both, whatever the seeds."""
+    training = [_scene(rng, random_room(rng)) for _ in range(num_training)]
+    held_out = [_scene(rng, random_room(rng, held_out=True)) for _ in range(num_held_out)]
+    return training, held_out
+
+
+def descriptions(rng: np.random.Generator, num_texts: int) -> list[str]:
+    """Draws short paragraphs, each about one task or one room."""
+    return [
+        _task_description(rng, _pick(rng, all_tasks()))
+        if rng.random() < 0.5
+        else _room_description(rng, random_room(rng))
+        for _ in range(num_texts)
+    ]
+
+
+def dialogues(rng: np.random.Generator, num_dialogues: int) -> list[tuple[Turn, ...]]:
+    """Draws talks of one to three questions, each about one task or about one room that the user describes."""
+    return [_task_dialogue(rng) if rng.random() < 0.5 else _room_dialogue(rng) for _ in range(num_dialogues)]
+
+
+def _scene(rng: np.random.Generator, room: Room) -> Scene:
+    return Scene(image=room.draw(), caption=room.caption, questions=_questions(rng, room))
+
+
+def _questions(rng: np.random.Generator, room: Room) -> tuple[Question, ...]:
+    """One of each kind; color and shape only where they have a single answer."""
+    objects = room.objects
+    questions = [Question("how many objects are there?", ("one", "two")[len(objects) - 1], "count")]
+    item = _pick(rng, objects)
+    if sum(other.shape == item.shape for other in objects) == 1:
+        questions.append(Question(f"what color is the {item.shape}?", item.color, "color"))
+    item = _pick(rng, objects)
+    if sum(other.color == item.color for other in objects) == 1:
+        questions.append(Question(f"what is the {item.color} object?", item.shape, "shape"))
+    questions.append(_presence(rng, _pick(rng, objects), {other.name for other in objects}))
+    return tuple(questions)
+
+
+def _presence(rng: np.random.Generator, item: RoomObject, names: set[str]) -> Question:
+    """Asks for an object that is there, or as often for one that differs from it in color or shape and is not."""
+    asked = item.name
+    if rng.random() < 0.5:
+        while asked in names:
+            color, shape = (_pick(rng, COLORS), item.shape) if rng.random() < 0.5 else (item.color, _pick(rng, SHAPES))
+            asked = f"{color} {shape}"
+    return Question(f"is there a {asked}?", "yes" if asked in names else "no", "presence")
+
+
+def _task_description(rng: np.random.Generator, task: Task) -> str:
+    title = _title(task)
+    facts = [
+        _actions(task),
+        f"An episode of {title} ends after {task.max_episode_steps} steps at the latest.",
+        f"The agent sees {_senses(task)}.",
+        f"{title.capitalize()} is one of the {_family(task)} tasks.",
+    ]
+    rng.shuffle(facts)
+    opening = _pick(
+        rng,
+        (
+            f"The task {title}: {task.description}",
+            f"In {title} the goal is simple. {task.description}",
+            f"{title.capitalize()}. {task.description}",
+        ),
+    )
+    return " ".join([opening, *facts[: rng.integers(1, len(facts) + 1)]])
+
+
+def _room_description(rng: np.random.Generator, room: Room) -> str:
+    size = f"{room.right - room.left - 1} cells wide and {room.bottom - room.top - 1} cells high"
+    opening = _pick(
+        rng, (f"The floor of this room is {size}.", f"A room with a floor {size}.", f"This room is {size} inside.")
+    )
+    places = [
+        _pick(rng, (f"There is a {item.name} {_place(room, item)}.", f"A {item.name} lies {_place(room, item)}."))
+        for item in room.objects
+    ]
+    ending = [f"The {_relation(room)}."] if len(room.objects) == 2 and _different(room) else []
+    return " ".join([opening, *places, *ending])
+
+
+def _task_dialogue(rng: np.random.Generator) -> tuple[Turn, ...]:
+    task = _pick(rng, all_tasks())
+    title = _title(task)
+    num_actions = len(task.action_names)
+    answers = [
+        ((f"What do I have to do in {title}?", f"What is the goal of {title}?", f"Explain {title}."), task.description),
+        ((f"Which actions are there in {title}?", f"What can I do in {title}?"), _actions(task)),
+        ((f"What does the agent see in {title}?",), f"It sees {_senses(task)}."),
+        (
+            (f"How long is an episode of {title}?", f"When does {title} end?"),
+            f"After {task.max_episode_steps} steps at the latest.",
+        ),
+        (
+            (f"What kind of task is {title}?", f"Which family does {title} belong to?"),
+            f"It is one of the {_family(task)} tasks.",
+        ),
+    ]
+    if num_actions:
+        index = int(rng.integers(num_actions))
+        answers.append(((f"How many actions does {title} have?",), f"It has {num_actions} actions."))
+        answers.append(((f"What does action {index} do in {title}?",), f"It means: {task.action_names[index]}."))
+    return _talk(rng, [(_pick(rng, questions), answer) for questions, answer in answers])
+
+
+def _room_dialogue(rng: np.random.Generator) -> tuple[Turn, ...]:
+    room = random_room(rng)
+    answers = [
+        (question.question.capitalize(), f"{question.answer.capitalize()}.") for question in _questions(rng, room)
+    ]
+    answers.append(("What is in the room?", f"{room.caption.capitalize()}."))
+    if _different(room):
+        item = _pick(rng, room.objects)
+        answers.append((f"Where is the {item.name}?", f"It is {_place(room, item)}."))
+        if len(room.objects) == 2:
+            answers.append(("How do the two objects lie?", f"The {_relation(room)}."))
+    first, *rest = _talk(rng, answers)
+    return (("user", f"{_room_description(rng, room)} {first[1]}"), *rest)
+
+
+def _talk(rng: np.random.Generator, answers: Sequence[tuple[str, str]]) -> tuple[Turn, ...]:
+    """One to three of the questions in random order, each answered."""
+    turns: list[Turn] = []
+    for index in rng.permutation(len(answers))[: rng.integers(1, 4)]:
+        question, answer = answers[index]
+        turns += [("user", question), ("agent", answer)]
+    return tuple(turns)
+
+
+def _pick(rng: np.random.Generator, items: Sequence[_Item]) -> _Item:
+    return items[int(rng.integers(len(items)))]
+
+
+def _title(task: Task) -> str:
+    return task.name.replace("-pixels", " from pixels").replace("-symbols", " from symbols").replace("-", " ")
+
+
+def _family(task: Task) -> str:
+    return task.family.replace("_", " ")
+
+
+def _actions(task: Task) -> str:
+    if not task.action_names:
+        return "The action is one number."
+    *others, last = task.action_names
+    return f"The actions are {', '.join(others)} and {last}."
+
+
+def _senses(task: Task) -> str:
+    if "pixels" in task.tags:
+        view = "a small picture"
+    elif "symbols" in task.tags:
+        view = "a grid of codes"
+    else:
+        view = "a few numbers"
+    return f"{view} and a mission in English" if "text" in task.tags else view
+
+
+def _different(room: Room) -> bool:
+    """Whether each object can be told apart by its name."""
+    return len({item.name for item in room.objects}) == len(room.objects)
+
+
+def _place(room: Room, item: RoomObject) -> str:
+    """The part of the room that an object lies in."""
+    vertical = _third(item.row - room.top - 1, room.bottom - room.top - 1, ("top", "", "bottom"))
+    horizontal = _third(item.column - room.left - 1, room.right - room.left - 1, ("left", "", "right"))
+    side = f"{vertical} {horizontal}".strip()
+    return f"at the {side}" if side else "in the middle"
+
+
+def _third(index: int, num_cells: int, names: tuple[str, str, str]) -> str:
+    """The third of a line of cells that a cell's centre lies in."""
+    return names[3 * (2 * index + 1) // (2 * num_cells)]
+
+
+def _relation(room: Room) -> str:
+    """Where the first object is relative to the second: rooms sort them by column, then row."""
+    first, second = room.objects
+    word = "above" if first.column == second.column else "to the left of"
+    return f"{first.name} is {word} the {second.name}"

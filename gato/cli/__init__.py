@@ -1,0 +1,1 @@
+"""The `gato` command: the one room that joins the agent and the environments."""

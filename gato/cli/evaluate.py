@@ -1,0 +1,85 @@
+"""`gato evaluate`: scores of a checkpoint with intervals, as a file, a table, a chart and short films."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich.console import Console
+
+from gato.checkpoint import load_config
+from gato.cli.scoring import score_task
+from gato.envs import Task, all_tasks, get_task
+from gato.evaluation.plots import score_bars
+from gato.evaluation.report import score_table
+from gato.evaluation.scores import ScoreRecord, write_scores
+from gato.evaluation.style import save_figure
+from gato.evaluation.videos import Clip, write_gif
+from gato.inference.agent import Agent
+
+
+def evaluate(
+    checkpoint: Annotated[Path, tyro.conf.Positional],
+    tasks: tuple[str, ...] = (),
+    family: str | None = None,
+    prompt: Literal["right", "none"] = "right",
+    episodes: int = 50,
+    num_envs: int = 20,
+    seed: int = 1_000_000,
+    temperature: float | None = None,
+    videos: bool = False,
+    out: Path | None = None,
+) -> None:
+    """Measures an agent. Example: gato evaluate runs/quickstart --tasks cartpole --episodes 50
+
+    Args:
+        checkpoint: run folder or checkpoint folder.
+        tasks: names from `gato tasks`; all of `family`, or the tasks the run was trained on, if not given.
+        family: all tasks of this family.
+        prompt: "right" starts each episode with an expert's demonstration, "none" with nothing.
+        episodes: episodes a task.
+        num_envs: episodes played side by side; the scores do not depend on it.
+        seed: of the first episode.
+        temperature: of action sampling; the run's own if not given, 0 takes the most likely action.
+        videos: also write a GIF of the first episode of each task.
+        out: folder for scores.json, scores.png and the GIFs; <checkpoint>/evaluation if not given.
+    """
+    console = Console()
+    agent = Agent.load(checkpoint)
+    if temperature is not None:
+        agent = dataclasses.replace(agent, policy=dataclasses.replace(agent.policy, temperature=temperature))
+    run = load_config(checkpoint)
+    config = dataclasses.replace(run.evaluation, episodes=episodes, num_envs=num_envs, seed=seed)
+    chosen = _choose(tasks, family, [source.name for source in run.data.sources])
+    out = out or checkpoint / "evaluation"
+    out.mkdir(parents=True, exist_ok=True)
+    records: list[ScoreRecord] = []
+    for number, task in enumerate(chosen, start=1):
+        console.print(f"[{number}/{len(chosen)}] {task.name}")
+        make = (lambda task=task: task.make(render_mode="rgb_array")) if videos else task.make
+        record, rollouts = score_task(
+            agent, task, config, prompted=prompt == "right", make=make, keep_frames={0} if videos else ()
+        )
+        records.append(record)
+        write_scores(out / "scores.json", records)
+        if videos and rollouts[0].frames is not None:
+            note = f"return {rollouts[0].episode.episode_return:.1f}"
+            write_gif(out / f"{task.name}.gif", [Clip(frames=rollouts[0].frames, title=task.name, note=note)])
+    if any(record.normalized is not None for record in records):
+        save_figure(out / "scores.png", score_bars(records))
+    console.print(str(score_table(records)), soft_wrap=True)
+    console.print(f"written to {out}")
+
+
+def _choose(names: tuple[str, ...], family: str | None, trained: list[str]) -> list[Task]:
+    if names:
+        return [get_task(name) for name in names]
+    if family is not None:
+        found = [task for task in all_tasks() if task.family == family]
+        if not found:
+            raise ValueError(f"no family {family!r}, known are {sorted({task.family for task in all_tasks()})}")
+        return found
+    found = [task for task in all_tasks() if task.name in trained]
+    if not found:
+        raise ValueError("none of the run's sources is named like a task: give --tasks or --family")
+    return found

@@ -1,0 +1,234 @@
+"""`gato quickstart`: demonstrations, one network, scores and a report, from nothing, in minutes on a laptop."""
+
+import dataclasses
+import os
+import platform
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+from rich.rule import Rule
+
+import gato
+from gato.cli.configurations import load_config
+from gato.cli.quickstart_data import prepare
+from gato.cli.scoring import score_task, study_task
+from gato.cli.train import text_tokenizer, train_run
+from gato.config import RunConfig
+from gato.data.sources.pictures import PictureSource
+from gato.envs import Task, get_task
+from gato.evaluation.evaluate import PromptStudy
+from gato.evaluation.language_scores import LanguageTrial, evaluate_language, score_language
+from gato.evaluation.page import Page, Table, write_page
+from gato.evaluation.report import (
+    clip_section,
+    copycat_points_of,
+    copycat_section,
+    headline_facts,
+    language_section,
+    loss_section,
+    next_section,
+    room_section,
+    run_section,
+    score_section,
+    score_table,
+)
+from gato.evaluation.rollout import Rollout
+from gato.evaluation.scores import ScoreRecord, write_scores
+from gato.evaluation.videos import Clip, gif_bytes
+from gato.inference.agent import Agent
+from gato.inference.generate import Generator
+from gato.tokenizer.text import TextTokenizer
+from gato.training.run_folder import METRICS_FILE
+from gato.training.writers import read_metrics
+
+CONTEXT_TASK = "dark-room"
+ROOM_SIZE = 7
+CONTEXT_EPISODES = 40  # of each prompt, on trained and on held-out goals each
+NUM_PICTURES = 200  # held-out captions, and as many questions
+
+# What the agent should reach: normalised scores of tasks, shares of exact matches of pictures.
+BARS = {
+    "cartpole": 0.90,
+    "acrobot": 0.90,
+    "mountain-car-continuous": 0.95,
+    "lunar-lander": 0.70,
+    "pendulum": 0.60,
+    "go-to-red-ball-grey-pixels": 0.60,
+    "go-to-local-pixels": 0.40,
+    "captions": 0.80,
+    "questions": 0.80,
+}
+
+
+def quickstart(out: Path = Path("runs/quickstart"), share: float = 1.0, set: tuple[str, ...] = ()) -> None:
+    """Makes data, trains one network, measures it and writes a report. Example: gato quickstart
+
+    A second call continues where the first one stopped.
+
+    Args:
+        out: folder of the run; its data go to <out>/data.
+        share: of the data, for a quick look at the machinery; 1 is the real thing.
+        set: settings by name, as in `--set training.num_steps=1000`.
+    """
+    console = Console()
+    started = time.monotonic()
+    console.print(Rule("1/4 demonstrations, pictures and texts"))
+    data = out / "data"
+    data.mkdir(parents=True, exist_ok=True)
+    config = _with_data_folder(load_config("quickstart").override(set), data)
+    prepare(data, share=share, seed=config.seed, console=console)
+    minutes = {"data": _minutes_since(started)}
+
+    console.print(Rule("2/4 one network on all of it"))
+    text = _text_tokenizer(config, data)
+    begun = time.monotonic()
+    result = train_run(config, out, text=text, resume=True, console=console)
+    if result.interrupted:
+        return
+    minutes["training"] = _minutes_since(begun)
+
+    console.print(Rule("3/4 acting and speaking"))
+    begun = time.monotonic()
+    agent = Agent.load(out)
+    records, clips = _play_all(agent, config, console)
+    study = study_task(agent, get_task(CONTEXT_TASK), dataclasses.replace(config.evaluation, episodes=CONTEXT_EPISODES))
+    language = _speak(agent, data)
+    write_scores(out / "scores.json", [*records, *study.records])
+    minutes["evaluation"] = _minutes_since(begun)
+
+    console.print(Rule("4/4 report"))
+    console.print(str(score_table([*records, *study.records])))
+    console.print(str(bar_table(records, language)))
+    minutes["all together"] = _minutes_since(started)
+    write_page(out / "report.html", _page(out, config, records, clips, study, language, minutes))
+    console.print(f"report: {out / 'report.html'}   scores: {out / 'scores.json'}", soft_wrap=True)
+    for text_line, command in _next_steps(out):
+        console.print(f"{text_line}\n  [bold]{command}[/]", soft_wrap=True)
+
+
+def bar_table(records: Sequence[ScoreRecord], language: Sequence[LanguageTrial]) -> Table:
+    """What was reached beside what was to be reached."""
+    reached = {record.task: record.normalized for record in records}
+    for kind in ("captions", "questions"):
+        hits = [trial.correct for trial in language if (trial.kind == "caption") == (kind == "captions")]
+        reached[kind] = sum(hits) / len(hits)
+    rows = [
+        (name, f"{score:.2f}", f"{bar:.2f}", "yes" if score >= bar else "no")
+        for name, bar in BARS.items()
+        if (score := reached.get(name)) is not None
+    ]
+    return Table(headings=("what", "reached", "bar", "passed"), rows=tuple(rows))
+
+
+def _with_data_folder(config: RunConfig, data: Path) -> RunConfig:
+    sources = tuple(dataclasses.replace(source, path=str(data / source.path)) for source in config.data.sources)
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, sources=sources))
+
+
+def _text_tokenizer(config: RunConfig, data: Path) -> TextTokenizer:
+    """The run's SentencePiece model, made once and kept beside the data."""
+    path = data / "tokenizer.model"
+    if not path.exists():
+        text_tokenizer(config.data, config.tokenizer.text_vocab_size).save(path)
+    return TextTokenizer.load(path)
+
+
+def _play_all(
+    agent: Agent, config: RunConfig, console: Console
+) -> tuple[list[ScoreRecord], list[tuple[Task, Rollout]]]:
+    """Scores of all control tasks of the mixture but the context task, and a filmed episode of each."""
+    records, clips = [], []
+    for source in config.data.sources:
+        if source.kind != "minari" or source.name == CONTEXT_TASK:
+            continue
+        task = get_task(source.name)
+        record, rollouts = score_task(
+            agent,
+            task,
+            config.evaluation,
+            prompted=True,
+            make=lambda task=task: task.make(render_mode="rgb_array"),
+            keep_frames={0},
+        )
+        records.append(record)
+        clips.append((task, rollouts[0]))
+        console.print(f"  {task.name}: {record.normalized:.2f} ({record.ci_low:.2f} to {record.ci_high:.2f})")
+    return records, clips
+
+
+def _speak(agent: Agent, data: Path) -> list[LanguageTrial]:
+    """Captions of and answers about pictures that training never saw."""
+    generator = Generator(agent)
+    captions = PictureSource(data / "held-out-captions.zip", "held-out captions", "captions")
+    questions = PictureSource(data / "held-out-questions.zip", "held-out questions", "questions")
+    pictures = [captions[index] for index in range(min(NUM_PICTURES, len(captions)))]
+    asked = [questions[index] for index in range(min(NUM_PICTURES, len(questions)))]
+    return [
+        *evaluate_language(
+            pictures,
+            ["caption"] * len(pictures),
+            lambda batch: generator.captions([example.image for example in batch]),
+        ),
+        *evaluate_language(
+            asked,
+            [" ".join((example.question or "").split()[:2]) for example in asked],
+            lambda batch: generator.answers([(example.image, example.question or "") for example in batch]),
+        ),
+    ]
+
+
+def _page(
+    out: Path,
+    config: RunConfig,
+    records: Sequence[ScoreRecord],
+    clips: Sequence[tuple[Task, Rollout]],
+    study: PromptStudy,
+    language: Sequence[LanguageTrial],
+    minutes: dict[str, float],
+) -> Page:
+    metrics = read_metrics(out / METRICS_FILE)
+    films = [
+        (gif_bytes([Clip(frames=played.frames, title=task.name)]), f"{task.name}: {task.description}")
+        for task, played in clips
+        if played.frames is not None
+    ]
+    control = {source.name for source in config.data.sources if source.kind == "minari"}
+    facts = {
+        "time": ", ".join(f"{what} {value:.1f} min" for what, value in minutes.items()),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
+        "versions": ", ".join(f"{name} {version(name)}" for name in ("jax", "flax", "optax", "gymnasium", "minari")),
+        "gato": gato.__version__,
+        "seed": str(config.seed),
+    }
+    return Page(
+        title="Gato quickstart",
+        lead="One network, trained from scratch on this machine a moment ago: it plays, describes and answers with one set "
+        "of weights, and a demonstration tells it what to do.",
+        facts=headline_facts(records, study, language),
+        sections=(
+            room_section(study, ROOM_SIZE),
+            score_section(records),
+            clip_section(films),
+            language_section(language),
+            copycat_section([point for point in copycat_points_of(metrics) if point.task in control]),
+            loss_section(metrics),
+            run_section(facts, config.to_json()),
+            next_section(_next_steps(out)),
+        ),
+    )
+
+
+def _next_steps(out: Path) -> list[tuple[str, str]]:
+    return [
+        ("Watch it play.", f"gato play {out} lunar-lander --episodes 3"),
+        ("Talk to it about the little world that it knows.", f"gato chat {out}"),
+        ("Take the demonstration away.", f"gato evaluate {out} --prompt none"),
+        ("See what else there is to learn.", "gato tasks"),
+    ]
+
+
+def _minutes_since(begun: float) -> float:
+    return (time.monotonic() - begun) / 60

@@ -1,0 +1,93 @@
+"""What the quickstart learns from: demonstrations by local experts, generated scenes and the documentation of Python."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from pydoc_data.topics import topics
+
+import numpy as np
+from rich.console import Console
+
+from gato.cli.collect import Recording, record_all
+from gato.data.episode import ImageText
+from gato.data.sources.pictures import write_pictures
+from gato.envs.scenes import Scene, descriptions, dialogues, scenes
+
+DEMONSTRATIONS = (
+    Recording(task="cartpole", episodes=120, noise=(0.0, 0.4), min_score=None),
+    Recording(task="pendulum", episodes=600, noise=(0.0, 0.8), min_score=None),
+    Recording(task="mountain-car-continuous", episodes=300, noise=(0.0, 0.3)),
+    Recording(task="acrobot", episodes=400, noise=(0.0, 0.3)),
+    Recording(task="lunar-lander", episodes=700, noise=(0.0, 0.3)),
+    Recording(task="go-to-red-ball-grey-pixels", episodes=3_000, noise=(0.0, 0.3), min_score=None),
+    Recording(task="go-to-local-pixels", episodes=6_000, noise=(0.0, 0.3), min_score=None),
+    Recording(task="dark-room", episodes=4_000, min_score=None),
+)
+NUM_SCENES = 20_000
+NUM_HELD_OUT_SCENES = 400
+NUM_TEXTS = 4_000
+
+
+def prepare(folder: Path, *, share: float, seed: int, console: Console) -> None:
+    """Makes every dataset of the quickstart that is not in the folder yet.
+
+    Args:
+        share: of the full amount of everything; 1 for the real thing.
+    """
+    recordings = [
+        Recording(
+            task=full.task, episodes=max(round(full.episodes * share), 4), noise=full.noise, min_score=full.min_score
+        )
+        for full in DEMONSTRATIONS
+    ]
+    # Longest first, so that the two workers end together.
+    record_all(sorted(recordings, key=_cost), folder / "demonstrations", seed, 2, console)
+    rng = np.random.default_rng(seed)
+    training, held_out = scenes(rng, max(round(NUM_SCENES * share), 20), max(round(NUM_HELD_OUT_SCENES * share), 8))
+    for split, drawn in (("", training), ("held-out-", held_out)):
+        _write_pictures(folder / f"{split}captions.zip", _captions(drawn))
+        _write_pictures(folder / f"{split}questions.zip", _questions(drawn))
+    num_texts = max(round(NUM_TEXTS * share), 40)
+    talks = [{"turns": [{"speaker": who, "text": text} for who, text in talk]} for talk in dialogues(rng, num_texts)]
+    _write_lines(folder / "dialogues.jsonl", talks)
+    texts = [*descriptions(rng, num_texts), *_documentation()]
+    _write_lines(folder / "text.jsonl", [{"text": text} for text in texts])
+    console.print(
+        f"  {len(training)} scenes with captions and questions ({len(held_out)} more held out), "
+        f"{len(talks)} dialogues, {len(texts)} texts"
+    )
+
+
+def _cost(recording: Recording) -> float:
+    """Seconds one episode takes, roughly, times episodes; decides the order of the work only."""
+    return -recording.episodes * {"lunar-lander": 40, "pendulum": 20, "cartpole": 25}.get(recording.task, 5)
+
+
+def _captions(drawn: Sequence[Scene]) -> Iterator[ImageText]:
+    for scene in drawn:
+        yield ImageText(image=scene.image, text=scene.caption)
+
+
+def _questions(drawn: Sequence[Scene]) -> Iterator[ImageText]:
+    for scene in drawn:
+        for question in scene.questions:
+            yield ImageText(image=scene.image, text=question.answer, question=question.question)
+
+
+def _documentation() -> Iterator[str]:
+    """The language reference that Python ships as text, paragraph by paragraph."""
+    for topic in topics.values():
+        yield from (paragraph for part in topic.split("\n\n") if (paragraph := part.strip()))
+
+
+def _write_pictures(path: Path, items: Iterator[ImageText]) -> None:
+    if not path.exists():
+        write_pictures(path, items)
+
+
+def _write_lines(path: Path, objects: Sequence[dict]) -> None:
+    """JSON Lines, complete or not there."""
+    if not path.exists():
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_text("".join(json.dumps(item) + "\n" for item in objects))
+        partial.rename(path)

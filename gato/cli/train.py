@@ -1,0 +1,119 @@
+"""`gato train`: one network on the sources of a run."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import tyro
+from rich.console import Console
+
+from gato.cli.configurations import load_config, load_sources
+from gato.config import DataConfig, RunConfig
+from gato.data.corpus import corpus
+from gato.data.mixture import build_mixture
+from gato.data.sources.opening import open_source
+from gato.model.gato import init_parameters
+from gato.tokenizer.text import TextTokenizer
+from gato.training.held_out import HeldOutLoss
+from gato.training.loop import Evaluator, TrainResult
+from gato.training.loop import train as run_training
+from gato.training.step import model_loss
+
+CORPUS_RECORDS = 20_000  # records of each source that a new text tokenizer is trained on
+
+
+def train_run(
+    config: RunConfig,
+    run: Path,
+    *,
+    text: TextTokenizer,
+    resume: bool = False,
+    overwrite: bool = False,
+    tensorboard: bool = False,
+    console: Console,
+) -> TrainResult:
+    """Trains a complete config in a run folder; what `gato train` and the quickstart share."""
+    batches = build_mixture(config.data, config.tokenizer, text, seed=config.seed)
+    loss_function = model_loss(config.model, config.tokenizer, len(batches.source_names))
+    evaluators: list[Evaluator] = []
+    if config.training.evaluate_every:
+        evaluators.append(
+            HeldOutLoss(
+                loss_function,
+                lambda: build_mixture(config.data, config.tokenizer, text, seed=config.seed, held_out=True),
+                config.training.held_out_batches,
+                batches.source_names,
+            )
+        )
+    parameter_key, step_key = jax.random.split(jax.random.key(config.seed))
+    return run_training(
+        config,
+        run_folder=run,
+        params=jax.jit(init_parameters, static_argnums=(0, 1))(config.model, config.tokenizer, parameter_key),
+        loss_function=loss_function,
+        batches=batches,
+        key=step_key,
+        evaluators=evaluators,
+        tokenizer_model=text.to_bytes(),
+        resume=resume,
+        overwrite=overwrite,
+        tensorboard=tensorboard,
+        console=console,
+    )
+
+
+def text_tokenizer(data: DataConfig, vocab_size: int) -> TextTokenizer:
+    """A SentencePiece model trained on the text that the sources hold.
+
+    Decided by the sources alone: the same ones give the same model.
+
+    Raises:
+        ValueError: there is too little text for the vocabulary.
+    """
+    return TextTokenizer.train(corpus(map(open_source, data.sources), CORPUS_RECORDS), vocab_size)
+
+
+def train(
+    config: Annotated[str, tyro.conf.Positional],
+    run: Path | None = None,
+    sources: Path | None = None,
+    tokenizer: Path | None = None,
+    set: tuple[str, ...] = (),
+    resume: bool = False,
+    overwrite: bool = False,
+    tensorboard: bool = False,
+) -> None:
+    """Trains a network. Example: gato train gato-79m --sources sources.json --run runs/mine
+
+    Args:
+        config: a shipped run (see `gato info`), or a .py or .json file.
+        run: folder of the run; runs/<name of the config> if not given.
+        sources: JSON list of data sources, in place of the config's; paths count from its folder.
+        tokenizer: SentencePiece model; if not given, the one that the run folder holds, or a new one trained on
+            the sources' text.
+        set: settings by name, as in `--set training.num_steps=1000 model.compute_dtype=bfloat16`.
+        resume: continue the run from its newest checkpoint, exactly.
+        overwrite: delete the checkpoints that the folder holds.
+        tensorboard: also write TensorBoard files (extra: tensorboard).
+    """
+    settings = load_config(config)
+    if sources is not None:
+        settings = settings.with_sources(load_sources(sources))
+    settings = settings.override(set)
+    if not settings.data.sources:
+        raise ValueError(f"run {settings.name!r} has no data sources: give --sources FILE.json")
+    run = run or Path("runs") / settings.name
+    kept = run / "tokenizer.model"
+    if tokenizer is not None:
+        text = TextTokenizer.load(tokenizer)
+    elif kept.exists():
+        text = TextTokenizer.load(kept)
+    else:
+        text = text_tokenizer(settings.data, settings.tokenizer.text_vocab_size)
+    settings = dataclasses.replace(
+        settings, tokenizer=dataclasses.replace(settings.tokenizer, text_vocab_size=text.vocab_size)
+    )
+    run.mkdir(parents=True, exist_ok=True)
+    text.save(kept)
+    train_run(settings, run, text=text, resume=resume, overwrite=overwrite, tensorboard=tensorboard, console=Console())

@@ -1,0 +1,315 @@
+"""Every setting of a run, as frozen dataclasses: one default, one comment and one check each.
+
+A resolved `RunConfig` is written as JSON beside every checkpoint and is enough to rebuild the model.
+Sections and appendices named in the comments are those of "A Generalist Agent" (Reed et al., 2022).
+"""
+
+import dataclasses
+import difflib
+import json
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+_Config = TypeVar("_Config")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerConfig:
+    """Sizes of the shared vocabulary and the constants that turn values into tokens.
+
+    The id ranges below are the only id arithmetic of the project: text first, then continuous bins, then
+    discrete values, then the separator and padding (section 2.1).
+    """
+
+    text_vocab_size: int = 32_000  # SentencePiece pieces (section 2.1)
+    num_bins: int = 1024  # equal bins over [-1, 1] for continuous values (section 2.1)
+    num_discrete: int = 1024  # largest number of values of one discrete element (section 2.1)
+    mu: float = 100.0  # curvature of the mu-law companding of observations (appendix B)
+    mu_scale: float = 256.0  # magnitude that mu-law maps to exactly 1 (appendix B, M)
+    patch_size: int = 16  # side of a square image patch, pixels (section 2.1)
+    patch_position_size: int = 128  # quantised row and column positions of a patch (appendix C.3)
+    local_position_size: int = 512  # largest number of observation elements in one timestep (appendix C.3)
+    text_action_tokens: int = 32  # slots of one Text action, end mark included
+    paper_literal: bool = False  # discrete ids re-use the text ids [0, num_discrete), as printed in the paper
+
+    def __post_init__(self) -> None:
+        _require(self.text_vocab_size >= 260, f"text_vocab_size is {self.text_vocab_size}, needs 260 or more: 256 byte pieces and 4 marks")
+        _require(self.num_bins >= 2, f"num_bins is {self.num_bins}, needs 2 or more")
+        _require(self.mu > 0 and self.mu_scale > 0, f"mu and mu_scale must be positive, are {self.mu} and {self.mu_scale}")
+
+    @property
+    def text_ids(self) -> range:
+        return range(self.text_vocab_size)
+
+    @property
+    def continuous_ids(self) -> range:
+        return range(self.text_vocab_size, self.text_vocab_size + self.num_bins)
+
+    @property
+    def discrete_ids(self) -> range:
+        start = 0 if self.paper_literal else self.continuous_ids.stop
+        return range(start, start + self.num_discrete)
+
+    @property
+    def separator_id(self) -> int:
+        return max(self.continuous_ids.stop, self.discrete_ids.stop)
+
+    @property
+    def padding_id(self) -> int:
+        """Fills the end of a row, and stands where a patch, which has no id, takes a position."""
+        return self.separator_id + 1
+
+    @property
+    def vocab_size(self) -> int:
+        return self.padding_id + 1
+
+    @property
+    def action_position(self) -> int:
+        """The local position shared by all action tokens (appendix C.3)."""
+        return self.local_position_size
+
+    @property
+    def separator_position(self) -> int:
+        return self.local_position_size + 1
+
+    @property
+    def no_position(self) -> int:
+        """Local position of elements outside any timestep (documents) and of padding: adds nothing."""
+        return self.local_position_size + 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Sizes and variants of the network. The defaults are the paper's 79M model (table 5)."""
+
+    width: int = 768
+    num_layers: int = 8
+    num_heads: int = 24
+    head_dim: int = 32
+    mlp_width: int = 3072  # joint GEGLU width: gate and value take half each (the reading that matches the published totals)
+    rotary_base: float = 10_000.0  # wavelength base of the rotary positions
+    stochastic_depth: float = 0.1  # probability of skipping a sub-layer in training (appendix C.1)
+    dropout: float = 0.0  # on sub-layer outputs; 0.1 when fine-tuning (appendix E)
+    patch_stem: Literal["residual", "tiles"] = "residual"  # per-patch ResNet v2 block (appendix C.2), or a cheap tile-wise one
+    patch_channels: int = 32  # hidden channels of the patch stem; a multiple of patch_groups on the residual one
+    patch_groups: int = 32  # GroupNorm groups (appendix C.2)
+    pixel_offset: float = 127.5  # subtracted from uint8 pixels; 127.5 maps them to [-1, 1] (section 2.1)
+    pixel_scale: float = 510.0  # then divides: 127.5 x sqrt(patch size) as in section 2.1
+    unit_rms_inputs: bool = False  # departure: everything that enters the residual stream has RMS about 1
+    smooth_bins: bool = False  # departure: neighbouring continuous bins start with similar embeddings
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"  # of matrix products; softmax, norms and loss stay float32
+    attention: Literal["xla", "cudnn"] = "xla"  # cudnn needs bfloat16 and an NVIDIA GPU
+    attention_block: int = 128  # queries a block on the xla path
+    scan_layers: bool = False  # one compiled block under lax.scan instead of unrolled layers
+    remat: Literal["none", "dots", "full"] = "none"  # what the backward pass recomputes
+    loss_chunk: int = 1024  # target positions whose logits exist at a time
+
+    def __post_init__(self) -> None:
+        _require(self.head_dim % 2 == 0, f"head_dim is {self.head_dim}, must be even for rotary positions")
+        _require(self.mlp_width % 2 == 0, f"mlp_width is {self.mlp_width}, must be even: gate and value share it")
+        _require(0 <= self.stochastic_depth < 1, f"stochastic_depth is {self.stochastic_depth}, must lie in [0, 1)")
+        _require(0 <= self.dropout < 1, f"dropout is {self.dropout}, must lie in [0, 1)")
+        _require(
+            self.attention != "cudnn" or self.compute_dtype == "bfloat16",
+            "attention 'cudnn' needs compute_dtype 'bfloat16'",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptConfig:
+    """Demonstration prompting of control rows (section 2.3). Shares are probabilities in [0, 1]."""
+
+    probability: float = 0.25  # share of rows that start with a demonstration
+    end_share: float = 0.5  # of those, share taken from the end of the episode; the rest uniformly
+    max_tokens: int = 512  # longest prompt; cut at timestep boundaries
+    demonstrations: int = 1  # different episodes shown one after another, sharing max_tokens
+    terminal_observation: bool = False  # departure: a demonstration that reaches its end also shows the last observation
+    loss: bool = True  # demonstrated actions carry loss like any other
+
+    def __post_init__(self) -> None:
+        for name in ("probability", "end_share"):
+            value = getattr(self, name)
+            _require(0 <= value <= 1, f"prompt.{name} is {value}, must lie in [0, 1]")
+        _require(self.demonstrations >= 1, f"prompt.demonstrations is {self.demonstrations}, needs 1 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceConfig:
+    """One dataset of the mixture."""
+
+    name: str  # unique; metrics are reported under it
+    kind: Literal["minari", "text", "dialogue", "captions", "questions"]
+    path: str  # a Minari dataset folder, or a file or folder that the kind reads
+    weight: float = 1.0  # share of rows, relative to the other sources
+    held_out: float = 0.02  # share of episodes or documents kept for the held-out loss
+    prompt: PromptConfig = field(default_factory=PromptConfig)  # control sources only
+
+    def __post_init__(self) -> None:
+        _require(self.weight > 0, f"source {self.name!r}: weight is {self.weight}, must be positive")
+        _require(0 <= self.held_out < 1, f"source {self.name!r}: held_out is {self.held_out}, must lie in [0, 1)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What is read, and how sequences are laid out in rows."""
+
+    sources: tuple[SourceConfig, ...] = ()
+    batch_size: int = 512  # rows a step (section 3)
+    context_length: int = 1024  # sequence elements a row (section 3)
+    max_patches: int = 1024  # most image patches a row; a window is cut before it needs more
+    pairs_per_row: int = 5  # image-text pairs joined in one row (section 2.3)
+    text_observation_loss: bool = True  # text inside observations carries loss
+    question_loss: bool = True  # questions and the other speaker's turns carry loss, as all text does in the paper
+    row_loss_exponent: float = 0.0  # departure: a row with n targets weighs n ** -exponent a target
+
+    def __post_init__(self) -> None:
+        names = [source.name for source in self.sources]
+        _require(len(set(names)) == len(names), f"source names must be unique, are {names}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """AdamW with linear warm-up and cosine decay (appendix D)."""
+
+    peak_lr: float = 1e-4
+    warmup_from: float = 1e-7
+    warmup_steps: int = 15_000
+    decay_steps: int = 1_000_000  # from the end of warm-up to the final rate
+    final_fraction: float = 0.1  # final rate as a share of the peak
+    b1: float = 0.9
+    b2: float = 0.95
+    eps: float = 1e-8
+    weight_decay: float = 0.1  # on matrices only
+    clip_norm: float = 1.0  # global gradient norm; not stated in the paper
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How long to train, and what to write down when."""
+
+    num_steps: int = 1_000_000
+    log_every: int = 50  # steps between lines of metrics
+    evaluate_every: int = 5_000  # steps between held-out losses; 0 = never
+    checkpoint_every: int = 1_000  # steps between checkpoints; the last step is always saved
+    keep_checkpoints: int = 2  # newest ones kept
+    max_skipped: int = 20  # non-finite steps in a row before training stops
+    held_out_batches: int = 8  # batches of one held-out loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyConfig:
+    """How the agent acts."""
+
+    context_length: int = 1024  # cached elements an environment, prompt included
+    prompt_tokens: int = 512  # longest demonstration kept at the front of the context
+    prompt_part: Literal["first", "last"] = "first"  # which end of the demonstration is kept (the paper: the first)
+    temperature: float = 1.0  # of action sampling; 0 takes the most likely legal action
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """How the agent is measured."""
+
+    episodes: int = 50  # a task (section 4)
+    num_envs: int = 10  # episodes that run side by side
+    seed: int = 1_000_000  # first episode seed; collection uses seeds below
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One run, complete."""
+
+    name: str = "gato"
+    seed: int = 0
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        return _from_plain(cls, json.loads(text), "config")
+
+    def override(self, assignments: Sequence[str]) -> Self:
+        """A copy with fields replaced, each given as "section.field=value" with the value in JSON or as a bare word.
+
+        Raises:
+            ValueError, TypeError: unknown field (the nearest known one is named) or a value of the wrong type.
+        """
+        plain = dataclasses.asdict(self)
+        for assignment in assignments:
+            path, equals, value = assignment.partition("=")
+            if not equals:
+                raise ValueError(f"override {assignment!r} has no '=', expected section.field=value")
+            *sections, name = path.split(".")
+            target = plain
+            for section in sections:
+                if not isinstance(target.get(section), dict):
+                    raise ValueError(f"override {assignment!r}: no section {section!r}, known are {sorted(target)}")
+                target = target[section]
+            try:
+                target[name] = json.loads(value)
+            except json.JSONDecodeError:
+                target[name] = value
+        return _from_plain(type(self), plain, "config")
+
+    def with_sources(self, entries: list[dict[str, Any]]) -> Self:
+        """A copy whose data sources are these plain objects, checked like a saved config."""
+        sources = tuple(_from_plain(SourceConfig, entry, f"sources[{i}]") for i, entry in enumerate(entries))
+        return dataclasses.replace(self, data=dataclasses.replace(self.data, sources=sources))
+
+    def save(self, path: Path) -> None:
+        path.write_text(self.to_json())
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        return cls.from_json(path.read_text())
+
+
+def _from_plain(kind: type[_Config], value: Any, where: str) -> _Config:
+    """Rebuilds a config dataclass from JSON values; refuses unknown keys and wrong types."""
+    if not isinstance(value, dict):
+        raise TypeError(f"{where} is {value!r}, expected an object with the fields of {kind.__name__}")
+    hints = typing.get_type_hints(kind)
+    for key in value:
+        if key not in hints:
+            near = difflib.get_close_matches(key, hints, n=1)
+            hint = f", did you mean {near[0]!r}?" if near else f", known are {sorted(hints)}"
+            raise ValueError(f"{where} has no field {key!r}{hint}")
+    return kind(**{key: _field_value(hints[key], item, f"{where}.{key}") for key, item in value.items()})
+
+
+def _field_value(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return _from_plain(typing.cast(type, hint), value, where)
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise TypeError(f"{where} is {value!r}, expected a list")
+        return tuple(_field_value(args[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    if origin is Literal:
+        if value not in args:
+            raise ValueError(f"{where} is {value!r}, expected one of {list(args)}")
+        return value
+    if origin in (typing.Union, types.UnionType):
+        return None if value is None else _field_value(args[0], value, where)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):
+        raise TypeError(f"{where} is {value!r}, expected {hint.__name__}")
+    return value

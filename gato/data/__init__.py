@@ -1,0 +1,1 @@
+"""Where sequences come from: sources, prompts, windows and their mixture."""

@@ -1,0 +1,118 @@
+"""Records as sequence elements, kept in memory: encoding costs far more than cutting a row out of the result."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from gato.config import DataConfig, TokenizerConfig
+from gato.data.episode import ControlSource, Dialogue, Document, Episode, ImageText, Source
+from gato.tokenizer.elements import Elements
+from gato.tokenizer.language import encode_caption, encode_dialogue, encode_document, encode_question
+from gato.tokenizer.spaces import TimestepTokenizer
+from gato.tokenizer.text import TextTokenizer
+
+
+class ElementsCache:
+    """The most recently used elements, as many as fit into a number of bytes. Safe to share between threads."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._size_bytes = 0
+        self._kept: OrderedDict[Hashable, Elements] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], Elements]) -> Elements:
+        """What is kept under the key, or else what `make` returns, kept from now on."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        made = make()
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = made
+                self._size_bytes += _size_bytes(made)
+            while self._size_bytes > self._max_bytes:
+                self._size_bytes -= _size_bytes(self._kept.popitem(last=False)[1])
+        return made
+
+
+class EncodedSource:
+    """The records of one source as elements, by index."""
+
+    def __init__(self, source: Source | ControlSource, encode: Callable[[Any], Elements], cache: ElementsCache) -> None:
+        """Joins a source and its encoding.
+
+        Args:
+            source: where records come from.
+            encode: turns a record of this source's kind into elements, hence `Any`.
+            cache: may be shared with other sources of other names.
+        """
+        self.name = source.name
+        self._source, self._encode, self._cache = source, encode, cache
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> Elements:
+        return self._cache.get((self.name, index), lambda: self._make(index))
+
+    def _make(self, index: int) -> Elements:
+        record = self._source[index]
+        try:
+            return self._encode(record)
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {type(record).__name__.lower()} {index}: {error}") from error
+
+
+def episode_encoder(
+    source: ControlSource,
+    data: DataConfig,
+    tokenizer: TokenizerConfig,
+    text: TextTokenizer | None,
+    *,
+    terminal_observation: bool,
+) -> Callable[[Episode], Elements]:
+    """The encoding of one source's episodes, with or without the observation after the last action.
+
+    Raises:
+        ValueError: the spaces of the source cannot be represented.
+    """
+    try:
+        timesteps = TimestepTokenizer(
+            source.observation_space, source.action_space, tokenizer, text, text_loss=data.text_observation_loss
+        )
+    except ValueError as error:
+        raise ValueError(f"{source.name}: {error}") from error
+
+    def encode(episode: Episode) -> Elements:
+        return timesteps.encode_episode(
+            episode.observations,
+            episode.actions,
+            action_mask=episode.action_mask,
+            terminal_observation=terminal_observation,
+        )
+
+    return encode
+
+
+def encode_language(
+    record: Document | Dialogue | ImageText, data: DataConfig, tokenizer: TokenizerConfig, text: TextTokenizer
+) -> Elements:
+    """Text, a dialogue, or a picture with its caption or with question and answer, as one timestep."""
+    match record:
+        case Document():
+            return encode_document(record.text, text, tokenizer)
+        case Dialogue():
+            return encode_dialogue(record.turns, text, tokenizer, question_loss=data.question_loss)
+        case ImageText(question=None):
+            return encode_caption(record.image, record.text, text, tokenizer)
+        case ImageText():
+            return encode_question(
+                record.image, record.question, record.text, text, tokenizer, question_loss=data.question_loss
+            )
+
+
+def _size_bytes(elements: Elements) -> int:
+    return sum(array.nbytes for array in vars(elements).values())

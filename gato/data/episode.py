@@ -1,0 +1,140 @@
+"""The records that sources yield, the checks that make them safe to encode, and what a source is.
+
+Observations and actions come in the batched form of Minari: a Dict space is a dict, a Tuple space a tuple, and each
+leaf has time as its first axis (a list of str for Text).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias
+
+import gymnasium as gym
+import numpy as np
+
+Speaker: TypeAlias = Literal["user", "agent"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Episode:
+    """One episode of T timesteps. Trees may have any structure that a space can describe, hence `Any`."""
+
+    observations: Any  # leaves of T + 1 entries, the last one seen after the last action; or of T without it
+    actions: Any  # leaves of T entries
+    rewards: np.ndarray  # (T,) float
+    terminated: bool  # the task ended the episode
+    truncated: bool  # a time limit ended the episode
+    action_mask: np.ndarray | None = None  # (T,) bool; False = the action is shown but not imitated; None = all are
+    seed: int | None = None  # of the environment's reset
+    options: dict[str, Any] | None = None  # of the environment's reset, JSON values; equal options are the same task
+
+    def __post_init__(self) -> None:
+        if self.rewards.ndim != 1 or not len(self.rewards):
+            raise ValueError(f"rewards have shape {self.rewards.shape}, expected (T,) with T of 1 or more")
+        if not np.isfinite(self.rewards).all():
+            step = int(np.flatnonzero(~np.isfinite(self.rewards))[0])
+            raise ValueError(f"reward {step} is {self.rewards[step]}, expected a finite number")
+        _check_lengths(self.actions, "actions", (len(self),))
+        _check_lengths(self.observations, "observations", (len(self), len(self) + 1))
+        mask = self.action_mask
+        if mask is not None and (mask.dtype != bool or mask.shape != self.rewards.shape):
+            raise ValueError(f"action_mask is {mask.dtype} {mask.shape}, expected bool ({len(self)},)")
+
+    def __len__(self) -> int:
+        return len(self.rewards)
+
+    @property
+    def episode_return(self) -> float:
+        return float(self.rewards.sum())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """A piece of running text."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if not self.text:
+            raise ValueError("the document is empty")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialogue:
+    """What two speakers said, in order."""
+
+    turns: tuple[tuple[Speaker, str], ...]
+
+    def __post_init__(self) -> None:
+        if not self.turns:
+            raise ValueError("the dialogue has no turns")
+        for number, (speaker, _) in enumerate(self.turns):
+            if speaker not in ("user", "agent"):
+                raise ValueError(f"the speaker of turn {number} is {speaker!r}, expected 'user' or 'agent'")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageText:
+    """A picture with its caption, or with a question and the answer to it."""
+
+    image: np.ndarray  # (height, width) or (height, width, 1, 3 or 4) uint8
+    text: str  # the caption or the answer
+    question: str | None = None
+
+    def __post_init__(self) -> None:
+        shape = self.image.shape
+        if (
+            self.image.dtype != np.uint8
+            or not self.image.size
+            or not (len(shape) == 2 or shape[2:] in ((1,), (3,), (4,)))
+        ):
+            raise ValueError(f"the image is {self.image.dtype} {shape}, expected uint8 (height, width, 1, 3 or 4)")
+        if not self.text:
+            raise ValueError("the text that goes with the image is empty")
+
+
+Record: TypeAlias = Episode | Document | Dialogue | ImageText
+
+
+class Source(Protocol):
+    """A dataset: records by index, the same record every time."""
+
+    name: str
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Record: ...
+
+
+class ControlSource(Protocol):
+    """A dataset of episodes of one environment."""
+
+    name: str
+    observation_space: gym.Space
+    action_space: gym.Space
+    groups: np.ndarray  # (episodes,) int; episodes of one group show the same task and may prompt one another
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Episode: ...
+
+
+def tree_leaves(tree: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """The leaves of a batched tree with their paths, like ("observations/camera", array)."""
+    if isinstance(tree, Mapping):
+        for key, part in tree.items():
+            yield from tree_leaves(part, f"{path}/{key}")
+    elif isinstance(tree, tuple):
+        for index, part in enumerate(tree):
+            yield from tree_leaves(part, f"{path}/{index}")
+    else:
+        yield path, tree
+
+
+def _check_lengths(tree: Any, path: str, allowed: tuple[int, ...]) -> None:
+    lengths = {name: len(leaf) for name, leaf in tree_leaves(tree, path)}
+    for name, length in lengths.items():
+        if length not in allowed:
+            expected = " or ".join(map(str, allowed))
+            raise ValueError(f"{name} has {length} entries, expected {expected} to go with {allowed[0]} rewards")
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"the {path} differ in length: {lengths}, expected one entry a timestep in each")

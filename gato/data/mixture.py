@@ -1,0 +1,126 @@
+"""Weighted, seeded, resumable mixing of sources into an endless stream of batches.
+
+Grain interleaves the sources' rows by weight, so that shares hold in every stretch of the stream, not only on average.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Self
+
+import grain
+
+from gato.batch import Batch
+from gato.config import DataConfig, TokenizerConfig
+from gato.data.encoded import ElementsCache, EncodedSource, encode_language, episode_encoder
+from gato.data.rows import ControlRows, PairRows, Rows, TextRows
+from gato.data.sources.minari import MinariSource
+from gato.data.sources.opening import open_source
+from gato.data.sources.pictures import PictureSource
+from gato.data.window import make_batch
+from gato.tokenizer.text import TextTokenizer
+
+CACHE_BYTES = 1 << 30  # of encoded records kept in memory, all sources together
+_PREFETCH_BATCHES = 2
+
+
+class Mixture:
+    """An endless iterator of batches whose place in the stream can be saved and restored exactly."""
+
+    def __init__(self, rows: Sequence[Rows], data: DataConfig, tokenizer: TokenizerConfig, seed: int) -> None:
+        """Mixes rows by the weights of their sources; a source without records is left out.
+
+        Args:
+            rows: one a source, in the order of the config; `build_mixture` opens them.
+            data: sizes and weights.
+            tokenizer: pads.
+            seed: the one that the rows were made with.
+        """
+        self.source_names = tuple(source.name for source in data.sources)
+        self._identity = {"sources": list(self.source_names), "batch_size": data.batch_size, "seed": seed}
+        mixed = grain.MapDataset.mix(
+            [grain.MapDataset.source(part) for part in rows if len(part.records)],
+            [source.weight for source, part in zip(data.sources, rows, strict=True) if len(part.records)],
+        )
+        batches = mixed.batch(data.batch_size, batch_fn=partial(make_batch, data=data, tokenizer=tokenizer))
+        options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=_PREFETCH_BATCHES)
+        self._batches = iter(batches.to_iter_dataset(options))
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Batch:
+        return next(self._batches)
+
+    def get_state(self) -> dict[str, Any]:
+        """Where the stream stands, as JSON values."""
+        return {**self._identity, "stream": self._batches.get_state()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continues exactly as the mixture whose state this is would have done.
+
+        Raises:
+            ValueError: the state is that of a mixture of other sources, batch size or seed.
+        """
+        for key, value in self._identity.items():
+            if state.get(key) != value:
+                raise ValueError(
+                    f"the state's {key} are {state.get(key)!r}, but those of this mixture {value!r}: resume unchanged"
+                )
+        self._batches.set_state(state["stream"])
+
+
+def build_mixture(
+    config: DataConfig,
+    tokenizer: TokenizerConfig,
+    text: TextTokenizer | None,
+    *,
+    seed: int,
+    held_out: bool = False,
+) -> Mixture:
+    """Opens all sources and mixes their rows.
+
+    Args:
+        config: sources, and the sizes of a batch.
+        tokenizer: vocabulary and constants.
+        text: needed where a source holds text.
+        seed: decides every row.
+        held_out: rows of the episodes and documents kept from training, instead of those trained on. Sources that keep
+            nothing are left out of the stream, but not out of `source_names`.
+
+    Raises:
+        FileNotFoundError: a source's path does not exist.
+        ValueError: no sources, a damaged source, or nothing held out.
+    """
+    if not config.sources:
+        raise ValueError("the data config has no sources, expected at least one")
+    cache = ElementsCache(CACHE_BYTES)
+    rows = [
+        _open_rows(config, source_id, tokenizer, text, cache, seed, held_out)
+        for source_id in range(len(config.sources))
+    ]
+    if not any(len(part.records) for part in rows):
+        raise ValueError("no source holds anything out: set held_out above 0, and give it two or more records")
+    return Mixture(rows, config, tokenizer, seed)
+
+
+def _open_rows(
+    config: DataConfig,
+    source_id: int,
+    tokenizer: TokenizerConfig,
+    text: TextTokenizer | None,
+    cache: ElementsCache,
+    seed: int,
+    held_out: bool,
+) -> Rows:
+    """Opens one source with the encoding and the rows of its kind."""
+    opened = open_source(config.sources[source_id])
+    if isinstance(opened, MinariSource):
+        terminal = config.sources[source_id].prompt.terminal_observation
+        encode = episode_encoder(opened, config, tokenizer, text, terminal_observation=terminal)
+        encoded = EncodedSource(opened, encode, cache)
+        return ControlRows(encoded, config, source_id, groups=opened.groups, seed=seed, held_out=held_out)
+    if text is None:
+        raise ValueError(f"{opened.name} holds text, but no text tokenizer was given: train or load one")
+    encoded = EncodedSource(opened, partial(encode_language, data=config, tokenizer=tokenizer, text=text), cache)
+    kind = PairRows if isinstance(opened, PictureSource) else TextRows
+    return kind(encoded, config, source_id, seed=seed, held_out=held_out)

@@ -1,0 +1,142 @@
+"""Endless rows of one source. Row i is a pure function of (seed, source, split, i): any row can be made alone.
+
+One row is a demonstration, if one is drawn, and a window of one episode; or a window of one document or dialogue; or
+several image-text pairs (section 2.3 of the paper).
+"""
+
+import dataclasses
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from gato.config import DataConfig
+from gato.data.encoded import EncodedSource
+from gato.data.prompt import Part, Partners, join_demonstrations
+from gato.data.window import Row, draw_span, draw_window, largest_timestep
+from gato.tokenizer.elements import Elements
+
+NUM_ROWS = 1 << 48  # rows of a source: more than any run takes, and few enough for index arithmetic in 64 bits
+
+
+def split_records(num_records: int, share: float, *, held_out: bool) -> np.ndarray:
+    """The records trained on, or those held out: ascending indices, the same for every seed and run.
+
+    Args:
+        num_records: of the source.
+        share: held out, [0, 1); at least one record if it is above 0, but never all.
+        held_out: which side to return.
+    """
+    num_held_out = min(max(round(num_records * share), int(share > 0)), num_records - 1)
+    order = np.random.default_rng(num_records).permutation(num_records)
+    return np.sort(order[:num_held_out] if held_out else order[num_held_out:])
+
+
+class Rows(ABC):
+    """Random access to the rows of one source."""
+
+    def __init__(self, encoded: EncodedSource, data: DataConfig, source_id: int, *, seed: int, held_out: bool) -> None:
+        """Chooses the records that rows may start from.
+
+        Args:
+            encoded: the whole source.
+            data: sizes of a row, and the sources.
+            source_id: index of this one among them.
+            seed: of the run.
+            held_out: rows of what is kept from training, instead of what is trained on.
+        """
+        self._encoded, self._data, self._source_id = encoded, data, source_id
+        self._stream = (seed, source_id, int(held_out))
+        self.records = split_records(len(encoded), data.sources[source_id].held_out, held_out=held_out)
+
+    def __len__(self) -> int:
+        return NUM_ROWS
+
+    def __getitem__(self, index: int) -> Row:
+        rng = np.random.default_rng((*self._stream, index))
+        return Row(elements=self._draw(rng), source_id=self._source_id)
+
+    @abstractmethod
+    def _draw(self, rng: np.random.Generator) -> Elements: ...
+
+    def _draw_record(self, rng: np.random.Generator) -> int:
+        return int(self.records[rng.integers(len(self.records))])
+
+
+class ControlRows(Rows):
+    """Rows of episodes, some of them prompted."""
+
+    def __init__(
+        self, encoded: EncodedSource, data: DataConfig, source_id: int, *, groups: np.ndarray, seed: int, held_out: bool
+    ) -> None:
+        """As `Rows`; `groups` (episodes,) tells which episodes may prompt one another.
+
+        Training episodes are prompted by training episodes only. Held-out ones may be prompted by any, as when acting,
+        but what their prompts show is never counted in the held-out loss.
+        """
+        super().__init__(encoded, data, source_id, seed=seed, held_out=held_out)
+        self._prompt = data.sources[source_id].prompt
+        self._prompt_loss = self._prompt.loss and not held_out
+        self._partners = Partners(groups, np.arange(len(encoded)) if held_out else self.records)
+
+    def _draw(self, rng: np.random.Generator) -> Elements:
+        episode = self._draw_record(rng)
+        body = self._encoded[episode]
+        if self._prompt.terminal_observation:
+            body = body.timesteps(0, body.num_timesteps - 1)
+        shown: list[Elements] = []
+        if rng.random() < self._prompt.probability:
+            partners = self._partners.draw(episode, self._prompt.demonstrations, rng)
+            if len(partners):
+                shown.append(self._draw_prompt(episode, body, partners, rng))
+        max_elements = self._data.context_length - sum(map(len, shown))
+        max_patches = self._data.max_patches - sum(len(prompt.patches) for prompt in shown)
+        try:
+            window = draw_window(body, max_elements, max_patches, rng)
+        except ValueError as error:
+            raise ValueError(f"{self._encoded.name}: episode {episode}: {error}") from error
+        return Elements.concatenate([*shown, window]) if shown else window
+
+    def _draw_prompt(self, episode: int, body: Elements, partners: np.ndarray, rng: np.random.Generator) -> Elements:
+        part: Part = "end" if rng.random() < self._prompt.end_share else "uniform"
+        # The row must keep room for a timestep of its own.
+        num_elements, num_patches = largest_timestep(body)
+        try:
+            prompt = join_demonstrations(
+                [self._encoded[int(partner)] for partner in partners],
+                part,
+                min(self._prompt.max_tokens, self._data.context_length - num_elements),
+                max_patches=self._data.max_patches - num_patches,
+                rng=rng,
+            )
+        except ValueError as error:
+            raise ValueError(f"{self._encoded.name}: prompt of episode {episode}: {error}") from error
+        return prompt if self._prompt_loss else dataclasses.replace(prompt, loss_mask=np.zeros_like(prompt.loss_mask))
+
+
+class TextRows(Rows):
+    """Rows of documents or dialogues, cut at any element."""
+
+    def _draw(self, rng: np.random.Generator) -> Elements:
+        return draw_span(self._encoded[self._draw_record(rng)], self._data.context_length, rng)
+
+
+class PairRows(Rows):
+    """Rows of several different image-text pairs, as many as fit whole."""
+
+    def _draw(self, rng: np.random.Generator) -> Elements:
+        drawn = rng.choice(self.records, size=min(self._data.pairs_per_row, len(self.records)), replace=False)
+        pairs: list[Elements] = []
+        num_elements = num_patches = 0
+        for index in drawn:
+            pair = self._encoded[int(index)]
+            num_elements, num_patches = num_elements + len(pair), num_patches + len(pair.patches)
+            if num_elements > self._data.context_length or num_patches > self._data.max_patches:
+                break
+            pairs.append(pair)
+        if not pairs:
+            raise ValueError(
+                f"{self._encoded.name}: pair {drawn[0]} takes {num_elements} elements, {num_patches} of them patches, "
+                f"but a row takes {self._data.context_length} and {self._data.max_patches}: shrink the picture, or "
+                "raise context_length or max_patches"
+            )
+        return Elements.concatenate(pairs)

@@ -1,0 +1,1 @@
+"""One module a storage format, all behind the protocol of `gato.data.episode`."""

@@ -1,0 +1,48 @@
+"""JSON Lines: one object a line, read whole, with errors that name the line."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def decode_text(content: bytes, where: str) -> str:
+    """UTF-8 with or without a byte order mark -> text; the error names the file."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{where} is not UTF-8 ({error}): convert it first") from error
+
+
+def read_jsonl(content: bytes, where: str, fields: Mapping[str, type]) -> list[tuple[str, dict[str, Any]]]:
+    """Reads and checks all lines; blank lines are skipped.
+
+    Args:
+        content: of the file.
+        where: names the file in errors.
+        fields: what each object must hold; further fields are kept.
+
+    Returns:
+        ("file:line", object) pairs, so that later errors can name the line too.
+
+    Raises:
+        ValueError: not UTF-8, or a line is no JSON object, or lacks a field, or a field has another type.
+    """
+    objects = []
+    for number, line in enumerate(decode_text(content, where).split("\n"), start=1):
+        if not line.strip():
+            continue
+        place = f"{where}:{number}"
+        try:
+            item = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{place} is not JSON ({error}), expected one object a line") from error
+        if not isinstance(item, dict):
+            raise ValueError(f"{place} holds {type(item).__name__}, expected an object with the fields {list(fields)}")
+        for field, kind in fields.items():
+            if field not in item:
+                raise ValueError(f"{place} lacks the field {field!r}, found {list(item)}")
+            if not isinstance(item[field], kind):
+                came = type(item[field]).__name__
+                raise ValueError(f"{place}: field {field!r} is {came}, expected {kind.__name__}")
+        objects.append((place, item))
+    return objects

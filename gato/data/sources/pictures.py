@@ -1,0 +1,161 @@
+"""Pictures with text: a folder or a zip file with pictures and one .jsonl that describes them.
+
+Captions are lines {"image": "a.png", "caption": ...}, questions {"image": "a.png", "question": ..., "answer": ...};
+images are named relative to the .jsonl. Any format that Pillow decodes is read; what we write is PNG, without loss.
+"""
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from gato.data.episode import ImageText
+from gato.data.sources.jsonl import read_jsonl
+
+MAX_PIXELS = 1 << 24  # a larger picture is refused before it is decoded
+MAX_FILE_BYTES = 1 << 26  # a larger picture file is refused before it is read
+_FIELDS = {
+    "captions": {"image": str, "caption": str},
+    "questions": {"image": str, "question": str, "answer": str},
+}
+_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # fixed, so that equal items give equal files
+
+
+class PictureSource:
+    """Captioned pictures, or questions about pictures; texts are held in memory, pictures decoded when asked for."""
+
+    def __init__(self, path: str | Path, name: str, kind: Literal["captions", "questions"]) -> None:
+        path = Path(path)
+        if not path.exists():
+            raise FileNotFoundError(f"{name}: {path} does not exist, expected a folder or a .zip with one .jsonl in it")
+        self.name, self._kind = name, kind
+        self._files: _Folder | _Zip = _Folder(path, name) if path.is_dir() else _Zip(path, name)
+        found = [file for file in self._files.names if file.endswith(".jsonl")]
+        if len(found) != 1:
+            raise ValueError(f"{name}: {path} holds {len(found)} .jsonl files {found[:3]}, expected exactly one")
+        self._base = PurePosixPath(found[0]).parent
+        self._items = read_jsonl(self._files.read(found[0]), f"{name}: {path}/{found[0]}", _FIELDS[kind])
+        if not self._items:
+            raise ValueError(f"{name}: {path}/{found[0]} holds no lines, expected the fields {list(_FIELDS[kind])}")
+        known = set(self._files.names)
+        for place, item in self._items:
+            if str(self._base / item["image"]) not in known:
+                raise ValueError(f"{place}: image {item['image']!r} is not in {path}")
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: int) -> ImageText:
+        place, item = self._items[index]
+        try:
+            image = decode_image(self._files.read(str(self._base / item["image"]), MAX_FILE_BYTES))
+            if self._kind == "captions":
+                return ImageText(image=image, text=item["caption"])
+            return ImageText(image=image, text=item["answer"], question=item["question"])
+        except ValueError as error:
+            raise ValueError(f"{place}: image {item['image']!r}: {error}") from error
+
+
+def decode_image(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """A picture file -> (height, width) grey or (height, width, 3 or 4) uint8, upright.
+
+    Raises:
+        ValueError: not a picture, damaged, or more than `max_pixels` pixels.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as file:
+            if file.width * file.height > max_pixels:
+                raise ValueError(f"{file.width} x {file.height} pixels, expected at most {max_pixels}: scale it down")
+            image = ImageOps.exif_transpose(file)
+            if image.mode not in ("L", "RGB", "RGBA"):
+                image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+            return np.asarray(image)
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
+        raise ValueError(f"cannot be decoded ({error}), expected a PNG, JPEG or other picture") from error
+
+
+def write_pictures(path: str | Path, items: Iterable[ImageText]) -> None:
+    """Writes a zip file that `PictureSource` reads: all captions or all questions. Equal items give equal bytes.
+
+    The file appears under its name only when it is complete. Equal pictures are stored once.
+
+    Raises:
+        FileExistsError: the path exists.
+        ValueError: no items, or captions and questions mixed.
+    """
+    path = Path(path)
+    if path.exists():
+        raise FileExistsError(f"{path} exists: delete it or choose another path")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        with zipfile.ZipFile(partial, "x") as archive:
+            _write_items(archive, items)
+        partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write_items(archive: zipfile.ZipFile, items: Iterable[ImageText]) -> None:
+    names: dict[bytes, str] = {}
+    lines: list[dict[str, Any]] = []
+    for item in items:
+        digest = hashlib.sha256(repr(item.image.shape).encode() + item.image.tobytes()).digest()
+        if digest not in names:
+            names[digest] = f"{len(names):06d}.png"
+            content = io.BytesIO()
+            Image.fromarray(item.image.squeeze(-1) if item.image.shape[2:] == (1,) else item.image).save(content, "PNG")
+            archive.writestr(zipfile.ZipInfo(names[digest], _ZIP_DATE), content.getvalue())
+        texts = {"caption": item.text} if item.question is None else {"question": item.question, "answer": item.text}
+        lines.append({"image": names[digest], **texts})
+    kinds = {tuple(line) for line in lines}
+    if len(kinds) != 1:
+        raise ValueError(f"the items hold {len(kinds)} kinds {sorted(kinds)}, expected all captions or all questions")
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    info = zipfile.ZipInfo("pictures.jsonl", _ZIP_DATE)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    archive.writestr(info, text.encode())
+
+
+class _Folder:
+    """The files below a folder, by their path relative to it."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path = path
+        self.names = [file.relative_to(path).as_posix() for file in sorted(path.rglob("*")) if file.is_file()]
+
+    def read(self, name: str, max_bytes: int | None = None) -> bytes:
+        file = self._path / name
+        _check_file_size(file.stat().st_size, max_bytes)
+        return file.read_bytes()
+
+
+class _Zip:
+    """The members of a zip file, by name."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        try:
+            self._archive = zipfile.ZipFile(path)
+        except zipfile.BadZipFile as error:
+            raise ValueError(f"{name}: {path} is not a zip file ({error}), expected a folder or a .zip") from error
+        self.names = self._archive.namelist()
+
+    def read(self, name: str, max_bytes: int | None = None) -> bytes:
+        _check_file_size(self._archive.getinfo(name).file_size, max_bytes)
+        try:
+            return self._archive.read(name)
+        except (zipfile.BadZipFile, zlib.error) as error:
+            raise ValueError(f"damaged in the zip file ({error})") from error
+
+
+def _check_file_size(size_bytes: int, max_bytes: int | None) -> None:
+    if max_bytes is not None and size_bytes > max_bytes:
+        raise ValueError(f"{size_bytes} bytes, expected at most {max_bytes}")

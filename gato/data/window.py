@@ -1,0 +1,124 @@
+"""Windows of whole timesteps, and rows of any length -> one padded Batch.
+
+A window is drawn so that every alignment of row and episode is equally likely, also those in which the row reaches
+beyond an end; these are moved inside. So the first and last timesteps are seen at least as often as those between them,
+and a row is as full as whole timesteps allow. The paper says no more than uniformly random subsequences (section 2.3).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gato.batch import Batch
+from gato.config import DataConfig, TokenizerConfig
+from gato.tokenizer.elements import Elements
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row before padding."""
+
+    elements: Elements
+    source_id: int  # index of its source in the config
+
+
+def last_start(elements: Elements, max_elements: int, max_patches: int) -> int:
+    """The earliest timestep from which everything up to the end fits; the number of timesteps if not even one does."""
+    starts = elements.starts
+    by_elements = np.searchsorted(starts, starts[-1] - max_elements)
+    patch_counts = np.searchsorted(elements.patch_indices, starts)
+    by_patches = np.searchsorted(patch_counts, patch_counts[-1] - max_patches)
+    return int(min(max(by_elements, by_patches), elements.num_timesteps))
+
+
+def largest_timestep(elements: Elements) -> tuple[int, int]:
+    """The most elements and the most patches of any one timestep."""
+    patch_counts = np.searchsorted(elements.patch_indices, elements.starts)
+    return int(np.diff(elements.starts).max()), int(np.diff(patch_counts).max())
+
+
+def draw_start(num_steps: int, window: int, rng: np.random.Generator) -> int:
+    """Where a window of `window` out of `num_steps` steps starts, by the rule of this module."""
+    return int(np.clip(rng.integers(1 - window, num_steps), 0, num_steps - window))
+
+
+def draw_window(elements: Elements, max_elements: int, max_patches: int, rng: np.random.Generator) -> Elements:
+    """A random run of whole timesteps that fits; all of them if they fit.
+
+    Raises:
+        ValueError: one timestep alone is too large.
+    """
+    num_elements, num_patches = largest_timestep(elements)
+    if num_elements > max_elements or num_patches > max_patches:
+        raise ValueError(
+            f"a timestep of {num_elements} elements, {num_patches} of them patches, does not fit into {max_elements} "
+            f"elements and {max_patches} patches: raise context_length or max_patches, or shrink the observations"
+        )
+    window = elements.num_timesteps - last_start(elements, max_elements, max_patches)
+    first = draw_start(elements.num_timesteps, window, rng)
+    return elements.timesteps(first, first + elements.num_fitting(first, max_elements, max_patches))
+
+
+def draw_span(document: Elements, max_elements: int, rng: np.random.Generator) -> Elements:
+    """A random run of elements of a document, which has no patches and may be cut anywhere."""
+    length = min(len(document), max_elements)
+    low = draw_start(len(document), length, rng)
+    part = slice(low, low + length)
+    return Elements(
+        tokens=document.tokens[part],
+        local_positions=document.local_positions[part],
+        loss_mask=document.loss_mask[part],
+        changed_mask=document.changed_mask[part],
+        patches=document.patches,
+        patch_indices=document.patch_indices,
+        patch_intervals=document.patch_intervals,
+        starts=np.array([0, length]),
+    )
+
+
+def make_batch(rows: Sequence[Row], data: DataConfig, tokenizer: TokenizerConfig) -> Batch:
+    """Pads rows on the right. The first element of a row is never a target: nothing stands before it.
+
+    Raises:
+        ValueError: a row holds more elements or patches than a batch takes.
+    """
+    shape = len(rows), data.context_length
+    patch_shape = (tokenizer.patch_size, tokenizer.patch_size, 3)
+    tokens = np.full(shape, tokenizer.padding_id, np.int32)
+    local_positions = np.full(shape, tokenizer.no_position, np.int32)
+    loss_mask = np.zeros(shape, bool)
+    changed_mask = np.zeros(shape, bool)
+    patches = np.zeros((len(rows), data.max_patches, *patch_shape), np.uint8)
+    patch_indices = np.full((len(rows), data.max_patches), data.context_length, np.int32)
+    patch_intervals = np.zeros((len(rows), data.max_patches, 4), np.int32)
+    for b, row in enumerate(rows):
+        elements = row.elements
+        length, num_patches = len(elements), len(elements.patches)
+        if length > data.context_length or num_patches > data.max_patches:
+            raise ValueError(
+                f"row {b} holds {length} elements and {num_patches} patches, expected at most {data.context_length} "
+                f"and {data.max_patches}"
+            )
+        tokens[b, :length] = elements.tokens
+        local_positions[b, :length] = elements.local_positions
+        loss_mask[b, :length] = elements.loss_mask
+        changed_mask[b, :length] = elements.changed_mask
+        patches[b, :num_patches] = elements.patches
+        patch_indices[b, :num_patches] = elements.patch_indices
+        patch_intervals[b, :num_patches] = elements.patch_intervals
+    loss_mask[:, 0] = False
+    num_targets = loss_mask.sum(axis=1)
+    weights = np.where(num_targets > 0, np.maximum(num_targets, 1.0) ** -data.row_loss_exponent, 0.0)
+    return Batch(
+        tokens=tokens,
+        local_positions=local_positions,
+        loss_mask=loss_mask,
+        changed_mask=changed_mask,
+        row_weights=weights.astype(np.float32),
+        source_ids=np.array([row.source_id for row in rows], np.int32),
+        lengths=np.array([len(row.elements) for row in rows], np.int32),
+        patches=patches,
+        patch_indices=patch_indices,
+        patch_intervals=patch_intervals,
+    )

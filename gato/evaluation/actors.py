@@ -1,0 +1,61 @@
+"""Who can play a rollout: chance, and a scripted expert."""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import gymnasium as gym
+import numpy as np
+
+from gato.evaluation.rollout import EpisodeStart
+
+
+class RandomActor:
+    """Draws every action from the action space: the lower anchor of normalised scores."""
+
+    def __init__(self, action_space: gym.Space) -> None:
+        self._action_space = action_space
+        self._spaces: dict[int, gym.Space] = {}
+
+    def reset(self, starts: Sequence[EpisodeStart]) -> None:
+        for start in starts:
+            space = copy.deepcopy(self._action_space)
+            space.seed(start.seed)
+            self._spaces[start.slot] = space
+
+    def act(self, observations: Sequence[Any]) -> list[Any]:
+        return [
+            None if observation is None else self._spaces[slot].sample()
+            for slot, observation in enumerate(observations)
+        ]
+
+
+class Expert(Protocol):
+    """A demonstrator of one environment; it may read the environment behind the observation."""
+
+    def reset(self) -> None:
+        """Starts an episode; called after the environment's own reset."""
+
+    def act(self, observation: Any) -> Any:
+        """The action for the observation that came last."""
+
+
+class ExpertActor:
+    """Plays every slot with an expert of that slot's environment."""
+
+    def __init__(self, make_expert: Callable[[gym.Env, np.random.Generator], Expert]) -> None:
+        self._make_expert = make_expert
+        self._experts: dict[int, Expert] = {}
+
+    def reset(self, starts: Sequence[EpisodeStart]) -> None:
+        for start in starts:
+            # A stream of its own, apart from those that the rollout draws from the same seed.
+            expert = self._make_expert(start.env, np.random.default_rng([start.seed, 2]))
+            expert.reset()
+            self._experts[start.slot] = expert
+
+    def act(self, observations: Sequence[Any]) -> list[Any]:
+        return [
+            None if observation is None else self._experts[slot].act(observation)
+            for slot, observation in enumerate(observations)
+        ]

@@ -1,0 +1,190 @@
+"""Actor x environments -> episodes: expert recording, evaluation and the random baseline are this one function."""
+
+import copy
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import gymnasium as gym
+import numpy as np
+
+from gato.data.episode import Episode
+from gato.evaluation.stacking import stack_members
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeStart:
+    """What an actor may know when an episode begins."""
+
+    slot: int  # which of the environments side by side
+    episode: int  # index into the seeds of the rollout
+    seed: int  # of this episode; an actor draws its randomness from it, so that the number of slots does not matter
+    env: gym.Env  # already reset; for experts that look behind the observation
+
+
+class Actor(Protocol):
+    """Whatever chooses actions for several environments at once.
+
+    Observations and actions are opaque members of the environment's spaces, hence `Any`.
+    """
+
+    def reset(self, starts: Sequence[EpisodeStart]) -> None:
+        """Forgets the past of the named slots: a new episode begins there."""
+
+    def act(self, observations: Sequence[Any]) -> Sequence[Any]:
+        """One action for each slot that has an observation; a slot that idles holds None in both lists."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollout:
+    """One finished episode and what came with it."""
+
+    episode: Episode
+    info: dict[str, Any]  # of the last step; its keys are the environment's own
+    frames: np.ndarray | None = None  # (T + 1, height, width, 3) uint8, where rendering was asked for
+
+
+def rollout(
+    make_env: Callable[[], gym.Env],
+    actor: Actor,
+    seeds: Sequence[int],
+    *,
+    options: Sequence[Mapping[str, Any] | None] | None = None,
+    num_envs: int = 1,
+    noise: tuple[float, float] | None = None,
+    keep_frames: Container[int] = (),
+) -> Iterator[Rollout]:
+    """Plays one episode per seed, `num_envs` side by side, and yields them in the order of the seeds.
+
+    Episodes depend on their seed only, never on `num_envs`, provided the actor's choices do not.
+
+    Args:
+        make_env: called once a slot; every environment is the same task and ends its episodes by itself.
+        actor: sees one slot for each environment, that is min(num_envs, len(seeds)).
+        seeds: of `env.reset` and of the action space.
+        options: reset options, one mapping an episode.
+        noise: [low, high]: each episode draws a probability from this range, with which any executed action is a
+            random one instead. Such actions are recorded, and False in the episode's `action_mask`.
+        keep_frames: indices of the episodes whose rendered frames are kept; needs render_mode "rgb_array".
+
+    Raises:
+        ValueError: options and seeds differ in number, `num_envs` below 1, or noise outside [0, 1].
+    """
+    _check(seeds, options, num_envs, noise)
+    num_envs = min(num_envs, len(seeds))
+    waiting = iter(range(len(seeds)))
+    environments = [make_env() for _ in range(num_envs)]
+    running: dict[int, _Recorder] = {}
+    finished: dict[int, Rollout] = {}
+    next_index = 0
+    try:
+        while next_index < len(seeds):
+            starts = []
+            for slot, env in enumerate(environments):
+                if slot not in running and (index := next(waiting, None)) is not None:
+                    running[slot] = _Recorder(
+                        env=env,
+                        index=index,
+                        seed=int(seeds[index]),
+                        options=None if options is None else options[index],
+                        noise=noise,
+                        render=index in keep_frames,
+                    )
+                    starts.append(EpisodeStart(slot=slot, episode=index, seed=int(seeds[index]), env=env))
+            if starts:
+                actor.reset(starts)
+            actions = actor.act(
+                [running[slot].observations[-1] if slot in running else None for slot in range(num_envs)]
+            )
+            for slot, recorder in list(running.items()):
+                if recorder.step(actions[slot]):
+                    finished[recorder.index] = recorder.result()
+                    del running[slot]
+            while next_index in finished:
+                yield finished.pop(next_index)
+                next_index += 1
+    finally:
+        for env in environments:
+            env.close()
+
+
+def _check(
+    seeds: Sequence[int],
+    options: Sequence[Mapping[str, Any] | None] | None,
+    num_envs: int,
+    noise: tuple[float, float] | None,
+) -> None:
+    if options is not None and len(options) != len(seeds):
+        raise ValueError(f"{len(options)} reset options came for {len(seeds)} seeds: give one an episode, or None")
+    if num_envs < 1:
+        raise ValueError(f"num_envs is {num_envs}, needs 1 or more")
+    if noise is not None and not 0 <= noise[0] <= noise[1] <= 1:
+        raise ValueError(f"noise is {noise}, expected (low, high) with 0 <= low <= high <= 1")
+
+
+@dataclass(kw_only=True)
+class _Recorder:
+    """One episode in the making: steps its environment and keeps copies of what passes."""
+
+    env: gym.Env
+    index: int
+    seed: int
+    options: Mapping[str, Any] | None
+    noise: tuple[float, float] | None
+    render: bool
+    observations: list[Any] = field(default_factory=list)
+    actions: list[Any] = field(default_factory=list)
+    action_mask: list[bool] = field(default_factory=list)
+    rewards: list[float] = field(default_factory=list)
+    frames: list[np.ndarray] = field(default_factory=list)
+    info: dict[str, Any] = field(default_factory=dict)
+    terminated: bool = False
+    truncated: bool = False
+
+    def __post_init__(self) -> None:
+        observation, self.info = self.env.reset(
+            seed=self.seed, options=None if self.options is None else dict(self.options)
+        )
+        self.env.action_space.seed(self.seed)
+        # A stream of its own: the environment's and the actor's draws stay what they are without noise.
+        self.noise_rng = np.random.default_rng([self.seed, 1])
+        self.noise_space = copy.deepcopy(self.env.action_space)
+        self.noise_space.seed(int(self.noise_rng.integers(2**31)))
+        self.noise_probability = 0.0 if self.noise is None else float(self.noise_rng.uniform(*self.noise))
+        self._observe(observation)
+
+    def _observe(self, observation: Any) -> None:
+        # Environments and actors may reuse their buffers, so every entry is a copy.
+        self.observations.append(copy.deepcopy(observation))
+        if self.render:
+            frame = self.env.render()
+            if not isinstance(frame, np.ndarray):
+                raise ValueError(
+                    f"render() of {self.env} returned {type(frame).__name__}, expected an RGB array: "
+                    'make the environment with render_mode="rgb_array"'
+                )
+            self.frames.append(frame.copy())
+
+    def step(self, action: Any) -> bool:
+        """Executes the action, or a random one; True when the episode is over."""
+        chosen = self.noise_rng.random() >= self.noise_probability
+        executed = action if chosen else self.noise_space.sample()
+        self.actions.append(copy.deepcopy(executed))
+        self.action_mask.append(chosen)
+        observation, reward, self.terminated, self.truncated, self.info = self.env.step(executed)
+        self.rewards.append(float(reward))
+        self._observe(observation)
+        return self.terminated or self.truncated
+
+    def result(self) -> Rollout:
+        episode = Episode(
+            observations=stack_members(self.env.observation_space, self.observations),
+            actions=stack_members(self.env.action_space, self.actions),
+            rewards=np.array(self.rewards),
+            terminated=bool(self.terminated),
+            truncated=bool(self.truncated),
+            action_mask=None if self.noise is None else np.array(self.action_mask),
+            seed=self.seed,
+            options=None if self.options is None else dict(self.options),
+        )
+        return Rollout(episode=episode, info=self.info, frames=np.stack(self.frames) if self.frames else None)

@@ -1,0 +1,101 @@
+"""One look for plots and pages: two themes, colour-blind-safe colours, figures without pyplot's global state.
+
+Data colours are Okabe and Ito's (2008), which stay apart under the common colour vision deficiencies.
+"""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
+
+TITLE_SIZE, LABEL_SIZE, SMALL_SIZE = 12, 10, 9  # points, on figures about nine inches wide
+
+
+@dataclass(frozen=True, kw_only=True)
+class Theme:
+    """The colours of a page and of the figures on it."""
+
+    page: str
+    surface: str  # of tiles and code
+    text: str
+    muted: str  # of secondary text and axes
+    line: str  # of rules and grids
+    primary: str  # of the main series
+    secondary: str  # of what it is compared with
+    neutral: str  # of series without a claim
+    density: tuple[str, str]  # empty and full
+
+
+LIGHT = Theme(
+    page="#ffffff",
+    surface="#f5f6f8",
+    text="#1c2128",
+    muted="#5b6470",
+    line="#dfe3e8",
+    primary=BLUE,
+    secondary="#D98A00",
+    neutral="#98a1ac",
+    density=("#f1f4f8", BLUE),
+)
+DARK = Theme(
+    page="#14171c",
+    surface="#1d2229",
+    text="#e6e9ee",
+    muted="#a0a9b5",
+    line="#333a44",
+    primary=SKY,
+    secondary=ORANGE,
+    neutral="#7b8593",
+    density=("#1d2229", SKY),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThemedImage:
+    """One figure, drawn for light and for dark pages."""
+
+    light: str  # SVG
+    dark: str  # SVG
+
+
+def both_themes(draw: Callable[[Theme], Figure]) -> ThemedImage:
+    """Draws a figure twice, as SVG whose bytes depend on the data only."""
+    return ThemedImage(light=_svg(draw(LIGHT)), dark=_svg(draw(DARK)))
+
+
+def _svg(figure: Figure) -> str:
+    with matplotlib.rc_context({"svg.hashsalt": "gato"}), io.StringIO() as buffer:
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        return buffer.getvalue()
+
+
+def save_figure(path: Path, figure: Figure) -> None:
+    """Writes a figure as a file of its own, in the format of the path's suffix (.png, .svg, .pdf)."""
+    figure.savefig(path, dpi=200)
+
+
+def new_figure(theme: Theme, width: float, height: float) -> Figure:
+    """An empty figure of that size in inches, in the colours of the theme."""
+    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
+    return Figure(figsize=(width, height), facecolor=theme.page, layout=layout)
+
+
+def plain_axes(axes: Axes, theme: Theme, *, grid: Literal["x", "y"] | None = None) -> None:
+    """Leaves the axes only what carries information; `grid` names the axis whose grid lines are drawn."""
+    axes.set_facecolor(theme.page)
+    for side in ("top", "right", "left", "bottom"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(colors=theme.muted, labelsize=SMALL_SIZE, length=0)
+    axes.xaxis.label.set_color(theme.muted)
+    axes.yaxis.label.set_color(theme.muted)
+    if grid is not None:
+        axes.grid(axis=grid, color=theme.line, linewidth=0.8)
+        axes.set_axisbelow(True)

@@ -1,0 +1,133 @@
+"""Small GIFs of episodes: one or several side by side, each under a bar that names it."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+_BAR_COLOR, _TITLE_COLOR, _NOTE_COLOR = (29, 34, 41), (240, 243, 247), (168, 178, 190)
+_GAP = 6  # pixels between panels
+_SMALLEST_PANEL = 64  # pixels; below, a film tells nothing and the size limit yields
+_LAST_FRAME_MS = 1200  # so that the outcome can be seen before the film starts over
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """The frames of one episode and what stands above them."""
+
+    frames: np.ndarray  # (T, height, width, 3) uint8
+    title: str
+    note: str = ""  # such as the return
+
+
+def write_gif(path: Path, clips: Sequence[Clip], **settings: int) -> None:
+    """Writes what `gif_bytes` makes; the settings are its."""
+    path.write_bytes(gif_bytes(clips, **settings))
+
+
+def gif_bytes(
+    clips: Sequence[Clip], *, panel_width: int = 240, fps: int = 12, max_frames: int = 90, max_bytes: int = 300_000
+) -> bytes:
+    """A GIF that plays the clips side by side; those that end first hold their last frame.
+
+    Long episodes are thinned to `max_frames`. A film over `max_bytes` is made again with fewer and smaller frames,
+    so the size holds unless the panels would become too small to see.
+
+    Raises:
+        ValueError: there is no clip, or a clip's frames are no RGB film.
+    """
+    if not clips:
+        raise ValueError("no clip to show")
+    for clip in clips:
+        if clip.frames.dtype != np.uint8 or clip.frames.ndim != 4 or clip.frames.shape[-1] != 3 or not len(clip.frames):
+            raise ValueError(
+                f"frames of {clip.title!r} are {clip.frames.dtype} {clip.frames.shape}, "
+                "expected uint8 (T, height, width, 3) with T of 1 or more"
+            )
+    while True:
+        encoded = _encode(clips, panel_width, fps, max_frames)
+        if len(encoded) <= max_bytes or panel_width * 0.85 < _SMALLEST_PANEL:
+            return encoded
+        panel_width, max_frames = int(panel_width * 0.85), max(int(max_frames * 0.85), 2)
+
+
+def _encode(clips: Sequence[Clip], panel_width: int, fps: int, max_frames: int) -> bytes:
+    longest = max(len(clip.frames) for clip in clips)
+    num_frames = min(longest, max_frames)
+    # Thinning keeps the first and last frame, and the film keeps the pace that fps gives an unthinned one.
+    times = np.linspace(0, longest - 1, num_frames).round().astype(int)
+    panels = [_Panel(clip, panel_width) for clip in clips]
+    height = max(panel.height for panel in panels)
+    width = panel_width * len(panels) + _GAP * (len(panels) - 1)
+    pictures = []
+    for time in times:
+        picture = Image.new("RGB", (width, height), _BAR_COLOR)
+        for column, panel in enumerate(panels):
+            picture.paste(panel.at(time), (column * (panel_width + _GAP), 0))
+        pictures.append(picture)
+    # One palette for all frames: only then do unchanged pixels compress away.
+    sample = pictures[:: max(len(pictures) // 6, 1)]
+    strip = Image.new("RGB", (width, height * len(sample)))
+    for row, picture in enumerate(sample):
+        strip.paste(picture, (0, row * height))
+    palette = strip.quantize(colors=96, method=Image.Quantize.MEDIANCUT)
+    first, *rest = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    duration_ms = max(20, round(1000 / fps * min(longest / num_frames, 2)))
+    buffer = io.BytesIO()
+    first.save(
+        buffer,
+        format="GIF",
+        save_all=True,
+        append_images=rest,
+        duration=[duration_ms] * len(rest) + [_LAST_FRAME_MS],
+        loop=0,
+        optimize=True,
+    )
+    return buffer.getvalue()
+
+
+class _Panel:
+    """One clip scaled to the panel's width, with its bar on top."""
+
+    def __init__(self, clip: Clip, width: int) -> None:
+        self._clip = clip
+        frame_height, frame_width = clip.frames.shape[1:3]
+        self._size = width, round(frame_height * width / frame_width)
+        # Enlarged pixels stay pixels; what is made smaller is averaged.
+        self._resample = Image.Resampling.NEAREST if width >= frame_width else Image.Resampling.LANCZOS
+        self._bar = _bar(clip.title, clip.note, width)
+        self.height = self._bar.height + self._size[1]
+
+    def at(self, time: int) -> Image.Image:
+        frame = Image.fromarray(self._clip.frames[min(time, len(self._clip.frames) - 1)])
+        picture = Image.new("RGB", (self._size[0], self.height), _BAR_COLOR)
+        picture.paste(self._bar, (0, 0))
+        picture.paste(frame.resize(self._size, self._resample), (0, self._bar.height))
+        return picture
+
+
+def _bar(title: str, note: str, width: int) -> Image.Image:
+    size = max(10, round(width / 17))
+    height = round(size * (2.9 if note else 1.7))
+    bar = Image.new("RGB", (width, height), _BAR_COLOR)
+    draw = ImageDraw.Draw(bar)
+    font = ImageFont.load_default(size)
+    draw.text((size * 0.5, size * 0.3), _fitted(draw, title, font, width - size), fill=_TITLE_COLOR, font=font)
+    if note:
+        small = ImageFont.load_default(size * 0.9)
+        draw.text((size * 0.5, size * 1.5), _fitted(draw, note, small, width - size), fill=_NOTE_COLOR, font=small)
+    return bar
+
+
+def _fitted(
+    draw: ImageDraw.ImageDraw, text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int
+) -> str:
+    """The text, or as much of it as fits, with an ellipsis."""
+    if draw.textlength(text, font) <= width:
+        return text
+    while text and draw.textlength(text + "…", font) > width:
+        text = text[:-1]
+    return text + "…"

@@ -1,0 +1,108 @@
+"""Pieces of sequence, one a row, to the padded arrays of one Chunk."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gato.config import TokenizerConfig
+from gato.inference.context import Context
+from gato.model.cache import Chunk
+from gato.tokenizer.elements import Elements
+
+_SMALLEST_STEP = 4  # elements between neighbouring bucket sizes, or a 32nd of the size where that is more
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What one row of a chunk gets: elements at consecutive positions of its context."""
+
+    elements: Elements
+    position: int  # of the first of the elements
+    context: Context
+    carried: int | None = None  # the action token at the position before, where it is not cached yet
+    reset: bool = False  # the row's cache is emptied first
+
+    @property
+    def num_elements(self) -> int:
+        return len(self.elements) + (self.carried is not None)
+
+
+def bucket_size(size: int) -> int:
+    """The padded size for `size` elements: few different ones, so that few are compiled, and little padding."""
+    step = max(_SMALLEST_STEP, (1 << max(size - 1, 0).bit_length()) // 32)
+    return -(-size // step) * step
+
+
+def assemble(rows: Sequence[Row | None], config: TokenizerConfig, *, size: int = 0, num_patches: int = 0) -> Chunk:
+    """The chunk of all rows, numpy arrays; a row that is None writes nothing and its hidden vectors mean nothing.
+
+    Args:
+        rows: at least one is not None, and all contexts have one length.
+        config: marks and patch size.
+        size: padded number of elements; 0 takes the bucket of the longest row.
+        num_patches: padded number of patches; 0 takes the bucket of the row with most.
+    """
+    present = [row for row in rows if row is not None]
+    num_rows, num_slots, patch = len(rows), present[0].context.context_length, config.patch_size
+    size = size or bucket_size(max(row.num_elements for row in present))
+    num_patches = num_patches or bucket_size(max(len(row.elements.patches) for row in present))
+    tokens = np.full((num_rows, size), config.padding_id, np.int32)
+    local_positions = np.full((num_rows, size), config.no_position, np.int32)
+    positions = np.full((num_rows, size), -1, np.int32)
+    slots = np.full((num_rows, size), num_slots, np.int32)
+    patches = np.zeros((num_rows, num_patches, patch, patch, 3), np.uint8)
+    patch_indices = np.full((num_rows, num_patches), size, np.int32)
+    patch_intervals = np.zeros((num_rows, num_patches, 4), np.int32)
+    pinned, window_start = np.zeros((2, num_rows), np.int32)
+    reset = np.zeros(num_rows, bool)
+    for index, row in enumerate(rows):
+        if row is None:
+            continue
+        elements, length = row.elements, row.num_elements
+        start = length - len(elements)
+        if row.carried is not None:
+            tokens[index, 0], local_positions[index, 0] = row.carried, config.action_position
+        tokens[index, start:length] = elements.tokens
+        local_positions[index, start:length] = elements.local_positions
+        positions[index, :length] = np.arange(row.position - start, row.position + len(elements))
+        slots[index, :length] = row.context.slots(positions[index, :length])
+        count = len(elements.patches)
+        patches[index, :count] = elements.patches
+        patch_indices[index, :count] = elements.patch_indices + start
+        patch_intervals[index, :count] = elements.patch_intervals
+        pinned[index], window_start[index] = row.context.prompt_length, row.context.window_start
+        reset[index] = row.reset
+    arrays: dict[str, Any] = {  # numpy, where the device side declares its own array type
+        "tokens": tokens,
+        "local_positions": local_positions,
+        "patches": patches,
+        "patch_indices": patch_indices,
+        "patch_intervals": patch_intervals,
+        "positions": positions,
+        "slots": slots,
+        "pinned": pinned,
+        "window_start": window_start,
+        "reset": reset,
+    }
+    return Chunk(**arrays)
+
+
+def pieces(elements: Elements, size: int) -> Iterator[Elements]:
+    """The elements in runs of `size`, the last one shorter; runs ignore where timesteps begin."""
+    for low in range(0, len(elements), size):
+        high = min(low + size, len(elements))
+        patch_low, patch_high = np.searchsorted(elements.patch_indices, (low, high))
+        yield dataclasses.replace(
+            elements,
+            tokens=elements.tokens[low:high],
+            local_positions=elements.local_positions[low:high],
+            loss_mask=elements.loss_mask[low:high],
+            changed_mask=elements.changed_mask[low:high],
+            patches=elements.patches[patch_low:patch_high],
+            patch_indices=elements.patch_indices[patch_low:patch_high] - np.int32(low),
+            patch_intervals=elements.patch_intervals[patch_low:patch_high],
+            starts=np.array([0, high - low]),
+        )

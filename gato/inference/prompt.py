@@ -1,0 +1,59 @@
+"""The demonstration at the front of the context: cut to size, prefilled once, and kept close to the window.
+
+In training the window follows its prompt directly. When old timesteps leave, a gap opens between the two that grows
+without bound; keys are stored rotated, so turning the prompt's keys by the width of the gap closes it again.
+"""
+
+import dataclasses
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gato.model.attention import rotate, rotation_of
+from gato.model.cache import Cache
+from gato.tokenizer.elements import Elements
+
+
+def cut_demonstration(elements: Elements, max_tokens: int, part: Literal["first", "last"]) -> Elements:
+    """The longest run of whole timesteps of at most `max_tokens` elements at one end of the demonstration.
+
+    Raises:
+        ValueError: not even one timestep fits.
+    """
+    if part == "first":
+        first, stop = 0, elements.num_fitting(0, max_tokens)
+    else:
+        stop = elements.num_timesteps
+        first = int(np.searchsorted(elements.starts, len(elements) - max_tokens))
+    if first >= stop:
+        sizes = np.diff(elements.starts)
+        came = (
+            f"its {part} timestep has {sizes[0 if part == 'first' else -1]} elements" if len(sizes) else "it is empty"
+        )
+        raise ValueError(f"no timestep of the demonstration fits into prompt_tokens ({max_tokens}): {came}")
+    return elements.timesteps(first, stop)
+
+
+def follow(
+    cache: Cache, prompt_keys: tuple[jax.Array, ...], prompt_lengths: jax.Array, gaps: jax.Array, rotary_base: float
+) -> Cache:
+    """The cache with each prompt's keys turned to positions that are `gaps` larger.
+
+    Args:
+        cache: prompts stand in the first slots of their rows.
+        prompt_keys: the prompts' keys as they were prefilled, one (B, H, Q, K) array a layer; always turning these
+            keeps rounding from building up.
+        prompt_lengths: (B,) int32, at most Q.
+        gaps: (B,) int32, elements that have left between the prompt and the window.
+        rotary_base: as the model's.
+    """
+    num_slots, head_dim = prompt_keys[0].shape[2:]
+    rotation = rotation_of(gaps[:, None], head_dim, rotary_base)
+    pinned_B1Q1 = (jnp.arange(num_slots)[None] < prompt_lengths[:, None])[:, None, :, None]
+    keys = tuple(
+        layer.at[:, :, :num_slots].set(jnp.where(pinned_B1Q1, rotate(prompt, rotation), layer[:, :, :num_slots]))
+        for layer, prompt in zip(cache.keys, prompt_keys, strict=True)
+    )
+    return dataclasses.replace(cache, keys=keys)

@@ -1,0 +1,123 @@
+"""What runs on the device when acting: one call prefills a prompt, one places it, one makes a whole action.
+
+An action of A tokens costs one prefill of the observation and A - 1 decodes. The last token's key and value are
+written with the next observation, so that no call is spent on them.
+"""
+
+import functools
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+
+from gato.config import ModelConfig, TokenizerConfig
+from gato.inference.prompt import follow
+from gato.inference.sampling import draw_keys, legal_rows, sample
+from gato.model.cache import Cache, Chunk
+from gato.model.gato import Parameters, rebuild
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionLayout:
+    """What the compiled step is specialised to, beside the shapes of its arrays."""
+
+    model: ModelConfig
+    tokenizer: TokenizerConfig
+    ranges: tuple[tuple[int, int], ...]  # legal ids [low, high) of each action token
+    temperature: float
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class StepInput:
+    """One environment step of B rows; A action tokens."""
+
+    chunk: Chunk  # what is new since the last step, up to the separator
+    last_indices: jax.Array  # (B,) int32; where in the chunk the separator stands
+    action_positions: jax.Array  # (B, A) int32; -1 in rows without an observation
+    action_slots: jax.Array  # (B, A) int32; the number of slots in rows without an observation
+    gaps: jax.Array  # (B,) int32; elements that have left between the prompt and the window
+    seeds: jax.Array  # (B,) uint32; of the episode
+    steps: jax.Array  # (B,) int32; timesteps since the episode began
+
+
+@functools.partial(jax.jit, static_argnames=("model", "tokenizer"), donate_argnames=("cache",))
+def prefill(model: ModelConfig, tokenizer: TokenizerConfig, params: Parameters, chunk: Chunk, cache: Cache) -> Cache:
+    """The cache with the chunk in it."""
+    return rebuild(model, tokenizer, params).extend(chunk, cache)[1]
+
+
+@functools.partial(jax.jit, donate_argnames=("cache", "prompt_keys"))
+def place(
+    cache: Cache, prompt_keys: tuple[jax.Array, ...], prompt: Cache, row_mask: jax.Array
+) -> tuple[Cache, tuple[jax.Array, ...]]:
+    """Starts the rows of the mask with a prefilled prompt: its single row becomes theirs.
+
+    Returns:
+        The cache, and the prompts' keys as they were prefilled.
+    """
+
+    def chosen(old: jax.Array, new: jax.Array) -> jax.Array:
+        return jnp.where(row_mask.reshape(-1, *[1] * (old.ndim - 1)), new, old)
+
+    num_slots = prompt_keys[0].shape[2]
+    return jax.tree.map(chosen, cache, prompt), tuple(
+        chosen(old, new[:, :, :num_slots]) for old, new in zip(prompt_keys, prompt.keys, strict=True)
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("layout",), donate_argnames=("cache",))
+def act(
+    layout: ActionLayout,
+    params: Parameters,
+    step: StepInput,
+    cache: Cache,
+    prompt_keys: tuple[jax.Array, ...] | None,
+) -> tuple[jax.Array, Cache]:
+    """Action tokens (B, A) int32 within their legal ranges, and the cache with all but the last of them.
+
+    Args:
+        layout: static.
+        params: of the model.
+        step: the new elements.
+        cache: donated.
+        prompt_keys: the prompts' keys as they were prefilled; None where no row has a prompt.
+    """
+    model = rebuild(layout.model, layout.tokenizer, params)
+    rows, legal_mask_AR = legal_rows(layout.ranges)
+    num_rows, num_action_tokens = step.action_positions.shape
+    chunk = step.chunk
+    if prompt_keys is not None:
+        cache = follow(cache, prompt_keys, chunk.pinned, step.gaps, layout.model.rotary_base)
+    keys = draw_keys(step.seeds, step.steps)
+
+    def choose(hidden_BD: jax.Array, index: jax.Array | int) -> jax.Array:
+        token_keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, index)
+        legal_mask_R = jnp.asarray(legal_mask_AR)[index]
+        return rows.start + sample(model.logits(hidden_BD, rows), legal_mask_R, token_keys, layout.temperature)
+
+    hidden_BCD, cache = model.extend(chunk, cache)
+    first_B = choose(hidden_BCD[jnp.arange(num_rows), step.last_indices], 0)
+
+    def decode(carry: tuple[jax.Array, Cache], index: jax.Array) -> tuple[tuple[jax.Array, Cache], jax.Array]:
+        token_B, cache = carry
+        hidden_BCD, cache = model.extend(
+            Chunk(
+                tokens=token_B[:, None],
+                local_positions=jnp.full((num_rows, 1), layout.tokenizer.action_position, jnp.int32),
+                patches=chunk.patches[:, :0],
+                patch_indices=chunk.patch_indices[:, :0],
+                patch_intervals=chunk.patch_intervals[:, :0],
+                positions=step.action_positions[:, index - 1][:, None],
+                slots=step.action_slots[:, index - 1][:, None],
+                pinned=chunk.pinned,
+                window_start=chunk.window_start,
+                reset=jnp.zeros(num_rows, bool),
+            ),
+            cache,
+        )
+        token_B = choose(hidden_BCD[:, 0], index)
+        return (token_B, cache), token_B
+
+    (_, cache), rest_AB = jax.lax.scan(decode, (first_B, cache), jnp.arange(1, num_action_tokens))
+    return jnp.concatenate([first_B[:, None], rest_AB.T], axis=1), cache

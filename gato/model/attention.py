@@ -1,0 +1,115 @@
+"""Causal self-attention with rotary positions, over a whole row or over a cache.
+
+The published parameter totals imply Transformer-XL's relative positions; rotary positions are their cheap modern
+equivalent, and keys that are stored rotated stay valid when older ones are dropped.
+Source: RoFormer (Su et al., 2021).
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from gato.config import ModelConfig
+
+_HIDDEN = -1e30  # score of what a query may not see; finite, so that a query that sees nothing stays finite
+
+
+class Attention(nnx.Module):
+    """One fused projection to queries, keys and values, and one back; no biases."""
+
+    def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs) -> None:
+        self._num_heads, self._head_dim = config.num_heads, config.head_dim
+        self._implementation, self._block = config.attention, config.attention_block
+        dtype = jnp.dtype(config.compute_dtype)
+        inner = config.num_heads * config.head_dim
+        self.qkv = nnx.Linear(config.width, 3 * inner, use_bias=False, dtype=dtype, rngs=rngs)
+        self.out = nnx.Linear(
+            inner,
+            config.width,
+            use_bias=False,
+            kernel_init=nnx.initializers.variance_scaling(1 / (2 * config.num_layers), "fan_in", "truncated_normal"),
+            dtype=dtype,
+            rngs=rngs,
+        )
+
+    def __call__(self, x_BLD: jax.Array, rotation: tuple[jax.Array, jax.Array]) -> jax.Array:
+        """Every element attends to itself and those before it. Rows are padded on the right, so this is enough."""
+        if self._implementation == "cudnn":
+            q_BLHK, k_BLHK, v_BLHK = (x_BHLK.swapaxes(1, 2) for x_BHLK in self._project(x_BLD, rotation))
+            y_BLHK = jax.nn.dot_product_attention(q_BLHK, k_BLHK, v_BLHK, is_causal=True, implementation="cudnn")
+            return self._join(y_BLHK.swapaxes(1, 2))
+        return self._join(causal_attention(*self._project(x_BLD, rotation), block=self._block))
+
+    def extend(
+        self,
+        x_BCD: jax.Array,
+        rotation: tuple[jax.Array, jax.Array],
+        keys_BHSK: jax.Array,
+        values_BHSK: jax.Array,
+        slots_BC: jax.Array,
+        visible_BCS: jax.Array,
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Writes the chunk's keys and values to their slots, then attends to all visible slots.
+
+        Returns:
+            y_BCD, and the cache arrays of the layer with the chunk in them.
+        """
+        q_BHCK, k_BHCK, v_BHCK = self._project(x_BCD, rotation)
+        rows = jnp.arange(len(x_BCD))[:, None]
+        keys_BHSK = keys_BHSK.at[rows, :, slots_BC].set(k_BHCK.swapaxes(1, 2), mode="drop")
+        values_BHSK = values_BHSK.at[rows, :, slots_BC].set(v_BHCK.swapaxes(1, 2), mode="drop")
+        y_BHCK = masked_attention(q_BHCK, keys_BHSK, values_BHSK, visible_BCS[:, None])
+        return self._join(y_BHCK), keys_BHSK, values_BHSK
+
+    def _project(self, x_BLD: jax.Array, rotation: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, ...]:
+        B, L, _ = x_BLD.shape
+        qkv_3BHLK = self.qkv(x_BLD).reshape(B, L, 3, self._num_heads, self._head_dim).transpose(2, 0, 3, 1, 4)
+        return rotate(qkv_3BHLK[0], rotation), rotate(qkv_3BHLK[1], rotation), qkv_3BHLK[2]
+
+    def _join(self, y_BHLK: jax.Array) -> jax.Array:
+        B, _, L, _ = y_BHLK.shape
+        return self.out(y_BHLK.swapaxes(1, 2).reshape(B, L, -1))
+
+
+def rotation_of(positions: jax.Array, head_dim: int, base: float) -> tuple[jax.Array, jax.Array]:
+    """Cosines and sines of the rotary angles, each (..., 1, L, K / 2) float32 for positions (..., L)."""
+    wavelengths = base ** (jnp.arange(0, head_dim, 2) / head_dim)
+    angles = positions[..., None, :, None] / wavelengths.reshape((1,) * (positions.ndim + 1) + (-1,))
+    return jnp.cos(angles), jnp.sin(angles)
+
+
+def rotate(x_BHLK: jax.Array, rotation: tuple[jax.Array, jax.Array]) -> jax.Array:
+    """Turns each pair (i, i + K / 2) by its angle, in float32."""
+    cos, sin = rotation
+    low, high = jnp.split(x_BHLK.astype(jnp.float32), 2, axis=-1)
+    return jnp.concatenate([low * cos - high * sin, high * cos + low * sin], axis=-1).astype(x_BHLK.dtype)
+
+
+def causal_attention(q_BHLK: jax.Array, k_BHLK: jax.Array, v_BHLK: jax.Array, *, block: int) -> jax.Array:
+    """Causal attention in blocks of queries, each of which computes scores for its own past only.
+
+    With more than one block the scores are computed again in the backward pass instead of kept.
+    """
+    L = q_BHLK.shape[2]
+
+    def attend(q: jax.Array, k: jax.Array, v: jax.Array, start: int) -> jax.Array:
+        positions = jnp.arange(start, start + q.shape[2])
+        visible = positions[:, None] >= jnp.arange(k.shape[2])[None]
+        return masked_attention(q, k, v, visible[None, None])
+
+    if L <= block:
+        return attend(q_BHLK, k_BHLK, v_BHLK, 0)
+    outputs = []
+    for start in range(0, L, block):
+        stop = min(start + block, L)
+        attend_block = jax.checkpoint(attend, static_argnums=3)
+        outputs.append(attend_block(q_BHLK[:, :, start:stop], k_BHLK[:, :, :stop], v_BHLK[:, :, :stop], start))
+    return jnp.concatenate(outputs, axis=2)
+
+
+def masked_attention(q_BHLK: jax.Array, k_BHSK: jax.Array, v_BHSK: jax.Array, visible_B1LS: jax.Array) -> jax.Array:
+    """Softmax attention in float32 over the visible keys. Source: Vaswani et al. (2017), section 3.2.1."""
+    q_BHLK = q_BHLK * q_BHLK.shape[-1] ** -0.5
+    scores_BHLS = jnp.einsum("bhlk,bhsk->bhls", q_BHLK, k_BHSK, preferred_element_type=jnp.float32)
+    weights_BHLS = jax.nn.softmax(jnp.where(visible_B1LS, scores_BHLS, _HIDDEN), axis=-1)
+    return jnp.einsum("bhls,bhsk->bhlk", weights_BHLS.astype(v_BHSK.dtype), v_BHSK)

@@ -1,0 +1,103 @@
+"""Sequence elements to vectors: tokens, patches, and their positions (Gato, section 2.2 and appendix C.3)."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from gato.batch import Batch
+from gato.config import ModelConfig, TokenizerConfig
+from gato.model.cache import Chunk
+from gato.model.patches import PatchStem
+
+_INIT_STD = 0.02  # of every table, unless inputs have unit RMS
+_POSITION_RMS = 0.5  # of position vectors where tokens and patches have about 1
+_BANDWIDTHS = (6.0, 30.0)  # standard deviations of the frequencies of smooth bins, radians over a unit of value
+
+
+class Embedding(nnx.Module):
+    """The token table, which is also the output head, the patch stem and three position tables.
+
+    With `unit_rms_inputs` the tables hold values of the size width ** -0.5 and are multiplied by width ** 0.5 where
+    they enter the residual stream; the head uses the token table as it is.
+    """
+
+    def __init__(self, config: ModelConfig, tokenizer: TokenizerConfig, *, rngs: nnx.Rngs) -> None:
+        width = config.width
+        self._padding_id = tokenizer.padding_id
+        self._patch_position_size = tokenizer.patch_position_size
+        self._dtype = jnp.dtype(config.compute_dtype)
+        self._input_scale = width**0.5 if config.unit_rms_inputs else 1.0
+        token_std = width**-0.5 if config.unit_rms_inputs else _INIT_STD
+        position_std = _POSITION_RMS * width**-0.5 if config.unit_rms_inputs else _INIT_STD
+
+        def table(rows: int, std: float) -> jax.Array:
+            return std * jax.random.normal(rngs.params(), (rows, width), jnp.float32)
+
+        tokens_VD = table(tokenizer.vocab_size, token_std)
+        if config.smooth_bins:
+            bins = tokenizer.continuous_ids
+            features = token_std * smooth_features(rngs.params(), len(bins), width)
+            tokens_VD = tokens_VD.at[bins.start : bins.stop].set(features)
+        self.tokens = nnx.Param(tokens_VD)
+        # Observation positions, then actions, then separators. `no_position` lies past the end and adds nothing.
+        self.local_positions = nnx.Param(table(tokenizer.local_position_size + 2, position_std))
+        self.patch_rows = nnx.Param(table(tokenizer.patch_position_size, position_std))
+        self.patch_columns = nnx.Param(table(tokenizer.patch_position_size, position_std))
+        self.stem = PatchStem(config, tokenizer.patch_size, rngs=rngs)
+
+    def __call__(self, elements: Batch | Chunk, *, key: jax.Array | None = None) -> jax.Array:
+        """One vector an element, x_BLD.
+
+        Args:
+            elements: where no patch stands, the padding id embeds to zero.
+            key: draws patch positions from their intervals; None takes the middle.
+        """
+        # Indices past a table's end add nothing and get no gradient.
+        padding_BL = elements.tokens == self._padding_id
+        tokens_BL = jnp.where(padding_BL, self.tokens.shape[0], elements.tokens)
+        x_BLD = _rows(self.tokens, tokens_BL) + _rows(self.local_positions, elements.local_positions)
+        x_BLD = (x_BLD * self._input_scale).astype(self._dtype)
+        if elements.patches.shape[1] == 0:
+            return x_BLD
+        rows = jnp.arange(len(elements.patches))[:, None]
+        return x_BLD.at[rows, elements.patch_indices].add(self._patches(elements, key), mode="drop")
+
+    def _patches(self, elements: Batch | Chunk, key: jax.Array | None) -> jax.Array:
+        intervals = elements.patch_intervals.reshape(*elements.patch_indices.shape, 2, 2)
+        positions_BP2 = patch_positions(intervals, self._patch_position_size, key)
+        positions_BPD = _rows(self.patch_rows, positions_BP2[..., 0]) + _rows(self.patch_columns, positions_BP2[..., 1])
+        return self.stem(elements.patches) + (positions_BPD * self._input_scale).astype(self._dtype)
+
+
+def patch_positions(intervals: jax.Array, size: int, key: jax.Array | None) -> jax.Array:
+    """Row and column indices of patches in [0, size).
+
+    Args:
+        intervals: (..., 2) int32, quantised low and high ends.
+        key: draws uniformly from [low, max(low + 1, high)); None takes the rounded mean.
+
+    Source: Gato, appendix C.3.
+    """
+    low, high = intervals[..., 0], intervals[..., 1]
+    if key is not None:
+        return jax.random.randint(key, low.shape, low, jnp.maximum(low + 1, high))
+    return jnp.minimum(jnp.round((low + high) / 2).astype(jnp.int32), size - 1)
+
+
+def smooth_features(key: jax.Array, num_bins: int, width: int) -> jax.Array:
+    """Random waves of the bin centre, (num_bins, width) with RMS about 1: near bins get similar rows.
+
+    Half of the waves are coarse and order the whole range, half are fine and tell neighbours apart.
+    Source: random Fourier features (Rahimi and Recht, 2007).
+    """
+    frequency_key, phase_key = jax.random.split(key)
+    centres = (jnp.arange(num_bins) + 0.5) * (2 / num_bins) - 1
+    bandwidths = jnp.where(jnp.arange(width) % 2 == 0, *_BANDWIDTHS)
+    frequencies = bandwidths * jax.random.normal(frequency_key, (width,))
+    phases = jax.random.uniform(phase_key, (width,), maxval=2 * jnp.pi)
+    return jnp.sqrt(2.0) * jnp.cos(jnp.outer(centres, frequencies) + phases[None])
+
+
+def _rows(table: nnx.Param, indices: jax.Array) -> jax.Array:
+    """Rows of a table; zero where the index lies past its end."""
+    return jnp.take(table[...], indices, axis=0, mode="fill", fill_value=0)

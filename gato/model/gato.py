@@ -1,0 +1,117 @@
+"""Gato: embedding, Transformer and tied head in one module, and its parameters as plain dicts for hot calls.
+
+A jitted function takes the dict of parameters and rebuilds the module inside, which costs time at tracing only:
+
+    @jax.jit
+    def hidden(params, batch):
+        return rebuild(config.model, config.tokenizer, params)(batch)
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from gato.batch import Batch
+from gato.config import ModelConfig, TokenizerConfig
+from gato.model.cache import Cache, Chunk
+from gato.model.embedding import Embedding
+from gato.model.transformer import Transformer
+
+jax.tree_util.register_dataclass(Batch, data_fields=[field.name for field in dataclasses.fields(Batch)], meta_fields=[])
+
+Parameters = dict[str, Any]  # nested dicts of arrays, keyed by attribute names
+
+
+class Gato(nnx.Module):
+    """The network of "A Generalist Agent" (Reed et al., 2022), section 2.2 and appendix C."""
+
+    def __init__(self, config: ModelConfig, tokenizer: TokenizerConfig, *, rngs: nnx.Rngs) -> None:
+        self.config = config
+        self.tokenizer = tokenizer
+        self.embedding = Embedding(config, tokenizer, rngs=rngs)
+        self.transformer = Transformer(config, rngs=rngs)
+
+    def __call__(self, batch: Batch, *, key: jax.Array | None = None) -> jax.Array:
+        """hidden_BLD after the final norm; the hidden vector at l predicts the element at l + 1.
+
+        Args:
+            batch: rows padded on the right; padding influences nothing before it.
+            key: training: draws patch positions, stochastic depth and dropout. None: evaluation, deterministic.
+        """
+        patch_key, block_key = (None, None) if key is None else jax.random.split(key)
+        return self.transformer(self.embedding(batch, key=patch_key), block_key)
+
+    def logits(self, hidden_XD: jax.Array, rows: slice = slice(None)) -> jax.Array:
+        """float32 scores of the next element, for hidden vectors of any leading shape.
+
+        Args:
+            hidden_XD: what the model returned, (..., D).
+            rows: ids to score; a slice with constant bounds spares the rest of the table.
+        """
+        table_VD = self.embedding.tokens[rows].astype(hidden_XD.dtype)
+        return jnp.einsum("...d,vd->...v", hidden_XD, table_VD, preferred_element_type=jnp.float32)
+
+    def init_cache(self, batch_size: int, num_slots: int) -> Cache:
+        """An empty cache for `extend`."""
+        shape = (batch_size, self.config.num_heads, num_slots, self.config.head_dim)
+        return Cache.empty(self.config.num_layers, shape, jnp.dtype(self.config.compute_dtype))
+
+    def extend(self, chunk: Chunk, cache: Cache) -> tuple[jax.Array, Cache]:
+        """hidden_BCD of the chunk, and the cache with the chunk written to it.
+
+        Evaluation only: patches take their mean positions. A jitted caller should donate the cache, which is then
+        updated in place. Hidden vectors at padding are finite and mean nothing.
+        """
+        return self.transformer.extend(self.embedding(chunk), chunk, cache)
+
+
+def parameters(model: Gato) -> Parameters:
+    """The parameters as nested plain dicts of arrays; those of the blocks have a leading layer axis."""
+    return nnx.to_pure_dict(nnx.state(model, nnx.Param))
+
+
+def init_parameters(config: ModelConfig, tokenizer: TokenizerConfig, key: jax.Array) -> Parameters:
+    """Fresh parameters; may be jitted, with the two configs static."""
+    return parameters(Gato(config, tokenizer, rngs=nnx.Rngs(params=key)))
+
+
+def rebuild(config: ModelConfig, tokenizer: TokenizerConfig, params: Parameters) -> Gato:
+    """The module that holds the given parameters.
+
+    Raises:
+        ValueError: names, shapes or dtypes are not those of the config.
+    """
+    graphdef, state = _abstract(config, tokenizer)
+    expected = _described(nnx.to_pure_dict(state))
+    given = _described(params)
+    if given != expected:
+        wrong = sorted(name for name in expected.keys() | given.keys() if expected.get(name) != given.get(name))
+        name = wrong[0]
+        raise ValueError(
+            f"parameter {name!r} is {given.get(name, 'absent')}, expected {expected.get(name, 'none of this name')} "
+            f"({len(wrong)} of {len(expected)} differ): use the config that the parameters were made with"
+        )
+    state = jax.tree.unflatten(jax.tree.structure(state), jax.tree.leaves(params))
+    return nnx.merge(graphdef, state)
+
+
+def matrix_mask(params: Parameters) -> Parameters:
+    """True at matrices and tables, False at norm gains and biases, whatever axes stacking has added to them."""
+    return jax.tree.map_with_path(lambda path, _: path[-1].key not in ("scale", "bias"), params)
+
+
+@functools.lru_cache
+def _abstract(config: ModelConfig, tokenizer: TokenizerConfig) -> tuple[nnx.GraphDef, nnx.State]:
+    return nnx.split(nnx.eval_shape(lambda: Gato(config, tokenizer, rngs=nnx.Rngs(0))))
+
+
+def _described(params: Parameters) -> dict[str, str]:
+    leaves = jax.tree.leaves_with_path(params)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="."): f"{leaf.dtype}{list(leaf.shape)}"
+        for path, leaf in leaves
+    }

@@ -1,0 +1,1 @@
+"""Numbers, text and pictures to sequence elements and back."""

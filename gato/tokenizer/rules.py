@@ -1,0 +1,120 @@
+"""Which codec each leaf of a Gymnasium space gets.
+
+Gato (Reed et al., 2022), section 2.1, speaks of images, discrete and continuous values; where a space leaves open which
+of them its values are, `is_image` and `is_discrete` decide.
+"""
+
+from typing import Literal, TypeAlias
+
+import numpy as np
+from gymnasium import spaces
+
+from gato.config import TokenizerConfig
+from gato.tokenizer.leaves import (
+    ActionLeaf,
+    ContinuousLeaf,
+    DiscreteLeaf,
+    ImageLeaf,
+    ObservationLeaf,
+    TextActionLeaf,
+    TextLeaf,
+)
+from gato.tokenizer.text import TextTokenizer
+
+Modality: TypeAlias = Literal["image", "tensor"]
+
+
+def observation_leaf(
+    path: str, space: spaces.Space, config: TokenizerConfig, text: TextTokenizer | None, modality: Modality | None
+) -> ObservationLeaf:
+    """The codec of one observation leaf; `modality` overrides `is_image`."""
+    if isinstance(space, spaces.Text):
+        return TextLeaf(path, _require_text(path, text))
+    if isinstance(space, spaces.Box):
+        if modality == "image":
+            _check_image(path, space)
+        if modality == "image" or (modality is None and is_image(space, config)):
+            return ImageLeaf(path, space, config)
+    return _number_leaf(path, space, config, action=False)
+
+
+def action_leaf(path: str, space: spaces.Space, config: TokenizerConfig, text: TextTokenizer | None) -> ActionLeaf:
+    """The codec of one action leaf; pictures are tensors here."""
+    if isinstance(space, spaces.Text):
+        return TextActionLeaf(path, space, config, _require_text(path, text))
+    return _number_leaf(path, space, config, action=True)
+
+
+def is_image(space: spaces.Box, config: TokenizerConfig) -> bool:
+    """Whether an observed Box is a picture: the rule.
+
+    It is one if it holds uint8, has three axes of which the last has 1, 3 or 4 channels, and is at least one patch high
+    and wide. Any other Box is a tensor of numbers, small uint8 grids with channels included.
+    """
+    return (
+        space.dtype == np.uint8
+        and len(space.shape) == 3
+        and space.shape[2] in (1, 3, 4)
+        and min(space.shape[:2]) >= config.patch_size
+    )
+
+
+def is_discrete(space: spaces.Box, config: TokenizerConfig) -> bool:
+    """Whether an integer Box becomes discrete tokens: the rule.
+
+    It does if no element can take more than `num_discrete` values, counting from its low to its high; then a token is
+    the value less its low. Any other integer Box is a tensor of continuous numbers.
+    """
+    if space.dtype.kind == "f":
+        return False
+    # Differences of the wrapped bounds are right in uint64, where those of int64 would overflow.
+    spans = space.high.astype(np.uint64) - space.low.astype(np.uint64)
+    return bool((spans < config.num_discrete).all())
+
+
+def _number_leaf(
+    path: str, space: spaces.Space, config: TokenizerConfig, *, action: bool
+) -> "DiscreteLeaf | ContinuousLeaf":
+    scalar = False
+    if isinstance(space, spaces.Discrete):
+        low, sizes, dtype, scalar = np.array(space.start), np.array(space.n), space.dtype, True
+    elif isinstance(space, spaces.MultiDiscrete):
+        low, sizes, dtype = np.asarray(space.start), np.asarray(space.nvec), space.dtype
+    elif isinstance(space, spaces.MultiBinary):
+        low, sizes, dtype = np.zeros(space.shape, np.int64), np.full(space.shape, 2), space.dtype
+    elif isinstance(space, spaces.Box):
+        if not is_discrete(space, config):
+            return ContinuousLeaf(path, space, config, action=action)
+        span = space.high.astype(np.uint64) - space.low.astype(np.uint64)
+        low, sizes, dtype = space.low, span.astype(np.int64) + 1, space.dtype
+    else:
+        raise ValueError(
+            f"{path} is {type(space).__name__}, expected Discrete, MultiDiscrete, MultiBinary, Box, Text, Dict or "
+            "Tuple: wrap the environment so that it uses one of these"
+        )
+    if sizes.max(initial=0) > config.num_discrete:
+        raise ValueError(
+            f"{path} is {space}, more than the {config.num_discrete} values of one discrete token: raise num_discrete "
+            "in the tokenizer config, or wrap the environment so that it splits the value into several smaller ones"
+        )
+    return DiscreteLeaf(path, low, sizes, np.dtype(dtype), scalar, config)
+
+
+def _require_text(path: str, text: TextTokenizer | None) -> TextTokenizer:
+    if text is None:
+        raise ValueError(f"{path} is Text, but there is no text tokenizer: pass text=TextTokenizer.load(...)")
+    return text
+
+
+def _check_image(path: str, space: spaces.Box) -> None:
+    channels = space.shape[2] if len(space.shape) == 3 else 1
+    if (
+        space.dtype != np.uint8
+        or len(space.shape) not in (2, 3)
+        or channels not in (1, 3, 4)
+        or not min(space.shape[:2])
+    ):
+        raise ValueError(
+            f"{path} cannot be an image: it has dtype {space.dtype} and shape {space.shape}, expected uint8 and "
+            "(height, width) or (height, width, channels) with 1, 3 or 4 channels"
+        )

@@ -1,0 +1,255 @@
+"""The fixed order of one timestep: observations and actions of any Gymnasium space to sequence elements, actions back.
+
+A timestep is its observation elements, a separator, and its action tokens. Observation elements follow the order of
+`gato.tokenizer.tree` and, within a leaf, reading order: text as it runs, patches in raster order, tensors row-major.
+
+Source: Gato (Reed et al., 2022), sections 2.1 (order) and 2.3 (loss), appendix C.3 (local positions).
+"""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from gato.config import TokenizerConfig
+from gato.tokenizer.elements import Elements
+from gato.tokenizer.leaves import ActionLeaf, Columns, ImageLeaf
+from gato.tokenizer.rules import Modality, action_leaf, observation_leaf
+from gato.tokenizer.text import TextTokenizer
+from gato.tokenizer.tree import flatten, leaf_spaces, unflatten
+
+
+class TimestepTokenizer:
+    """Encodes the episodes of one environment and decodes its actions.
+
+    Actions decode to members of the action space whatever ids within `action_ranges` they are given.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space,
+        action_space: spaces.Space,
+        config: TokenizerConfig,
+        text: TextTokenizer | None = None,
+        *,
+        modalities: Mapping[str, Modality] | None = None,
+        text_loss: bool = True,
+    ) -> None:
+        """Fixes the layout of a timestep.
+
+        Args:
+            observation_space: Discrete, MultiDiscrete, MultiBinary, Box, Text, Dict and Tuple, nested at will.
+            action_space: the same.
+            config: vocabulary and constants.
+            text: needed where a space holds Text.
+            modalities: "image" or "tensor" for observation leaves by path, such as "observation/pixels", where
+                `gato.tokenizer.rules.is_image` would choose the other.
+            text_loss: whether text in observations is a target.
+
+        Raises:
+            ValueError: a space, or the size of a timestep, cannot be represented; the message names the leaf.
+        """
+        if text is not None and text.vocab_size > config.text_vocab_size:
+            raise ValueError(
+                f"the text tokenizer has {text.vocab_size} pieces, but text_vocab_size is {config.text_vocab_size}: "
+                "set it to the size of the text tokenizer"
+            )
+        self._observation_space, self._action_space, self._config = observation_space, action_space, config
+        observed = leaf_spaces(observation_space, "observation")
+        modalities = dict(modalities or {})
+        _check_modalities(modalities, [path for path, space in observed if isinstance(space, spaces.Box)])
+        self._leaves = [observation_leaf(path, space, config, text, modalities.get(path)) for path, space in observed]
+        self._action_leaves: list[ActionLeaf] = [
+            action_leaf(path, space, config, text) for path, space in leaf_spaces(action_space, "action")
+        ]
+        self._action_stops = np.cumsum([len(leaf.ranges) for leaf in self._action_leaves])
+        if not self._action_leaves or not self._action_stops[-1]:
+            raise ValueError(f"action is {action_space}, which has no elements: there is nothing to predict")
+        self._action_ranges = np.concatenate([leaf.ranges for leaf in self._action_leaves])
+        self._intervals = np.concatenate(
+            [np.zeros((0, 4), np.int32)] + [leaf.intervals for leaf in self._leaves if isinstance(leaf, ImageLeaf)]
+        )
+        self._text_loss = text_loss
+        widths = [leaf.width or 0 for leaf in self._leaves]
+        self._check_size(widths, sum(widths))
+
+    @property
+    def num_action_tokens(self) -> int:
+        return len(self._action_ranges)
+
+    @property
+    def action_ranges(self) -> np.ndarray:
+        """Legal ids [low, high) of each action token: (num_action_tokens, 2) int32."""
+        return self._action_ranges.copy()
+
+    def encode_episode(
+        self,
+        observations: Any,
+        actions: Any,
+        *,
+        action_mask: np.ndarray | None = None,
+        terminal_observation: bool = False,
+    ) -> Elements:
+        """Encodes T timesteps at once.
+
+        Args:
+            observations: batched as Minari does it: a Dict as a dict and a Tuple as a tuple of batched values, numbers
+                as arrays (T, ...) or (T + 1, ...), Text as a list of str. `Any`, since any space is possible.
+            actions: likewise, with T entries.
+            action_mask: (T,) bool; where False, the action is shown but is no target.
+            terminal_observation: whether observation T and a separator follow as a last timestep without an action.
+
+        Raises:
+            ValueError: a value does not fit its space or is not finite; the message names the leaf and the timestep.
+        """
+        action_parts = flatten(self._action_space, actions, "action")
+        num_actions = _length(action_parts[0], self._action_leaves[0].path)
+        for part, leaf in zip(action_parts, self._action_leaves, strict=True):
+            if (length := _length(part, leaf.path)) != num_actions:
+                raise ValueError(f"{leaf.path} has {length} timesteps, other actions have {num_actions}")
+        action_tokens = self._encode_actions(action_parts)
+        num_timesteps = num_actions + int(terminal_observation)
+        parts = flatten(self._observation_space, observations, "observation")
+        for part, field in zip(parts, self._leaves, strict=True):
+            length = _length(part, field.path)
+            if length not in (num_timesteps, num_actions + 1):
+                raise ValueError(
+                    f"{field.path} has {length} timesteps for {num_actions} actions, expected {num_actions + 1}"
+                    + ("" if terminal_observation else f" or {num_actions}")
+                )
+        columns = [leaf.encode(part[:num_timesteps]) for leaf, part in zip(self._leaves, parts, strict=True)]
+        if action_mask is not None:
+            action_mask = np.asarray(action_mask)
+            if action_mask.shape != (num_actions,) or action_mask.dtype != np.bool_:
+                raise ValueError(
+                    f"action_mask has shape {action_mask.shape} and dtype {action_mask.dtype}, "
+                    f"expected ({num_actions},) bool"
+                )
+        return self._assemble(columns, action_tokens, action_mask, num_timesteps)
+
+    def encode_observation(self, observation: Any) -> Elements:
+        """One timestep without its action: the elements of a member of the observation space, then the separator."""
+        parts = flatten(self._observation_space, observation, "observation")
+        columns = [leaf.encode([part]) for leaf, part in zip(self._leaves, parts, strict=True)]
+        return self._assemble(columns, np.zeros((0, 0), np.int32), None, 1)
+
+    def encode_action(self, action: Any) -> np.ndarray:
+        """Tokens of a member of the action space, (num_action_tokens,) int32."""
+        return self._encode_actions([[part] for part in flatten(self._action_space, action, "action")])[0]
+
+    def decode_action(self, ids: Sequence[int] | np.ndarray) -> Any:
+        """The member of the action space that the ids (num_action_tokens,) stand for.
+
+        Raises:
+            ValueError: there are more or fewer ids, or one is outside its legal range.
+        """
+        ids = np.asarray(ids)
+        if ids.shape != (self.num_action_tokens,) or ids.dtype.kind not in "iu":
+            raise ValueError(
+                f"action ids have shape {ids.shape} and dtype {ids.dtype}, "
+                f"expected ({self.num_action_tokens},) integers"
+            )
+        ids = ids.astype(np.int64)
+        wrong = np.flatnonzero((ids < self._action_ranges[:, 0]) | (ids >= self._action_ranges[:, 1]))
+        if len(wrong):
+            low, high = self._action_ranges[wrong[0]]
+            raise ValueError(f"action token {wrong[0]} is {ids[wrong[0]]}, expected an id in [{low}, {high})")
+        pieces = np.split(ids, self._action_stops[:-1])
+        decoded = [leaf.decode(piece) for leaf, piece in zip(self._action_leaves, pieces, strict=True)]
+        return unflatten(self._action_space, iter(decoded))
+
+    def _encode_actions(self, parts: Sequence[Any]) -> np.ndarray:
+        """Tokens (T, num_action_tokens) of batched action leaves."""
+        return np.concatenate(
+            [leaf.encode(part).tokens for leaf, part in zip(self._action_leaves, parts, strict=True)], axis=1
+        )
+
+    def _assemble(
+        self, columns: Sequence[Columns], actions: np.ndarray, action_mask: np.ndarray | None, num_timesteps: int
+    ) -> Elements:
+        """Lays observation columns, the separator and actions side by side, and reads the rows one after another.
+
+        Rows that leave columns empty (short texts, a last timestep without an action) are read without them.
+        """
+        config = self._config
+        num_observed = sum(column.tokens.shape[1] for column in columns)
+        num_actions, num_action_tokens = actions.shape
+        action_part = slice(num_observed + 1, None)
+        shape = num_timesteps, num_observed + 1 + num_action_tokens
+        tokens = np.empty(shape, np.int32)
+        used = np.ones(shape, bool)
+        loss_mask = np.zeros(shape, bool)
+        changed_mask = np.zeros(shape, bool)
+        is_patch = np.zeros(shape[1], bool)
+
+        start = 0
+        for column in columns:
+            part = slice(start, start + column.tokens.shape[1])
+            tokens[:, part] = column.tokens
+            if column.lengths is not None:
+                used[:, part] = np.arange(column.tokens.shape[1]) < column.lengths[:, None]
+                loss_mask[:, part] = self._text_loss
+            is_patch[part] = column.patches is not None
+            start = part.stop
+        self._check_size(
+            [column.tokens.shape[1] for column in columns], int(used[:, :num_observed].sum(axis=1).max(initial=0))
+        )
+
+        tokens[:, num_observed] = config.separator_id
+        tokens[:num_actions, action_part] = actions
+        used[num_actions:, action_part] = False
+        loss_mask[:num_actions, action_part] = True if action_mask is None else action_mask[:, None]
+        changed_mask[:1, action_part] = True
+        changed_mask[1:num_actions, action_part] = (actions[1:] != actions[:-1]).any(axis=1, keepdims=True)
+        local_positions = np.cumsum(used, axis=1, dtype=np.int32) - np.int32(1)
+        local_positions[:, num_observed] = config.separator_position
+        local_positions[:, action_part] = config.action_position
+
+        reads_all = bool(used.all())
+        patches = [column.patches for column in columns if column.patches is not None]
+        patches.append(np.zeros((num_timesteps, 0, config.patch_size, config.patch_size, 3), np.uint8))
+        return Elements(
+            tokens=_read(tokens, used, reads_all),
+            local_positions=_read(local_positions, used, reads_all),
+            loss_mask=_read(loss_mask, used, reads_all),
+            changed_mask=_read(changed_mask, used, reads_all),
+            patches=np.concatenate(patches, axis=1).reshape(-1, *patches[0].shape[2:]),
+            patch_indices=np.flatnonzero(_read(np.broadcast_to(is_patch, shape), used, reads_all)).astype(np.int32),
+            patch_intervals=np.tile(self._intervals, (num_timesteps, 1)),
+            starts=np.concatenate([[0], np.cumsum(used.sum(axis=1))]),
+        )
+
+    def _check_size(self, widths: Sequence[int], num_elements: int) -> None:
+        limit = self._config.local_position_size
+        if num_elements > limit:
+            widest = int(np.argmax(widths))
+            raise ValueError(
+                f"an observation takes {num_elements} elements, most of them for {self._leaves[widest].path}, "
+                f"but at most local_position_size = {limit} fit: make it smaller (pictures become patches if they are "
+                "uint8 with channels last) or raise local_position_size in the tokenizer config"
+            )
+
+
+def _read(matrix: np.ndarray, used: np.ndarray, reads_all: bool) -> np.ndarray:
+    """The used entries row by row."""
+    return matrix.reshape(-1) if reads_all else matrix[used]
+
+
+def _length(part: Any, path: str) -> int:
+    """The number of timesteps of one batched leaf."""
+    try:
+        return len(part)
+    except TypeError:
+        raise ValueError(f"{path} is {part!r}, expected one value a timestep") from None
+
+
+def _check_modalities(modalities: Mapping[str, str], paths: Sequence[str]) -> None:
+    for path, modality in modalities.items():
+        if path not in paths:
+            near = difflib.get_close_matches(path, paths, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"Box leaves are {list(paths)}"
+            raise ValueError(f"modalities name {path!r}, which is no Box of the observation space: {hint}")
+        if modality not in ("image", "tensor"):
+            raise ValueError(f"modalities give {modality!r} for {path!r}, expected 'image' or 'tensor'")

@@ -1,0 +1,1 @@
+"""Learns from an iterator of batches; knows no dataset."""

@@ -1,0 +1,205 @@
+"""The training loop: keeps the device busy, writes down what happens, and can be stopped and continued at any step.
+
+A step is started before anything about the one before it is read, and the next batch is on its way to the device
+before the host waits. What is drawn at a step depends on the run's key and the step's number only, so a run that
+was stopped and resumed ends in the very state, to the bit, of one that never stopped (on the same kind of device).
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from gato.batch import Batch
+from gato.checkpoint import Checkpoint, latest_checkpoint, restore_like, save_checkpoint
+from gato.config import RunConfig
+from gato.model.gato import Parameters
+from gato.training.optimizer import make_optimizer, make_schedule
+from gato.training.progress import ProgressDisplay
+from gato.training.report import Report
+from gato.training.run_folder import METRICS_FILE, TENSORBOARD_FOLDER, open_run
+from gato.training.step import IntervalSums, LossFunction, TrainState, empty_interval, init_state, make_train_step
+from gato.training.stop import StopRequest
+from gato.training.writers import JsonlWriter, MetricWriter, TensorBoardWriter
+
+
+class BatchIterator(Protocol):
+    """Endless batches whose position can be saved and restored."""
+
+    source_names: tuple[str, ...]  # by source id
+
+    def __next__(self) -> Batch: ...
+
+    def get_state(self) -> dict[str, Any]:
+        """The position, in JSON values."""
+        ...
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Goes to a position: the next batch is the one that followed it."""
+        ...
+
+
+# Numbers about the parameters after a step. It must not keep the parameters: the next step consumes them.
+Evaluator = Callable[[Parameters, int], Mapping[str, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResult:
+    """Where a run ended."""
+
+    state: TrainState  # on the device
+    interrupted: bool  # a signal stopped it before its last step
+
+
+def train(
+    config: RunConfig,
+    *,
+    run_folder: Path,
+    params: Parameters,
+    loss_function: LossFunction,
+    batches: BatchIterator,
+    key: jax.Array,
+    evaluators: Sequence[Evaluator] = (),
+    tokenizer_model: bytes | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    tensorboard: bool = False,
+    console: Console | None = None,
+) -> TrainResult:
+    """Trains until `config.training.num_steps`, or until Ctrl-C or SIGTERM, and saves the last state either way.
+
+    Args:
+        params: initial parameters, consumed by the first step; of a resumed run only their shapes count.
+        key: the run's key for stochastic depth, dropout and patch positions; the same for a resumed run.
+        evaluators: called every `config.training.evaluate_every` steps and after the last one.
+        tokenizer_model: SentencePiece model to store in every checkpoint.
+        resume: continue from the newest good checkpoint, if there is one.
+        overwrite: delete the checkpoints and metrics that the folder holds.
+        tensorboard: also write TensorBoard files; needs the extra of that name.
+        console: where progress is shown; the terminal if not given.
+
+    Raises:
+        FileExistsError, DamagedCheckpointError: see `open_run`.
+        ValueError: the checkpoint to resume does not fit the config; or the data ended.
+        FloatingPointError: `config.training.max_skipped` steps in a row had a non-finite loss or gradient.
+    """
+    console = console or Console()
+    say = functools.partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    settings = config.training
+    optimizer = make_optimizer(config.optimizer)
+    empty = empty_interval(len(batches.source_names))
+
+    checkpoint = open_run(run_folder, config, resume=resume, overwrite=overwrite, report=say)
+    if checkpoint is None:
+        first_step, state, interval = 0, init_state(jax.device_put(params), optimizer), empty
+    else:
+        template = jax.eval_shape(lambda params: init_state(params, optimizer), params)
+        state, interval = _restore(checkpoint, template, empty, tokenizer_model)
+        batches.set_state(checkpoint.data_state or {})
+        first_step = checkpoint.step
+        say(f"resuming {run_folder} after step {first_step}")
+    del params, checkpoint  # the loop holds the only copy of the state
+    train_step = make_train_step(loss_function, optimizer, make_schedule(config.optimizer))
+
+    writers: list[MetricWriter] = [JsonlWriter(run_folder / METRICS_FILE, last_step=first_step)]
+    if tensorboard:
+        writers.append(TensorBoardWriter(run_folder / TENSORBOARD_FOLDER, last_step=first_step))
+    progress = ProgressDisplay(console, first_step=first_step, num_steps=settings.num_steps)
+
+    output: IntervalSums | None = None
+    stopping = False
+    with (
+        Report(writers, progress, batches.source_names) as report,
+        StopRequest() as stop,
+        jax.transfer_guard("disallow"),
+    ):
+        if first_step < settings.num_steps:
+            batch, num_tokens = _next_batch(batches, first_step)
+        for step in range(first_step + 1, settings.num_steps + 1):
+            before = output
+            state, output = train_step(state, interval, batch, key)
+            report.advance(step, num_tokens)
+
+            last = step == settings.num_steps
+            stopping = stop.signal_name is not None and not last
+            evaluating = settings.evaluate_every > 0 and not stopping and (last or _due(step, settings.evaluate_every))
+            saving = last or stopping or _due(step, settings.checkpoint_every)
+            # The position after this step's batch: the next batch is drawn before this step is saved.
+            data_state = batches.get_state() if saving else {}
+            if not (last or stopping):
+                batch, num_tokens = _next_batch(batches, step)
+            jax.block_until_ready(before)  # so that no more than two steps are under way
+            _require_finite(report.flush(), settings.max_skipped, step, run_folder)
+
+            interval = output
+            if last or _due(step, settings.log_every):
+                report.hold(step, output)
+                interval = empty
+            if evaluating:
+                _require_finite(report.flush(), settings.max_skipped, step, run_folder)
+                with report.paused(), jax.transfer_guard("allow"):
+                    for evaluator in evaluators:
+                        report.write(step, evaluator(state.params, step))
+            if saving:
+                report.flush()
+                _require_finite(int(jax.device_get(output.longest_skip)), settings.max_skipped, step, run_folder)
+                with report.paused():
+                    save_checkpoint(
+                        run_folder,
+                        step=step,
+                        params=state.params,
+                        train_state=_besides_params(state, interval),
+                        data_state=data_state,
+                        config=config,
+                        tokenizer_model=tokenizer_model,
+                        keep=settings.keep_checkpoints,
+                    )
+            if stopping:
+                report.message(f"{stop.signal_name}: saved step {step} in {run_folder}; continue with --resume")
+                break
+    return TrainResult(state=state, interrupted=stopping)
+
+
+def _due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+def _next_batch(batches: BatchIterator, step: int) -> tuple[Batch, int]:
+    """The next batch, on its way to the device, and the number of its elements before padding."""
+    try:
+        batch = next(batches)
+    except StopIteration:
+        raise ValueError(
+            f"the data ended after {step} steps: the iterator of training batches must be endless"
+        ) from None
+    return jax.device_put(batch), int(np.sum(batch.lengths))
+
+
+def _besides_params(state: TrainState, interval: IntervalSums) -> dict[str, Any]:
+    """What a checkpoint keeps apart from the parameters."""
+    return {"state": dataclasses.replace(state, params={}), "interval": interval}
+
+
+def _restore(
+    checkpoint: Checkpoint, template: TrainState, empty: IntervalSums, tokenizer_model: bytes | None
+) -> tuple[TrainState, IntervalSums]:
+    """The state and the interval's sums that were saved, on the device."""
+    if checkpoint.tokenizer_model != tokenizer_model:
+        raise ValueError("the text tokenizer is not the one in the checkpoint: pass the checkpoint's tokenizer_model")
+    params = restore_like(template.params, checkpoint.params, "parameters")
+    rest = restore_like(_besides_params(template, empty), checkpoint.train_state or {}, "optimizer and counters")
+    return jax.device_put((dataclasses.replace(rest["state"], params=params), rest["interval"]))
+
+
+def _require_finite(longest_skip: int, max_skipped: int, step: int, run_folder: Path) -> None:
+    if longest_skip >= max_skipped:
+        raise FloatingPointError(
+            f"{longest_skip} steps in a row up to step {step} had a loss or gradient that is not finite; "
+            f"the last checkpoint is {latest_checkpoint(run_folder)}: lower optimizer.peak_lr or look for bad data"
+        )

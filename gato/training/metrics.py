@@ -1,0 +1,47 @@
+"""Names and values of what a run reports, from sums over an interval."""
+
+from collections.abc import Sequence
+
+import jax
+
+from gato.model.loss import KINDS, LossSums
+from gato.training.step import IntervalSums
+
+
+def loss_metrics(losses: LossSums, source_names: Sequence[str]) -> dict[str, float]:
+    """Means a target, in nats and shares; what had no targets has no entry.
+
+    Names: loss, loss_text, loss_action, loss/<source>, accuracy/<source>, accuracy_changed/<source>. The last one
+    counts only actions that differ from the one before: an agent that repeats its last action scores 0 there.
+
+    Args:
+        losses: host arrays, a source a row.
+    """
+    named = {"loss": _quotient(losses.loss_sum.sum(), losses.count.sum())}
+    for index, kind in enumerate(KINDS):
+        named[f"loss_{kind}"] = _quotient(losses.loss_sum[:, index].sum(), losses.count[:, index].sum())
+    for row, source in enumerate(source_names):
+        named[f"loss/{source}"] = _quotient(losses.loss_sum[row].sum(), losses.count[row].sum())
+        named[f"accuracy/{source}"] = _quotient(losses.correct[row].sum(), losses.count[row].sum())
+        named[f"accuracy_changed/{source}"] = _quotient(
+            losses.changed_correct[row].sum(), losses.changed_count[row].sum()
+        )
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def interval_metrics(interval: IntervalSums, source_names: Sequence[str]) -> dict[str, float]:
+    """The losses of an interval and how the optimizer fared: learning_rate, grad_norm, skipped.
+
+    Args:
+        interval: host arrays.
+    """
+    named = loss_metrics(interval.losses, source_names)
+    named["learning_rate"] = float(interval.learning_rate)
+    if (grad_norm := _quotient(interval.grad_norm, interval.updates)) is not None:
+        named["grad_norm"] = grad_norm
+    named["skipped"] = int(interval.skipped)
+    return named
+
+
+def _quotient(total: jax.Array, count: jax.Array) -> float | None:
+    return float(total) / float(count) if count else None

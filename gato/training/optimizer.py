@@ -1,0 +1,32 @@
+"""AdamW with linear warm-up, cosine decay and gradient clipping (Gato, appendix D)."""
+
+import optax
+
+from gato.config import OptimizerConfig
+from gato.model.gato import matrix_mask
+
+
+def make_schedule(config: OptimizerConfig) -> optax.Schedule:
+    """Learning rate by number of updates made: linear to the peak, a cosine to the final rate, then constant."""
+    warmup = optax.linear_schedule(config.warmup_from, config.peak_lr, max(config.warmup_steps, 1))
+    decay = optax.cosine_decay_schedule(config.peak_lr, config.decay_steps, config.final_fraction)
+    return optax.join_schedules([warmup, decay], [config.warmup_steps])
+
+
+def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
+    """The optimizer of a nested dict of parameters.
+
+    Weight decay reaches matrices, convolutions and embedding tables (the token table is also the output matrix), not
+    norm gains and biases.
+    """
+    return optax.chain(
+        optax.clip_by_global_norm(config.clip_norm),
+        optax.adamw(
+            make_schedule(config),
+            b1=config.b1,
+            b2=config.b2,
+            eps=config.eps,
+            weight_decay=config.weight_decay,
+            mask=matrix_mask,
+        ),
+    )

@@ -1,0 +1,193 @@
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from gato.evaluation.actors import ExpertActor, RandomActor
+from gato.evaluation.rollout import Rollout, rollout
+
+
+class Countdown(gym.Env):
+    """Ends after a number of steps that the seed decides; the reward is the action, the observation a reused buffer."""
+
+    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012
+    observation_space = spaces.Dict({"left": spaces.Box(0, 99, (1,), np.int64), "word": spaces.Text(9)})
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        self.render_mode = render_mode
+        self.action_space = spaces.Discrete(4)
+        self.buffer = np.zeros(1, np.int64)
+        self.secret = 0
+        self.closed = False
+
+    def observe(self) -> dict[str, Any]:
+        return {"left": self.buffer, "word": "x" * int(self.buffer[0])}
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        super().reset(seed=seed)
+        self.buffer[0] = self.np_random.integers(2, 9)
+        self.secret = int(self.np_random.integers(4))
+        self.bonus = (options or {}).get("bonus", 0)
+        return self.observe(), {}
+
+    def step(self, action: Any):
+        self.buffer[0] -= 1
+        over = bool(self.buffer[0] == 0)
+        return self.observe(), float(action) + self.bonus, over, False, {"secret": self.secret} if over else {}
+
+    def render(self) -> np.ndarray | None:  # type: ignore[override]
+        return None if self.render_mode is None else np.full((4, 6, 3), self.buffer[0], np.uint8)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Clairvoyant:
+    """Says the environment's secret number."""
+
+    def __init__(self, env: gym.Env, rng: np.random.Generator) -> None:
+        self.env = env
+
+    def reset(self) -> None: ...
+
+    def act(self, observation: Any) -> int:
+        return self.env.unwrapped.secret
+
+
+def same(first: Rollout, second: Rollout) -> None:
+    np.testing.assert_array_equal(first.episode.observations["left"], second.episode.observations["left"])
+    assert first.episode.observations["word"] == second.episode.observations["word"]
+    np.testing.assert_array_equal(first.episode.actions, second.episode.actions)
+    np.testing.assert_array_equal(first.episode.rewards, second.episode.rewards)
+    np.testing.assert_array_equal(first.episode.action_mask, second.episode.action_mask)
+    assert first.info == second.info
+
+
+@pytest.mark.parametrize("num_envs", [2, 3, 20])
+def test_episodes_and_their_order_do_not_depend_on_the_number_of_environments(num_envs):
+    seeds = range(100, 111)
+    alone = list(rollout(Countdown, RandomActor(spaces.Discrete(4)), seeds, noise=(0.2, 0.9)))
+    together = list(rollout(Countdown, RandomActor(spaces.Discrete(4)), seeds, noise=(0.2, 0.9), num_envs=num_envs))
+    assert [done.episode.seed for done in together] == list(seeds)
+    assert len({len(done.episode) for done in alone}) > 2
+    for first, second in zip(alone, together, strict=True):
+        same(first, second)
+
+
+def test_one_episode_can_be_replayed_alone():
+    all_of_them = list(rollout(Countdown, RandomActor(spaces.Discrete(4)), range(5)))
+    (again,) = rollout(Countdown, RandomActor(spaces.Discrete(4)), [3])
+    same(all_of_them[3], again)
+
+
+def test_observations_are_copies_and_end_with_the_terminal_one():
+    (done,) = rollout(Countdown, RandomActor(spaces.Discrete(4)), [0])
+    left = done.episode.observations["left"][:, 0]
+    assert left[-1] == 0
+    np.testing.assert_array_equal(np.diff(left), -1)
+    assert len(left) == len(done.episode) + 1
+    assert done.episode.terminated
+    assert not done.episode.truncated
+
+
+def test_rewards_and_return_are_those_of_the_recorded_actions():
+    (done,) = rollout(Countdown, RandomActor(spaces.Discrete(4)), [7])
+    np.testing.assert_array_equal(done.episode.rewards, done.episode.actions)
+    assert done.episode.episode_return == done.episode.actions.sum()
+
+
+def test_each_episode_gets_its_own_options():
+    options = [{"bonus": 10}, {"bonus": 20}, None]
+    episodes = [
+        done.episode for done in rollout(Countdown, RandomActor(spaces.Discrete(4)), [1, 1, 1], options=options)
+    ]
+    np.testing.assert_array_equal(episodes[0].rewards + 10, episodes[1].rewards)
+    np.testing.assert_array_equal(episodes[2].rewards + 10, episodes[0].rewards)
+    assert [episode.options for episode in episodes] == options
+
+
+def test_experts_see_their_own_environment():
+    for done in rollout(Countdown, ExpertActor(Clairvoyant), range(9), num_envs=4):
+        assert (done.episode.actions == done.info["secret"]).all()
+        assert done.episode.action_mask is None
+
+
+def test_noise_is_recorded_as_executed_and_masked_out():
+    noisy = list(rollout(Countdown, ExpertActor(Clairvoyant), range(200), noise=(0.5, 0.5), num_envs=10))
+    for done in noisy:
+        kept = done.episode.action_mask
+        assert (done.episode.actions[kept] == done.info["secret"]).all()
+        np.testing.assert_array_equal(done.episode.rewards, done.episode.actions)
+    masks = np.concatenate([done.episode.action_mask for done in noisy])
+    replaced = np.concatenate([done.episode.actions != done.info["secret"] for done in noisy])
+    assert abs(masks.mean() - 0.5) < 0.06
+    assert abs(replaced.mean() - 0.5 * 3 / 4) < 0.06  # one random action in four is the expert's
+
+
+def test_the_share_of_noise_is_drawn_once_an_episode():
+    shares = [
+        1 - done.episode.action_mask.mean()
+        for done in rollout(Countdown, ExpertActor(Clairvoyant), range(300), noise=(0.0, 1.0), num_envs=10)
+    ]
+    # Steps of one episode share their probability, so whole episodes of none or only noise are far more
+    # frequent than independent steps at one half would give (about 0.07 each).
+    assert np.mean(np.array(shares) == 0) > 0.12
+    assert np.mean(np.array(shares) == 1) > 0.12
+
+
+def test_noise_leaves_the_environment_as_it_is():
+    clean = list(rollout(Countdown, ExpertActor(Clairvoyant), range(5)))
+    noisy = list(rollout(Countdown, ExpertActor(Clairvoyant), range(5), noise=(1.0, 1.0)))
+    for first, second in zip(clean, noisy, strict=True):
+        assert first.info == second.info
+        assert not second.episode.action_mask.any()
+
+
+def test_frames_are_kept_for_the_named_episodes_only():
+    make = lambda: Countdown(render_mode="rgb_array")  # noqa: E731
+    done = list(rollout(make, RandomActor(spaces.Discrete(4)), range(4), num_envs=2, keep_frames=[1, 3]))
+    assert [rolled.frames is not None for rolled in done] == [False, True, False, True]
+    frames = done[1].frames
+    assert frames.shape == (len(done[1].episode) + 1, 4, 6, 3)
+    np.testing.assert_array_equal(frames[:, 0, 0, 0], done[1].episode.observations["left"][:, 0])
+
+
+def test_environments_are_closed_even_when_the_caller_stops_early():
+    made: list[Countdown] = []
+
+    def make() -> Countdown:
+        made.append(Countdown())
+        return made[-1]
+
+    episodes = rollout(make, RandomActor(spaces.Discrete(4)), range(10), num_envs=3)
+    next(episodes)
+    episodes.close()
+    assert len(made) == 3
+    assert all(env.closed for env in made)
+
+
+def test_no_more_environments_are_made_than_episodes():
+    made = []
+    list(rollout(lambda: made.append(1) or Countdown(), RandomActor(spaces.Discrete(4)), [0, 1], num_envs=8))
+    assert len(made) == 2
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"options": [None]}, "1 reset options came for 2 seeds"),
+        ({"num_envs": 0}, "num_envs is 0"),
+        ({"noise": (0.5, 0.2)}, "noise is"),
+        ({"noise": (0.0, 1.5)}, "noise is"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        list(rollout(Countdown, RandomActor(spaces.Discrete(4)), [0, 1], **arguments))
+
+
+def test_frames_without_a_render_mode_are_an_error():
+    with pytest.raises(ValueError, match="rgb_array"):
+        list(rollout(Countdown, RandomActor(spaces.Discrete(4)), [0], keep_frames=[0]))

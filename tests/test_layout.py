@@ -1,0 +1,259 @@
+"""The house rules that a machine can check: who imports whom, what a package holds, what no file may do."""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = {"gato": "gato", "gato.configs": "configs", "gato.envs": "envs"}  # import name to folder
+
+# Room: what it may import of ours, and from others beside the standard library. The same table stands in
+# docs/architecture.md. A room names rooms above it only, so that no way leads back.
+TABLE: dict[str, tuple[set[str], set[str]]] = {
+    "gato.config": (set(), {"numpy"}),
+    "gato.batch": (set(), {"numpy"}),
+    "gato.envs": (set(), {"gymnasium", "numpy"}),
+    "gato.configs": ({"gato.config"}, set()),
+    "gato.tokenizer": ({"gato.config"}, {"numpy", "sentencepiece", "gymnasium.spaces"}),
+    "gato.data": (
+        {"gato.config", "gato.batch", "gato.tokenizer"},
+        {"numpy", "grain", "gymnasium", "minari", "h5py", "PIL"},
+    ),
+    "gato.model": ({"gato.config", "gato.batch"}, {"jax", "flax"}),
+    "gato.checkpoint": ({"gato.config"}, {"jax", "orbax", "numpy"}),
+    "gato.training": (
+        {"gato.config", "gato.batch", "gato.model", "gato.checkpoint"},
+        {"jax", "flax", "optax", "numpy", "rich", "tensorboardX"},
+    ),
+    "gato.inference": (
+        {"gato.config", "gato.batch", "gato.tokenizer", "gato.model", "gato.checkpoint"},
+        {"jax", "numpy", "gymnasium.spaces"},
+    ),
+    "gato.evaluation": (
+        {"gato.config", "gato.batch", "gato.tokenizer", "gato.data", "gato.inference"},
+        {"gymnasium", "numpy", "scipy", "matplotlib", "PIL"},
+    ),
+}
+TABLE["gato.cli"] = (set(TABLE), {"tyro", "rich", "jax", "numpy", "gymnasium", "PIL"})
+
+OPTIONAL = {"tensorboardX"}  # extras, which may be imported inside a function
+DYNAMIC_IMPORTERS = {"gato.envs.simulator", "gato.cli.configurations"}  # simulators, and the user's config files
+VAGUE_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
+UNSAFE_MODULES = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "torch"}
+UNSAFE_CALLS = {"eval", "exec", "compile", "__import__"}
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of ours by import name; packages point to their __init__.py."""
+    found = {}
+    for name, folder in FOLDERS.items():
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            parts = path.relative_to(ROOT / folder).with_suffix("").parts
+            found[".".join([name, *parts]).removesuffix(".__init__")] = path
+    return found
+
+
+@cache
+def nodes(module: str) -> list[ast.AST]:
+    """Every node of a module's syntax tree; the first is the module."""
+    return list(ast.walk(ast.parse(modules()[module].read_text(encoding="utf-8"))))
+
+
+def body(module: str) -> list[ast.stmt]:
+    tree = nodes(module)[0]
+    assert isinstance(tree, ast.Module)
+    return tree.body
+
+
+@cache
+def imports(module: str) -> list[tuple[ast.Import | ast.ImportFrom, str]]:
+    """Every import statement of a module, with the full name of each thing that it imports."""
+    package = module if modules()[module].name == "__init__.py" else module.rpartition(".")[0]
+    found: list[tuple[ast.Import | ast.ImportFrom, str]] = []
+    for node in nodes(module):
+        if isinstance(node, ast.Import):
+            found += [(node, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")
+            start = parents[: len(parents) - node.level + 1] if node.level else []
+            source = ".".join([*start, *([node.module] if node.module else [])])
+            found += [(node, f"{source}.{alias.name}") for alias in node.names]
+    return found
+
+
+def all_imports() -> Iterator[tuple[str, str, ast.Import | ast.ImportFrom, str]]:
+    """(module, "file:line", statement, target) of every import of ours."""
+    for module in modules():
+        for node, target in imports(module):
+            yield module, place(module, node), node, target
+
+
+def place(module: str, node: ast.stmt | ast.expr | ast.keyword) -> str:
+    return f"{modules()[module].relative_to(ROOT)}:{node.lineno}"
+
+
+@cache
+def owner(target: str) -> str | None:
+    """The module of ours that an imported name lives in; None if it is somebody else's."""
+    parts = target.split(".")
+    names = (".".join(parts[:size]) for size in range(len(parts), 0, -1))
+    return next((name for name in names if name in modules()), None)
+
+
+def room(module: str) -> str:
+    """`gato.data` for `gato.data.sources.text`; the package `gato` itself, which holds its version, is no room."""
+    return ".".join(module.split(".")[:2])
+
+
+def is_within(target: str, packages: set[str]) -> bool:
+    return any(target == package or target.startswith(f"{package}.") for package in packages)
+
+
+def test_the_scan_sees_the_tree_and_its_imports() -> None:
+    assert {"gato", "gato.model.gato", "gato.envs.catalog", "gato.data.sources"} <= modules().keys()
+    assert {"jax", "flax.nnx", "gato.model.cache.Chunk"} <= {target for _, target in imports("gato.model.gato")}
+    assert owner("gato.model.cache.Chunk") == "gato.model.cache"
+    assert "gato.envs.task.Task" in {target for _, target in imports("gato.envs.catalog")}
+
+
+def test_every_module_stands_in_a_room_of_the_table() -> None:
+    assert {room(name) for name in modules()} - {"gato"} == set(TABLE)
+
+
+def test_rooms_name_only_rooms_above_them_in_the_table() -> None:
+    above: set[str] = set()
+    for name, (ours, _) in TABLE.items():
+        assert ours <= above, f"{name} names rooms that do not stand above it"
+        above.add(name)
+
+
+def test_imports_keep_to_the_table() -> None:
+    forbidden = []
+    for module, where, _, target in all_imports():
+        home, there = room(module), owner(target)
+        ours, foreign = TABLE.get(home, (set(), set()))
+        if there is not None:
+            allowed = room(there) in ours | {home} or (there == "gato" and home == "gato.cli")
+        else:
+            allowed = target.split(".")[0] in sys.stdlib_module_names or is_within(target, foreign)
+        if not allowed:
+            forbidden.append(f"{where}: {home} imports {target}")
+    assert forbidden == []
+
+
+def test_the_table_in_the_docs_is_this_table() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    written = {}
+    for rooms, ours, foreign in re.findall(r"^\| (`gato[^|]*) \| ([^|]*) \| ([^|]*) \|$", text, flags=re.MULTILINE):
+        names, packages = (set(re.findall(r"`([^`]+)`", cell)) for cell in (ours, foreign))
+        for name in re.findall(r"`([^`]+)`", rooms):
+            mine = set(TABLE) - {name} if ours == "all" else {f"gato.{short}" for short in names}
+            written[name] = (mine, packages)
+    assert written == TABLE
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    arrows = {module: {owner(target) for _, target in imports(module)} - {None, module} for module in modules()}
+    finished: set[str | None] = set()
+
+    def visit(module: str | None, path: list[str | None]) -> None:
+        assert module not in path, f"import cycle: {[*path[path.index(module) :], module]}"
+        if module not in finished:
+            for there in arrows[module or ""]:
+                visit(there, [*path, module])
+            finished.add(module)
+
+    for module in arrows:
+        visit(module, [])
+
+
+def test_imports_are_absolute_in_gato_and_relative_in_envs() -> None:
+    wrong = []
+    for module, where, node, target in all_imports():
+        relative = isinstance(node, ast.ImportFrom) and node.level > 0
+        if relative != (room(module) == "gato.envs" and owner(target) is not None):
+            wrong.append(f"{where}: {target}")
+    assert wrong == []
+
+
+def test_imports_name_what_they_take() -> None:
+    assert [where for _, where, _, target in all_imports() if target.endswith(".*")] == []
+
+
+def test_imports_inside_functions_are_of_optional_packages_only() -> None:
+    late = []
+    for module in modules():
+        functions = [node for node in nodes(module) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+        inside = {id(node) for function in functions for node in ast.walk(function)}
+        late += [
+            f"{place(module, node)}: {target}"
+            for node, target in imports(module)
+            if id(node) in inside and not is_within(target, OPTIONAL)
+        ]
+    assert late == []
+
+
+def test_modules_are_imported_by_a_computed_name_in_two_places_only() -> None:
+    found = set()
+    for module in modules():
+        names = {node.attr for node in nodes(module) if isinstance(node, ast.Attribute)}
+        names |= {target.rpartition(".")[2] for _, target in imports(module)}
+        if names & {"import_module", "exec_module"}:
+            found.add(module)
+    assert found == DYNAMIC_IMPORTERS
+
+
+def test_package_list_in_pyproject_is_the_tree() -> None:
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    packages = [name for name, path in modules().items() if path.name == "__init__.py"]
+    assert sorted(setuptools["packages"]) == sorted(packages)
+    assert setuptools["package-dir"] == {name: folder for name, folder in FOLDERS.items() if name != folder}
+
+
+def test_every_folder_of_code_is_a_package() -> None:
+    folders = {path.parent for path in modules().values()}
+    assert [str(folder) for folder in folders if not (folder / "__init__.py").is_file()] == []
+
+
+@pytest.mark.parametrize("name", ["envs", "configs"])
+def test_mapped_packages_have_no_shadow_inside_gato(name: str) -> None:
+    # Even an empty folder of that name would be found first, and hide the real one in silence.
+    assert not (ROOT / "gato" / name).exists()
+    assert (ROOT / name / "__init__.py").is_file()
+
+
+def test_init_files_hold_a_docstring_and_re_exports_only() -> None:
+    wrong = []
+    for module, path in modules().items():
+        if path.name != "__init__.py":
+            continue
+        docstring, *rest = body(module)
+        if not (isinstance(docstring, ast.Expr) and isinstance(docstring.value, ast.Constant)):
+            wrong.append(f"{module}: no docstring")
+        for node in rest:
+            guard = module == "gato.envs" and isinstance(node, ast.If)  # against `import envs`
+            assigned = ast.unparse(node.targets[0]) if isinstance(node, ast.Assign) else None
+            if not (guard or isinstance(node, ast.ImportFrom) or assigned in ("__all__", "__version__")):
+                wrong.append(place(module, node))
+    assert wrong == []
+
+
+def test_module_names_say_what_is_inside() -> None:
+    assert [module for module in modules() if VAGUE_NAMES & set(re.split(r"[._]", module))] == []
+
+
+def test_nothing_is_unpickled_or_evaluated() -> None:
+    unsafe = [where for _, where, _, target in all_imports() if target.split(".")[0] in UNSAFE_MODULES]
+    for module in modules():
+        for node in nodes(module):
+            called = isinstance(node, ast.Name) and node.id in UNSAFE_CALLS
+            if called or (isinstance(node, ast.keyword) and node.arg == "allow_pickle"):
+                unsafe.append(place(module, node))
+    assert unsafe == []
