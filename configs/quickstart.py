@@ -18,7 +18,7 @@ from gato.config import (
     TrainingConfig,
 )
 
-_PROMPT = PromptConfig(probability=0.25, max_tokens=128, loss=False)
+_PROMPT = PromptConfig(probability=0.25, max_tokens=128, terminal_observation=True, loss=False)
 
 # A hidden goal that only the demonstration tells: always several demonstrations of the same goal, whole and with
 # the last observation, each predicted from those before it.
@@ -60,14 +60,15 @@ def get_config() -> RunConfig:
                 _control("go-to-red-ball-grey-pixels", 1.0),
                 _control("go-to-local-pixels", 3.0),
                 _control("dark-room", 2.0, _CONTEXT_PROMPT),
-                SourceConfig(name="captions", kind="captions", path="captions.zip", weight=2.0),
-                SourceConfig(name="questions", kind="questions", path="questions.zip", weight=1.5),
-                SourceConfig(name="dialogues", kind="dialogue", path="dialogues.jsonl", weight=0.25),
+                SourceConfig(name="captions", kind="captions", path="captions.zip", weight=2.5),
+                SourceConfig(name="questions", kind="questions", path="questions.zip", weight=2.5),
+                SourceConfig(name="dialogues", kind="dialogue", path="dialogues.jsonl", weight=0.5),
                 SourceConfig(name="text", kind="text", path="text.jsonl", weight=0.25),
             ),
             batch_size=4,
             context_length=256,
             max_patches=192,
+            pairs_per_row=9,
             text_observation_loss=False,
             question_loss=False,
             row_loss_exponent=0.5,
@@ -76,6 +77,6 @@ def get_config() -> RunConfig:
             peak_lr=2e-3, warmup_from=0.0, warmup_steps=100, decay_steps=5_900, final_fraction=0.05
         ),
         training=TrainingConfig(num_steps=6_000, log_every=50, evaluate_every=0, checkpoint_every=2_000),
-        policy=PolicyConfig(context_length=256, prompt_tokens=128),
+        policy=PolicyConfig(context_length=256, prompt_tokens=128, terminal_observation=True),
         evaluation=EvaluationConfig(episodes=20, num_envs=20),
     )

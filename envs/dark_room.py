@@ -140,6 +140,10 @@ def _succeeded(episode_return: float, info: Mapping[str, Any]) -> bool:
     return episode_return == 1
 
 
+def _follows(variant: Mapping[str, Any], info: Mapping[str, Any]) -> bool:
+    return variant["goal"] == info["final_cell"]
+
+
 # Every fifth cell is held out: a lattice that touches each row and column, and leaves some of each for training.
 _GOALS = range(49)
 _HELD_OUT_GOALS = range(4, 49, 5)
@@ -157,6 +161,7 @@ TASKS: tuple[Task, ...] = (
         tags=frozenset({"discrete", "context"}),
         action_names=ACTION_NAMES,
         variants=tuple({"goal": goal} for goal in _GOALS if goal not in _HELD_OUT_GOALS),
+        follows=_follows,
         held_out_variants=tuple({"goal": goal} for goal in _HELD_OUT_GOALS),
     ),
 )

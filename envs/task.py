@@ -65,6 +65,7 @@ class Task:
     tags: frozenset[str] = frozenset()  # what it exercises: pixels, symbols, text, discrete, continuous, context
     action_names: tuple[str, ...] = ()  # of a Discrete action space, in order
     variants: tuple[Mapping[str, Any], ...] = ({},)
+    follows: Callable[[Mapping[str, Any], Mapping[str, Any]], bool] | None = None  # (variant, last info): was it done?
     held_out_variants: tuple[Mapping[str, Any], ...] = ()
 
 

@@ -259,7 +259,7 @@ def _verify(folder: Path, parts: Collection[str] | None) -> dict[str, Any]:
     try:
         manifest = json.loads((folder / _MANIFEST).read_text())
         digest = manifest.pop("sha256")
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedCheckpointError(f"{folder / _MANIFEST} cannot be read ({error!r}): {remedy}") from error
     if digest != _own_digest(manifest):
         raise DamagedCheckpointError(f"{folder / _MANIFEST} was altered after it was written: {remedy}")

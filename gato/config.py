@@ -42,9 +42,15 @@ class TokenizerConfig:
     paper_literal: bool = False  # discrete ids re-use the text ids [0, num_discrete), as printed in the paper
 
     def __post_init__(self) -> None:
-        _require(self.text_vocab_size >= 260, f"text_vocab_size is {self.text_vocab_size}, needs 260 or more: 256 byte pieces and 4 marks")
-        _require(self.num_bins >= 2, f"num_bins is {self.num_bins}, needs 2 or more")
-        _require(self.mu > 0 and self.mu_scale > 0, f"mu and mu_scale must be positive, are {self.mu} and {self.mu_scale}")
+        _require(
+            self.text_vocab_size >= 260,
+            f"text_vocab_size is {self.text_vocab_size}, needs 260 or more: 256 byte pieces, 3 marks and a space",
+        )
+        for name in ("num_bins", "num_discrete", "text_action_tokens"):
+            _require(getattr(self, name) >= 2, f"{name} is {getattr(self, name)}, needs 2 or more")
+        _require(
+            self.mu > 0 and self.mu_scale > 0, f"mu and mu_scale must be positive, are {self.mu} and {self.mu_scale}"
+        )
 
     @property
     def text_ids(self) -> range:
@@ -95,18 +101,24 @@ class ModelConfig:
     num_layers: int = 8
     num_heads: int = 24
     head_dim: int = 32
-    mlp_width: int = 3072  # joint GEGLU width: gate and value take half each (the reading that matches the published totals)
+    mlp_width: int = (
+        3072  # joint GEGLU width: gate and value take half each (the reading that matches the published totals)
+    )
     rotary_base: float = 10_000.0  # wavelength base of the rotary positions
     stochastic_depth: float = 0.1  # probability of skipping a sub-layer in training (appendix C.1)
     dropout: float = 0.0  # on sub-layer outputs; 0.1 when fine-tuning (appendix E)
-    patch_stem: Literal["residual", "tiles"] = "residual"  # per-patch ResNet v2 block (appendix C.2), or a cheap tile-wise one
+    patch_stem: Literal["residual", "tiles"] = (
+        "residual"  # per-patch ResNet v2 block (appendix C.2), or a cheap tile-wise one
+    )
     patch_channels: int = 32  # hidden channels of the patch stem; a multiple of patch_groups on the residual one
     patch_groups: int = 32  # GroupNorm groups (appendix C.2)
     pixel_offset: float = 127.5  # subtracted from uint8 pixels; 127.5 maps them to [-1, 1] (section 2.1)
     pixel_scale: float = 510.0  # then divides: 127.5 x sqrt(patch size) as in section 2.1
     unit_rms_inputs: bool = False  # departure: everything that enters the residual stream has RMS about 1
     smooth_bins: bool = False  # departure: neighbouring continuous bins start with similar embeddings
-    compute_dtype: Literal["float32", "bfloat16"] = "float32"  # of matrix products; softmax, norms and loss stay float32
+    compute_dtype: Literal["float32", "bfloat16"] = (
+        "float32"  # of matrix products; softmax, norms and loss stay float32
+    )
     attention: Literal["xla", "cudnn"] = "xla"  # cudnn needs bfloat16 and an NVIDIA GPU
     attention_block: int = 128  # queries a block on the xla path
     scan_layers: bool = False  # one compiled block under lax.scan instead of unrolled layers
@@ -132,7 +144,9 @@ class PromptConfig:
     end_share: float = 0.5  # of those, share taken from the end of the episode; the rest uniformly
     max_tokens: int = 512  # longest prompt; cut at timestep boundaries
     demonstrations: int = 1  # different episodes shown one after another, sharing max_tokens
-    terminal_observation: bool = False  # departure: a demonstration that reaches its end also shows the last observation
+    terminal_observation: bool = (
+        False  # departure: a demonstration that reaches its end also shows the last observation
+    )
     loss: bool = True  # demonstrated actions carry loss like any other
 
     def __post_init__(self) -> None:
@@ -191,6 +205,11 @@ class OptimizerConfig:
     weight_decay: float = 0.1  # on matrices only
     clip_norm: float = 1.0  # global gradient norm; not stated in the paper
 
+    def __post_init__(self) -> None:
+        _require(self.peak_lr > 0, f"peak_lr is {self.peak_lr}, must be positive")
+        _require(self.warmup_steps >= 0, f"warmup_steps is {self.warmup_steps}, needs 0 or more")
+        _require(self.decay_steps >= 1, f"decay_steps is {self.decay_steps}, needs 1 or more")
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
@@ -204,6 +223,10 @@ class TrainingConfig:
     max_skipped: int = 20  # non-finite steps in a row before training stops
     held_out_batches: int = 8  # batches of one held-out loss
 
+    def __post_init__(self) -> None:
+        for name in ("num_steps", "log_every", "checkpoint_every", "keep_checkpoints"):
+            _require(getattr(self, name) >= 1, f"training.{name} is {getattr(self, name)}, needs 1 or more")
+
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyConfig:
@@ -211,7 +234,8 @@ class PolicyConfig:
 
     context_length: int = 1024  # cached elements an environment, prompt included
     prompt_tokens: int = 512  # longest demonstration kept at the front of the context
-    prompt_part: Literal["first", "last"] = "first"  # which end of the demonstration is kept (the paper: the first)
+    prompt_part: Literal["first", "end"] = "first"  # which end of the demonstration is kept (the paper: the first)
+    terminal_observation: bool = False  # departure: a demonstration ends with the observation after its last action
     temperature: float = 1.0  # of action sampling; 0 takes the most likely legal action
 
 

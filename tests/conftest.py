@@ -6,6 +6,6 @@ os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_p
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
-import jax  # noqa: E402  the variables above must be set first
+import jax
 
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -1,9 +1,8 @@
 """The console entry point: `gato COMMAND ...`, one module a command."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-import rich
 import tyro
 
 from gato.cli.caption import ask, caption
@@ -30,16 +29,16 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 
-def main() -> None:
-    """Parses the command line and runs one command; user errors end with a message, not a traceback."""
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command; user errors end the program with a message and status 2, not with a traceback.
+
+    Args:
+        arguments: the command and what follows it; the program's own if None.
+    """
     try:
         tyro.extras.subcommand_cli_from_dict(
-            COMMANDS, prog="gato", description="One agent for control, text and pictures."
+            COMMANDS, prog="gato", description="One agent for control, text and pictures.", args=arguments
         )
-    except (ValueError, TypeError, FileNotFoundError, FileExistsError) as error:
-        rich.print(f"[bold red]{type(error).__name__}[/]: {rich.markup.escape(str(error))}", file=sys.stderr)
+    except (ValueError, TypeError, FileNotFoundError, FileExistsError, FloatingPointError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(2)
-
-
-if __name__ == "__main__":
-    main()

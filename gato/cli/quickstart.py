@@ -20,7 +20,7 @@ from gato.config import RunConfig
 from gato.data.sources.pictures import PictureSource
 from gato.envs import Task, get_task
 from gato.evaluation.evaluate import PromptStudy
-from gato.evaluation.language_scores import LanguageTrial, evaluate_language, score_language
+from gato.evaluation.language_scores import LanguageTrial, evaluate_language
 from gato.evaluation.page import Page, Table, write_page
 from gato.evaluation.report import (
     clip_section,
@@ -198,15 +198,16 @@ def _page(
     control = {source.name for source in config.data.sources if source.kind == "minari"}
     facts = {
         "time": ", ".join(f"{what} {value:.1f} min" for what, value in minutes.items()),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+        "python": platform.python_version(),
         "versions": ", ".join(f"{name} {version(name)}" for name in ("jax", "flax", "optax", "gymnasium", "minari")),
         "gato": gato.__version__,
         "seed": str(config.seed),
     }
     return Page(
         title="Gato quickstart",
-        lead="One network, trained from scratch on this machine a moment ago: it plays, describes and answers with one set "
-        "of weights, and a demonstration tells it what to do.",
+        lead="One network, trained from scratch on this machine a moment ago: it plays, describes and answers with "
+        "one set of weights, and a demonstration tells it what to do.",
         facts=headline_facts(records, study, language),
         sections=(
             room_section(study, ROOM_SIZE),

@@ -1,4 +1,4 @@
-"""What the quickstart learns from: demonstrations by local experts, generated scenes and the documentation of Python."""
+"""What the quickstart learns from: local experts' demonstrations, generated scenes and Python's documentation."""
 
 import json
 from collections.abc import Iterator, Sequence

@@ -44,7 +44,9 @@ def tasks(
         return
     table = Table(title=f"{len(chosen)} tasks")
     for heading in ("task", "family", "random", "expert", "about"):
-        table.add_column(heading, justify="right" if heading in ("random", "expert") else "left")
+        table.add_column(
+            heading, justify="right" if heading in ("random", "expert") else "left", no_wrap=heading == "task"
+        )
     for task in chosen:
         random, expert = (
             (f"{task.scores.random_mean:.1f}", f"{task.scores.expert_mean:.1f}") if task.scores else ("", "")

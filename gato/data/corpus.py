@@ -6,8 +6,13 @@ from gato.data.episode import Dialogue, Document, Episode, ImageText, Record, So
 
 
 def corpus(sources: Iterable[Source], max_records: int) -> Iterator[str]:
-    """Every distinct text of the first `max_records` records of each source, text in observations included."""
+    """Every distinct text of the first `max_records` records of each source, text in observations included.
+
+    A source whose first record holds no text is passed over.
+    """
     for source in sources:
+        if not len(source) or not any(_texts(source[0])):
+            continue
         seen: set[str] = set()
         for index in range(min(len(source), max_records)):
             for text in _texts(source[index]):

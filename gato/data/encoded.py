@@ -106,12 +106,12 @@ def encode_language(
             return encode_document(record.text, text, tokenizer)
         case Dialogue():
             return encode_dialogue(record.turns, text, tokenizer, question_loss=data.question_loss)
-        case ImageText(question=None):
-            return encode_caption(record.image, record.text, text, tokenizer)
-        case ImageText():
+        case ImageText(question=str(question)):
             return encode_question(
-                record.image, record.question, record.text, text, tokenizer, question_loss=data.question_loss
+                record.image, question, record.text, text, tokenizer, question_loss=data.question_loss
             )
+        case ImageText():
+            return encode_caption(record.image, record.text, text, tokenizer)
 
 
 def _size_bytes(elements: Elements) -> int:

@@ -48,6 +48,11 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     num_text_columns: int = 1  # the first ones; the others hold numbers and are set flush right
 
+    def __post_init__(self) -> None:
+        for number, row in enumerate(self.rows):
+            if len(row) != len(self.headings):
+                raise ValueError(f"row {number} has {len(row)} cells, expected {len(self.headings)}: {row}")
+
     def __str__(self) -> str:
         lines = [self.headings, *self.rows]
         widths = [max(len(line[column]) for line in lines) for column in range(len(self.headings))]

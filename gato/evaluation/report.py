@@ -88,7 +88,7 @@ def room_section(study: PromptStudy, size: int) -> Section:
         f"{group} goals, {prompt} prompt: {_percent(share)}" for (group, prompt), share in success.items()
     )
     return Section(
-        title="One demonstration decides what the agent does",
+        title="What one demonstration does",
         blocks=(
             Paragraph(
                 text="The agent sees the cell it stands on and nothing else; the goal is invisible. Before an episode "
@@ -141,7 +141,7 @@ def clip_section(clips: Sequence[tuple[bytes, str]]) -> Section:
 
 
 def language_section(trials: Sequence[LanguageTrial], *, num_shown: int = 12) -> Section:
-    """Exact-match rates by kind, and the first pictures with what the agent said."""
+    """Exact-match rates by kind, and the first pictures with what the agent said; all held out from training."""
     rates = Table(
         headings=("kind", "pictures", "exactly right", "95% interval"),
         rows=tuple(

@@ -65,10 +65,10 @@ def room_figure(trials: Sequence[RoomTrial], size: int, theme: Theme = LIGHT) ->
     The example is the first episode whose start, goal and shown cell lie well apart, held-out goals first; how it
     ended plays no part in the choice.
     """
+    example = _example(trials)
     figure = new_figure(theme, 10, 5.4)
     rooms, bars = np.asarray(figure.subfigures(1, 2, width_ratios=(6.6, 3.4)))
     axes = rooms.subplots(2, 3)
-    example = _example(trials)
     for column, prompt in enumerate(get_args(Prompt)):
         _draw_room(axes[0, column], example[prompt], size, theme)
         axes[0, column].set_title(_TITLES[prompt], color=theme.text, fontsize=TITLE_SIZE)

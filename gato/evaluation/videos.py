@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 _BAR_COLOR, _TITLE_COLOR, _NOTE_COLOR = (29, 34, 41), (240, 243, 247), (168, 178, 190)
 _GAP = 6  # pixels between panels
-_SMALLEST_PANEL = 64  # pixels; below, a film tells nothing and the size limit yields
+_SMALLEST_PANEL = 64  # pixels; below, a film tells nothing
 _LAST_FRAME_MS = 1200  # so that the outcome can be seen before the film starts over
 
 
@@ -33,8 +33,8 @@ def gif_bytes(
 ) -> bytes:
     """A GIF that plays the clips side by side; those that end first hold their last frame.
 
-    Long episodes are thinned to `max_frames`. A film over `max_bytes` is made again with fewer and smaller frames,
-    so the size holds unless the panels would become too small to see.
+    Long episodes are thinned to `max_frames`. A film over `max_bytes` is made again with fewer and smaller frames; only
+    two frames of the smallest panels may still be larger.
 
     Raises:
         ValueError: there is no clip, or a clip's frames are no RGB film.
@@ -49,9 +49,12 @@ def gif_bytes(
             )
     while True:
         encoded = _encode(clips, panel_width, fps, max_frames)
-        if len(encoded) <= max_bytes or panel_width * 0.85 < _SMALLEST_PANEL:
+        if len(encoded) <= max_bytes or max_frames <= 2:
             return encoded
-        panel_width, max_frames = int(panel_width * 0.85), max(int(max_frames * 0.85), 2)
+        # The size grows about with width x height x frames, so all three share the cut.
+        shrink = min(0.9, (max_bytes / len(encoded)) ** (1 / 3))
+        max_frames = max(int(max_frames * shrink), 2)
+        panel_width = max(int(panel_width * shrink), min(panel_width, _SMALLEST_PANEL))
 
 
 def _encode(clips: Sequence[Clip], panel_width: int, fps: int, max_frames: int) -> bytes:

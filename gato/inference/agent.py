@@ -1,6 +1,7 @@
 """Agent: weights together with all that is needed to use them."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -8,6 +9,7 @@ import jax
 
 from gato.checkpoint import load_checkpoint
 from gato.config import ModelConfig, PolicyConfig, TokenizerConfig
+from gato.inference.weights import Weights
 from gato.model.gato import Parameters
 from gato.tokenizer.text import TextTokenizer
 
@@ -21,6 +23,11 @@ class Agent:
     policy: PolicyConfig
     params: Parameters
     text: TextTokenizer | None = None  # needed for anything that holds text
+
+    @cached_property
+    def weights(self) -> Weights:
+        """The parameters as compiled steps take them; made once and shared."""
+        return Weights.of(self.params, self.model)
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -19,10 +19,10 @@ from gato.inference.agent import Agent
 from gato.inference.chunks import Row, assemble, bucket_size, pieces
 from gato.inference.context import Context
 from gato.inference.prompt import cut_demonstration
+from gato.inference.sampling import legal_rows
 from gato.inference.step import ActionLayout, StepInput, act, place, prefill
 from gato.inference.vector import entry, stack
 from gato.model.cache import Cache
-from gato.model.gato import rebuild
 from gato.tokenizer.elements import Elements
 from gato.tokenizer.rules import Modality
 from gato.tokenizer.spaces import TimestepTokenizer
@@ -86,9 +86,10 @@ class BatchPolicy:
             ranges=tuple((int(low), int(high)) for low, high in self._timesteps.action_ranges),
             temperature=self.config.temperature,
         )
-        self._params = jax.device_put(agent.params)
-        self._model = rebuild(agent.model, agent.tokenizer, self._params)
-        self._cache = self._model.init_cache(num_envs, self.config.context_length)
+        rows, _ = legal_rows(self._layout.ranges)
+        dtype = jnp.dtype(agent.model.compute_dtype)
+        self._head_RD = jnp.asarray(agent.params["embedding"]["tokens"][rows], dtype)
+        self._cache = self._empty_cache(num_envs)
         self._prompt_keys: tuple[jax.Array, ...] | None = None
         self._prefilled: tuple[Elements, Cache] | None = None  # the prompt of the last reset that had one
         self._slots = [_Slot(seed, None, self.config.context_length) for seed in range(num_envs)]
@@ -118,13 +119,16 @@ class BatchPolicy:
         """A prompt for `reset`: whole timesteps of an episode, as many as `prompt_tokens` allows.
 
         Args:
-            observations: batched over time in Minari's form, as `TimestepTokenizer.encode_episode` takes it.
+            observations: batched over time in Minari's form, as `TimestepTokenizer.encode_episode` takes it: one more
+                than actions, or as many unless the config asks for the terminal observation.
             actions: likewise.
 
         Raises:
             ValueError: a value does not fit its space, or one timestep alone is too long.
         """
-        elements = self._timesteps.encode_episode(observations, actions)
+        elements = self._timesteps.encode_episode(
+            observations, actions, terminal_observation=self.config.terminal_observation
+        )
         return cut_demonstration(elements, self.config.prompt_tokens, self.config.prompt_part)
 
     def reset(
@@ -199,7 +203,7 @@ class BatchPolicy:
             return [None] * self.num_envs
         step = self._step_input(encoded)
         layout = dataclasses.replace(self._layout, temperature=0.0) if deterministic else self._layout
-        tokens, self._cache = act(layout, self._params, step, self._cache, self._prompt_keys)
+        tokens, self._cache = act(layout, self._agent.weights, self._head_RD, step, self._cache, self._prompt_keys)
         host_tokens = jax.device_get(tokens)
         actions: list[Any] = [None] * self.num_envs
         for index, (elements, slot) in enumerate(zip(encoded, self._slots, strict=True)):
@@ -208,6 +212,11 @@ class BatchPolicy:
                 slot.carried = int(host_tokens[index, -1])
                 slot.step += 1
         return actions
+
+    def _empty_cache(self, num_rows: int) -> Cache:
+        model = self._agent.model
+        shape = (num_rows, model.num_heads, self.config.context_length, model.head_dim)
+        return Cache.empty(model.num_layers, shape, jnp.dtype(model.compute_dtype))
 
     def _check_reset(self, indices: Sequence[int], seeds: Sequence[int], prompt: Elements | None) -> None:
         if len(set(indices)) != len(indices) or not set(indices) <= set(range(self.num_envs)):
@@ -246,11 +255,11 @@ class BatchPolicy:
         context = Context(self.config.context_length, len(prompt))
         parts = list(pieces(prompt, _PROMPT_PIECE))
         num_patches = bucket_size(max(len(part.patches) for part in parts))
-        cache, position = self._model.init_cache(1, self.config.context_length), 0
+        cache, position = self._empty_cache(1), 0
         for part in parts:
             row = Row(elements=part, position=position, context=context)
             chunk = assemble([row], self._agent.tokenizer, size=_PROMPT_PIECE, num_patches=num_patches)
-            cache = prefill(self._agent.model, self._agent.tokenizer, self._params, chunk, cache)
+            cache = prefill(self._agent.model, self._agent.tokenizer, self._agent.weights, chunk, cache)
             position += len(part)
         return cache
 

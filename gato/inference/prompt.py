@@ -16,7 +16,7 @@ from gato.model.cache import Cache
 from gato.tokenizer.elements import Elements
 
 
-def cut_demonstration(elements: Elements, max_tokens: int, part: Literal["first", "last"]) -> Elements:
+def cut_demonstration(elements: Elements, max_tokens: int, part: Literal["first", "end"]) -> Elements:
     """The longest run of whole timesteps of at most `max_tokens` elements at one end of the demonstration.
 
     Raises:
@@ -30,9 +30,11 @@ def cut_demonstration(elements: Elements, max_tokens: int, part: Literal["first"
     if first >= stop:
         sizes = np.diff(elements.starts)
         came = (
-            f"its {part} timestep has {sizes[0 if part == 'first' else -1]} elements" if len(sizes) else "it is empty"
+            f"the one at that end has {sizes[0 if part == 'first' else -1]} elements" if len(sizes) else "it is empty"
         )
-        raise ValueError(f"no timestep of the demonstration fits into prompt_tokens ({max_tokens}): {came}")
+        raise ValueError(
+            f"no timestep of the demonstration fits into {max_tokens} elements: {came}; raise prompt_tokens"
+        )
     return elements.timesteps(first, stop)
 
 

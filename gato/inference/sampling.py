@@ -33,33 +33,49 @@ def legal_rows(ranges: Iterable[tuple[int, int]]) -> tuple[slice, np.ndarray]:
     return rows, (bounds[:, :1] <= ids) & (ids < bounds[:, 1:])
 
 
-def draw_keys(seeds: jax.Array, steps: jax.Array) -> jax.Array:
-    """One key for each environment and step, whatever stands beside it in the batch.
+def draw_keys(seeds: jax.Array, steps: jax.Array, num_draws: int) -> jax.Array:
+    """Keys for the draws of each environment's step, whatever stands beside it in the batch.
 
     Args:
         seeds: (B,) uint32, one an episode.
         steps: (B,) int32, timesteps since the episode began.
+        num_draws: A.
 
     Returns:
-        (B,) typed keys.
+        (A, B) typed keys.
     """
-    return jax.vmap(lambda seed, step: jax.random.fold_in(jax.random.key(seed), step))(seeds, steps)
+
+    def keys_of(seed: jax.Array, step: jax.Array) -> jax.Array:
+        return jax.random.split(jax.random.fold_in(jax.random.key(seed), step), num_draws)
+
+    return jax.vmap(keys_of, out_axes=1)(seeds, steps)
 
 
-def sample(logits_BR: jax.Array, legal_mask_R: jax.Array, keys: jax.Array, temperature: float) -> jax.Array:
-    """Draws one row index each from softmax(logits / temperature) over the legal rows.
+def gumbel_noise(keys: jax.Array, num_rows: int) -> jax.Array:
+    """What `sample` adds to logits, for keys of any shape: float32 (..., num_rows). A key is used up by it."""
+    draw = jax.vmap(lambda key: jax.random.gumbel(key, (num_rows,), jnp.float32))
+    return draw(keys.ravel()).reshape(*keys.shape, num_rows)
+
+
+def sample(
+    logits_BR: jax.Array, legal_mask_R: jax.Array, temperature: float, noise_BR: jax.Array | None = None
+) -> jax.Array:
+    """Chooses one row index each among the legal rows.
 
     Args:
         logits_BR: any float dtype; computed with in float32.
         legal_mask_R: at least one True.
-        keys: (B,) keys, used up here; ignored at temperature 0.
         temperature: 0 takes the most likely legal row, the lowest index among equals.
+        noise_BR: Gumbel noise, with which the choice is a draw from softmax(logits / temperature) over the legal
+            rows; needed unless the temperature is 0.
 
     Returns:
         (B,) int32 indices, always of a legal row.
+
+    Source: the Gumbel-max trick (Gumbel, 1954).
     """
     logits_BR = jnp.where(legal_mask_R[None], logits_BR.astype(jnp.float32), -jnp.inf)
     if temperature > 0:
-        noise = jax.vmap(lambda key: jax.random.gumbel(key, logits_BR.shape[1:], jnp.float32))(keys)
-        logits_BR = logits_BR / temperature + noise
+        assert noise_BR is not None
+        logits_BR = logits_BR / temperature + noise_BR
     return jnp.argmax(logits_BR, axis=-1).astype(jnp.int32)

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 
 from gato.config import ModelConfig, TokenizerConfig
 from gato.inference.prompt import follow
-from gato.inference.sampling import draw_keys, legal_rows, sample
+from gato.inference.sampling import draw_keys, gumbel_noise, legal_rows, sample
+from gato.inference.weights import Weights
 from gato.model.cache import Cache, Chunk
-from gato.model.gato import Parameters, rebuild
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +42,9 @@ class StepInput:
 
 
 @functools.partial(jax.jit, static_argnames=("model", "tokenizer"), donate_argnames=("cache",))
-def prefill(model: ModelConfig, tokenizer: TokenizerConfig, params: Parameters, chunk: Chunk, cache: Cache) -> Cache:
+def prefill(model: ModelConfig, tokenizer: TokenizerConfig, weights: Weights, chunk: Chunk, cache: Cache) -> Cache:
     """The cache with the chunk in it."""
-    return rebuild(model, tokenizer, params).extend(chunk, cache)[1]
+    return weights.model(model, tokenizer).extend(chunk, cache)[1]
 
 
 @functools.partial(jax.jit, donate_argnames=("cache", "prompt_keys"))
@@ -69,7 +69,8 @@ def place(
 @functools.partial(jax.jit, static_argnames=("layout",), donate_argnames=("cache",))
 def act(
     layout: ActionLayout,
-    params: Parameters,
+    weights: Weights,
+    head_RD: jax.Array,
     step: StepInput,
     cache: Cache,
     prompt_keys: tuple[jax.Array, ...] | None,
@@ -78,29 +79,34 @@ def act(
 
     Args:
         layout: static.
-        params: of the model.
+        weights: of the model.
+        head_RD: the rows of the token table that `legal_rows` names, in the compute dtype. An argument because a slice
+            taken in here would be copied for every token.
         step: the new elements.
         cache: donated.
         prompt_keys: the prompts' keys as they were prefilled; None where no row has a prompt.
     """
-    model = rebuild(layout.model, layout.tokenizer, params)
     rows, legal_mask_AR = legal_rows(layout.ranges)
     num_rows, num_action_tokens = step.action_positions.shape
     chunk = step.chunk
     if prompt_keys is not None:
         cache = follow(cache, prompt_keys, chunk.pinned, step.gaps, layout.model.rotary_base)
-    keys = draw_keys(step.seeds, step.steps)
+    noise_ABR = None
+    if layout.temperature > 0:
+        noise_ABR = gumbel_noise(draw_keys(step.seeds, step.steps, num_action_tokens), len(head_RD))
 
     def choose(hidden_BD: jax.Array, index: jax.Array | int) -> jax.Array:
-        token_keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, index)
-        legal_mask_R = jnp.asarray(legal_mask_AR)[index]
-        return rows.start + sample(model.logits(hidden_BD, rows), legal_mask_R, token_keys, layout.temperature)
+        logits_BR = jnp.einsum("bd,rd->br", hidden_BD, head_RD, preferred_element_type=jnp.float32)
+        noise_BR = None if noise_ABR is None else noise_ABR[index]
+        return rows.start + sample(logits_BR, jnp.asarray(legal_mask_AR)[index], layout.temperature, noise_BR)
 
-    hidden_BCD, cache = model.extend(chunk, cache)
+    hidden_BCD, cache = weights.model(layout.model, layout.tokenizer).extend(chunk, cache)
     first_B = choose(hidden_BCD[jnp.arange(num_rows), step.last_indices], 0)
 
     def decode(carry: tuple[jax.Array, Cache], index: jax.Array) -> tuple[tuple[jax.Array, Cache], jax.Array]:
         token_B, cache = carry
+        # Built in here, so that stacking and cutting of the layers meet and cancel.
+        model = weights.model(layout.model, layout.tokenizer)
         hidden_BCD, cache = model.extend(
             Chunk(
                 tokens=token_B[:, None],

@@ -1,1 +1,1 @@
-"""From a Batch to logits."""
+"""From a Batch to logits, over whole rows or chunk by chunk over a cache."""

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from gato.config import ModelConfig
+from gato.model.projection import Projection
 
 _HIDDEN = -1e30  # score of what a query may not see; finite, so that a query that sees nothing stays finite
 
@@ -22,19 +23,17 @@ class Attention(nnx.Module):
         self._implementation, self._block = config.attention, config.attention_block
         dtype = jnp.dtype(config.compute_dtype)
         inner = config.num_heads * config.head_dim
-        self.qkv = nnx.Linear(config.width, 3 * inner, use_bias=False, dtype=dtype, rngs=rngs)
-        self.out = nnx.Linear(
-            inner,
-            config.width,
-            use_bias=False,
-            kernel_init=nnx.initializers.variance_scaling(1 / (2 * config.num_layers), "fan_in", "truncated_normal"),
-            dtype=dtype,
-            rngs=rngs,
-        )
+        self.qkv = Projection(config.width, 3 * inner, dtype=dtype, rngs=rngs)
+        self.out = Projection(inner, config.width, gain=1 / (2 * config.num_layers), dtype=dtype, rngs=rngs)
 
     def __call__(self, x_BLD: jax.Array, rotation: tuple[jax.Array, jax.Array]) -> jax.Array:
         """Every element attends to itself and those before it. Rows are padded on the right, so this is enough."""
         if self._implementation == "cudnn":
+            if jax.default_backend() != "gpu":
+                raise ValueError(
+                    f"attention is 'cudnn', which needs an NVIDIA GPU, but JAX runs on {jax.default_backend()!r}: "
+                    "set model.attention to 'xla'"
+                )
             q_BLHK, k_BLHK, v_BLHK = (x_BHLK.swapaxes(1, 2) for x_BHLK in self._project(x_BLD, rotation))
             y_BLHK = jax.nn.dot_product_attention(q_BLHK, k_BLHK, v_BLHK, is_causal=True, implementation="cudnn")
             return self._join(y_BLHK.swapaxes(1, 2))
@@ -72,9 +71,9 @@ class Attention(nnx.Module):
 
 
 def rotation_of(positions: jax.Array, head_dim: int, base: float) -> tuple[jax.Array, jax.Array]:
-    """Cosines and sines of the rotary angles, each (..., 1, L, K / 2) float32 for positions (..., L)."""
+    """Cosines and sines of the rotary angles, each (B, 1, L, K / 2) float32, for positions (B, L)."""
     wavelengths = base ** (jnp.arange(0, head_dim, 2) / head_dim)
-    angles = positions[..., None, :, None] / wavelengths.reshape((1,) * (positions.ndim + 1) + (-1,))
+    angles = positions[:, None, :, None] / wavelengths[None, None, None]
     return jnp.cos(angles), jnp.sin(angles)
 
 
@@ -97,7 +96,7 @@ def causal_attention(q_BHLK: jax.Array, k_BHLK: jax.Array, v_BHLK: jax.Array, *,
         visible = positions[:, None] >= jnp.arange(k.shape[2])[None]
         return masked_attention(q, k, v, visible[None, None])
 
-    if L <= block:
+    if block >= L:
         return attend(q_BHLK, k_BHLK, v_BHLK, 0)
     outputs = []
     for start in range(0, L, block):

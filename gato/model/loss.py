@@ -89,7 +89,11 @@ def _chunked_nll(
         hidden_CD, targets_C, present_C = inputs
         return carry, jax.lax.cond(present_C.any(), score, skip, hidden_CD, targets_C)
 
-    inputs = (hidden_TD.reshape(-1, chunk, hidden_TD.shape[1]), targets_T.reshape(-1, chunk), present_T.reshape(-1, chunk))
+    inputs = (
+        hidden_TD.reshape(-1, chunk, hidden_TD.shape[1]),
+        targets_T.reshape(-1, chunk),
+        present_T.reshape(-1, chunk),
+    )
     _, (nll, correct) = jax.lax.scan(step, None, inputs)
     return nll.reshape(-1), correct.reshape(-1)
 

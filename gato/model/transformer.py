@@ -1,4 +1,7 @@
-"""The decoder: N pre-norm blocks of attention and GEGLU whose parameters share one leading layer axis (Gato, table 5)."""
+"""The decoder (Gato, table 5): N pre-norm blocks of attention and GEGLU.
+
+The blocks' parameters are stacked along one leading layer axis, whether the blocks run unrolled or under a scan.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +13,7 @@ from flax import nnx
 from gato.config import ModelConfig
 from gato.model.attention import Attention, rotation_of
 from gato.model.cache import Cache, Chunk
+from gato.model.projection import Projection
 
 
 class GatedMLP(nnx.Module):
@@ -20,14 +24,9 @@ class GatedMLP(nnx.Module):
 
     def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs) -> None:
         dtype = jnp.dtype(config.compute_dtype)
-        self.up = nnx.Linear(config.width, config.mlp_width, use_bias=False, dtype=dtype, rngs=rngs)
-        self.down = nnx.Linear(
-            config.mlp_width // 2,
-            config.width,
-            use_bias=False,
-            kernel_init=nnx.initializers.variance_scaling(1 / (2 * config.num_layers), "fan_in", "truncated_normal"),
-            dtype=dtype,
-            rngs=rngs,
+        self.up = Projection(config.width, config.mlp_width, dtype=dtype, rngs=rngs)
+        self.down = Projection(
+            config.mlp_width // 2, config.width, gain=1 / (2 * config.num_layers), dtype=dtype, rngs=rngs
         )
 
     def __call__(self, x_BLD: jax.Array) -> jax.Array:
@@ -98,7 +97,7 @@ class Transformer(nnx.Module):
     def __call__(self, x_BLD: jax.Array, key: jax.Array | None = None) -> jax.Array:
         """x_BLD to hidden_BLD, after the final norm; a key switches stochastic depth and dropout on."""
         config = self._config
-        rotation = rotation_of(jnp.arange(x_BLD.shape[1]), config.head_dim, config.rotary_base)
+        rotation = rotation_of(jnp.arange(x_BLD.shape[1])[None], config.head_dim, config.rotary_base)
         graphdef, weights_N = nnx.split(self.blocks)
         keys_N = None if key is None else jax.random.split(key, config.num_layers)
 
@@ -159,4 +158,4 @@ def _unstack(tree: Any, length: int) -> list[Any]:  # Any: any pytree of arrays
     """The tree's slices along its leading axis; the gradient of a split is one concatenation."""
     leaves, treedef = jax.tree.flatten(tree)
     split = [jax.lax.split(leaf, [1] * length) for leaf in leaves]
-    return [treedef.unflatten([part[i][0] for part in split]) for i in range(length)]
+    return [jax.tree.unflatten(treedef, [part[i][0] for part in split]) for i in range(length)]

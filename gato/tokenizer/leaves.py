@@ -113,8 +113,8 @@ class ContinuousLeaf:
         half = np.where(self._linear, high, 1.0) / 2 - np.where(self._linear, low, -1.0) / 2
         self._half = np.where(half > 0, half, 1.0)  # an element with a single value is always at the centre
         outermost = min(config.mu_scale, largest)  # mu-law clips beyond it
-        self._low = np.where(self._linear, low, np.maximum(low, -outermost) if action else -outermost)
-        self._high = np.where(self._linear, high, np.minimum(high, outermost) if action else outermost)
+        self._low = np.where(self._linear, low, np.clip(low, -outermost, outermost) if action else -outermost)
+        self._high = np.where(self._linear, high, np.clip(high, -outermost, outermost) if action else outermost)
         ids = config.continuous_ids
         self.width: int | None = low.size
         self.ranges = np.tile(np.array([[ids.start, ids.stop]], np.int32), (low.size, 1))

@@ -67,14 +67,12 @@ def is_discrete(space: spaces.Box, config: TokenizerConfig) -> bool:
     """
     if space.dtype.kind == "f":
         return False
-    # Differences of the wrapped bounds are right in uint64, where those of int64 would overflow.
-    spans = space.high.astype(np.uint64) - space.low.astype(np.uint64)
-    return bool((spans < config.num_discrete).all())
+    return bool((_spans(space) < config.num_discrete).all())
 
 
 def _number_leaf(
     path: str, space: spaces.Space, config: TokenizerConfig, *, action: bool
-) -> "DiscreteLeaf | ContinuousLeaf":
+) -> DiscreteLeaf | ContinuousLeaf:
     scalar = False
     if isinstance(space, spaces.Discrete):
         low, sizes, dtype, scalar = np.array(space.start), np.array(space.n), space.dtype, True
@@ -85,8 +83,7 @@ def _number_leaf(
     elif isinstance(space, spaces.Box):
         if not is_discrete(space, config):
             return ContinuousLeaf(path, space, config, action=action)
-        span = space.high.astype(np.uint64) - space.low.astype(np.uint64)
-        low, sizes, dtype = space.low, span.astype(np.int64) + 1, space.dtype
+        low, sizes, dtype = space.low, _spans(space).astype(np.int64) + 1, space.dtype
     else:
         raise ValueError(
             f"{path} is {type(space).__name__}, expected Discrete, MultiDiscrete, MultiBinary, Box, Text, Dict or "
@@ -98,6 +95,11 @@ def _number_leaf(
             "in the tokenizer config, or wrap the environment so that it splits the value into several smaller ones"
         )
     return DiscreteLeaf(path, low, sizes, np.dtype(dtype), scalar, config)
+
+
+def _spans(space: spaces.Box) -> np.ndarray:
+    """High less low of an integer Box; wrapped into uint64, where the difference of int64 bounds cannot overflow."""
+    return space.high.astype(np.uint64) - space.low.astype(np.uint64)
 
 
 def _require_text(path: str, text: TextTokenizer | None) -> TextTokenizer:

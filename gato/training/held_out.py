@@ -20,7 +20,7 @@ class HeldOutLoss:
         num_batches: int,
         source_names: Sequence[str],
     ) -> None:
-        """Args: make_batches starts the held-out data from its beginning."""
+        """An evaluator for `train`; `make_batches` starts the held-out data from its beginning."""
         self._loss_step = make_loss_step(loss_function)
         self._make_batches = make_batches
         self._num_batches = num_batches

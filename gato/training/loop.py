@@ -26,7 +26,7 @@ from gato.training.report import Report
 from gato.training.run_folder import METRICS_FILE, TENSORBOARD_FOLDER, open_run
 from gato.training.step import IntervalSums, LossFunction, TrainState, empty_interval, init_state, make_train_step
 from gato.training.stop import StopRequest
-from gato.training.writers import JsonlWriter, MetricWriter, TensorBoardWriter
+from gato.training.writers import JsonlWriter, MetricWriter, TensorBoardWriter, require_tensorboard
 
 
 class BatchIterator(Protocol):
@@ -86,9 +86,11 @@ def train(
 
     Raises:
         FileExistsError, DamagedCheckpointError: see `open_run`.
-        ValueError: the checkpoint to resume does not fit the config; or the data ended.
+        ValueError: the checkpoint to resume does not fit the config; the data ended; tensorboardX is missing.
         FloatingPointError: `config.training.max_skipped` steps in a row had a non-finite loss or gradient.
     """
+    if tensorboard:
+        require_tensorboard()
     console = console or Console()
     say = functools.partial(console.print, markup=False, highlight=False, soft_wrap=True)
     settings = config.training

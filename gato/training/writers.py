@@ -41,15 +41,8 @@ class TensorBoardWriter:
     """Writes scalars for TensorBoard."""
 
     def __init__(self, folder: Path, *, last_step: int) -> None:
-        """Opens the folder; what it shows past `last_step` is purged.
-
-        Raises:
-            ValueError: tensorboardX is not installed.
-        """
-        if find_spec("tensorboardX") is None:
-            raise ValueError(
-                "TensorBoard output needs tensorboardX: pip install 'gato-jax[tensorboard]', or turn it off"
-            )
+        """Opens the folder; what it shows past `last_step` is purged. Raises as `require_tensorboard`."""
+        require_tensorboard()
         from tensorboardX import SummaryWriter  # an optional extra
 
         self._writer = SummaryWriter(str(folder), purge_step=last_step + 1)
@@ -61,6 +54,12 @@ class TensorBoardWriter:
 
     def close(self) -> None:
         self._writer.close()
+
+
+def require_tensorboard() -> None:
+    """Raises ValueError if tensorboardX is not installed."""
+    if find_spec("tensorboardX") is None:
+        raise ValueError("TensorBoard output needs tensorboardX: pip install 'gato-jax[tensorboard]', or turn it off")
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

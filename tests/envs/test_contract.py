@@ -127,6 +127,17 @@ def test_expert_carries_on_when_other_actions_are_executed(task: Task):
 
 
 @EVERY_TASK
+def test_environment_is_drawn_for_videos(task: Task):
+    env = task.make(render_mode="rgb_array")
+    env.reset(seed=FIRST_SEED)
+    picture = env.render()
+    assert picture.dtype == np.uint8
+    assert picture.shape[2:] == (3,)
+    assert picture.std() > 1
+    env.close()
+
+
+@EVERY_TASK
 def test_held_out_variants_are_not_trained(task: Task):
     assert task.variants
     assert not [variant for variant in task.held_out_variants if variant in task.variants]

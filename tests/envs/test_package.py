@@ -26,6 +26,14 @@ def test_plain_envs_is_refused():
     assert "this package is imported as 'gato.envs', not 'envs'" in result.stderr
 
 
+@pytest.mark.parametrize("name", ["lunar-lander", "go-to-local-pixels", "cartpole"])
+def test_simulators_load_where_warnings_are_errors(name: str):
+    result = run_python(
+        f"import warnings, gato.envs; warnings.simplefilter('error'); gato.envs.get_task('{name}').make()"
+    )
+    assert (result.returncode, result.stdout) == (0, ""), result.stderr
+
+
 def test_missing_simulator_names_the_extra_to_install():
     with pytest.raises(ImportError, match=r"no_such_simulator .*pip install 'gato-jax\[babyai\]'"):
         import_simulator("no_such_simulator", "babyai")

@@ -106,6 +106,11 @@ def test_answers_are_balanced(drawn):
         assert min(counts) > 0.8 * max(counts)
 
 
+def test_drawn_rooms_hold_their_objects_in_naming_order():
+    rng = np.random.default_rng(0)
+    assert all(room.objects == tuple(sorted(room.objects)) for room in (random_room(rng) for _ in range(50)))
+
+
 def test_rooms_vary_in_size_and_place():
     rng = np.random.default_rng(0)
     rooms = [random_room(rng) for _ in range(600)]

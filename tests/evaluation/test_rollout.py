@@ -114,6 +114,24 @@ def test_experts_see_their_own_environment():
         assert done.episode.action_mask is None
 
 
+class Sampler(Clairvoyant):
+    """Draws from its environment's own action space."""
+
+    def act(self, observation: Any) -> int:
+        return self.env.action_space.sample()
+
+
+def test_the_environments_action_space_is_seeded_with_the_episode():
+    first, again, other = rollout(Countdown, ExpertActor(Sampler), [5, 5, 6])
+    np.testing.assert_array_equal(first.episode.actions, again.episode.actions)
+    assert not np.array_equal(first.episode.actions[:2], other.episode.actions[:2])
+
+
+def test_random_actions_differ_between_seeds():
+    firsts = [int(done.episode.actions[0]) for done in rollout(Countdown, RandomActor(spaces.Discrete(4)), range(40))]
+    assert set(firsts) == {0, 1, 2, 3}
+
+
 def test_noise_is_recorded_as_executed_and_masked_out():
     noisy = list(rollout(Countdown, ExpertActor(Clairvoyant), range(200), noise=(0.5, 0.5), num_envs=10))
     for done in noisy:

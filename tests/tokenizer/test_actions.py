@@ -205,11 +205,22 @@ def test_a_single_finite_bound_is_kept():
     assert tokenizer.decode_action([33_023]) == pytest.approx([256], rel=0.01)
 
 
-def test_wide_integer_boxes_are_rounded():
-    tokenizer = tokenizer_for(spaces.Box(0, 10_230, (2,), np.int32))
+@pytest.mark.parametrize("bound", [1e30, 1.7e308])
+def test_a_single_bound_far_beyond_the_mu_law_scale_takes_the_outer_bin(bound):
+    above = tokenizer_for(spaces.Box(np.array([bound]), np.array([np.inf]), dtype=np.float64))
+    assert above.encode_action(np.array([bound])).tolist() == [33_023]
+    assert above.decode_action([32_000]) == [bound]
+    below = tokenizer_for(spaces.Box(np.array([-np.inf]), np.array([-bound]), dtype=np.float64))
+    assert below.encode_action(np.array([-bound])).tolist() == [32_000]
+    assert below.decode_action([33_023]) == [-bound]
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint32])
+def test_wide_integer_boxes_are_scaled_and_rounded(dtype):
+    tokenizer = tokenizer_for(spaces.Box(0, 10_230, (2,), dtype))
     decoded = tokenizer.decode_action(tokenizer.encode_action(np.array([0, 7000])))
-    assert decoded.dtype == np.int32
-    assert abs(decoded - [0, 7000]).max() <= 5
+    assert decoded.dtype == dtype
+    assert abs(decoded.astype(int) - [0, 7000]).max() <= 5
 
 
 @pytest.mark.parametrize(

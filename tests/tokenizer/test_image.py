@@ -76,6 +76,11 @@ def test_patch_intervals_of_the_papers_example():
     assert intervals[-1].tolist() == [96, 128, 102, 128]
 
 
+def test_patch_intervals_round_rows_like_columns():
+    wide, high = patch_intervals(16, 80, 16, 128), patch_intervals(80, 16, 16, 128)
+    assert high[:, :2].tolist() == wide[:, 2:].tolist() == [[0, 26], [26, 51], [51, 77], [77, 102], [102, 128]]
+
+
 def test_patch_intervals_are_relative_to_the_padded_picture():
     assert (patch_intervals(33, 47, 16, 128) == patch_intervals(48, 48, 16, 128)).all()
 

@@ -121,6 +121,14 @@ def test_folder_with_checkpoints_is_refused(toy, tmp_path):
         toy.toy_train(tmp_path, toy.toy_config(num_steps=5), resume=True, overwrite=True)
 
 
+def test_missing_tensorboard_is_found_before_anything_is_overwritten(toy, tmp_path, monkeypatch):
+    toy.toy_train(tmp_path, toy.toy_config(num_steps=5))
+    monkeypatch.setattr("gato.training.writers.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="TensorBoard output needs tensorboardX"):
+        toy.toy_train(tmp_path, toy.toy_config(num_steps=5), overwrite=True, tensorboard=True)
+    assert latest_checkpoint(tmp_path) is not None
+
+
 def test_overwrite_starts_from_nothing(toy, tmp_path):
     toy.toy_train(tmp_path, toy.toy_config(num_steps=10))
     toy.toy_train(tmp_path, toy.toy_config(num_steps=5), overwrite=True)
@@ -249,12 +257,14 @@ def test_terminal_gets_a_bar(toy, tmp_path):
 def test_model_trains_saves_and_resumes_to_the_bit(toy, tmp_path):
     """The real network through the loop, under its transfer guard."""
     tokenizer = TokenizerConfig(text_vocab_size=260, num_bins=8, num_discrete=8, local_position_size=4)
-    model = ModelConfig(width=16, num_layers=2, num_heads=2, head_dim=8, mlp_width=32, patch_channels=4, patch_groups=2)
+    model = ModelConfig(width=16, num_layers=1, num_heads=2, head_dim=8, mlp_width=32, patch_channels=4, patch_groups=2)
     base = toy.toy_config(num_steps=8, log_every=4, checkpoint_every=4)
     config = RunConfig(tokenizer=tokenizer, model=model, optimizer=base.optimizer, training=base.training)
 
     def run(folder, config, **options):
-        params = init_parameters(model, tokenizer, jax.random.key(0))
+        shapes = jax.eval_shape(lambda key: init_parameters(model, tokenizer, key), jax.random.key(0))
+        rng = np.random.default_rng(0)  # spares compiling the initialisers
+        params = jax.tree.map(lambda leaf: 0.1 * rng.normal(size=leaf.shape).astype(leaf.dtype), shapes)
         loss_function = model_loss(model, tokenizer, len(toy.SOURCES))
         return toy.train(
             config,

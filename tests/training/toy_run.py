@@ -72,7 +72,7 @@ def toy_loss(params: dict, batch: Batch, key: jax.Array | None) -> tuple[jax.Arr
     """A table of next-token scores, with noise in training so that keys matter. All targets count as actions."""
     scores_BLV = params["table"][batch.tokens[:, :-1]] * params["scale"][None, None]
     if key is not None:
-        scores_BLV = scores_BLV + 0.1 * jax.random.normal(key, scores_BLV.shape)
+        scores_BLV = scores_BLV + 0.1 * jax.random.uniform(key, scores_BLV.shape)
     targets_BL = batch.tokens[:, 1:]
     nll_BL = -jnp.take_along_axis(jax.nn.log_softmax(scores_BLV), targets_BL[..., None], axis=2)[..., 0]
     correct_BL = scores_BLV.argmax(axis=2) == targets_BL

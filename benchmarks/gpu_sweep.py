@@ -1,0 +1,317 @@
+"""Sweeps training settings on one accelerator: tokens a second and MFU of the published sizes. One command, resumable.
+
+    PYTHONPATH=. python3 benchmarks/gpu_sweep.py --out results.jsonl
+    PYTHONPATH=. python3 benchmarks/gpu_sweep.py --out /tmp/rehearsal.jsonl --tiny      # on a CPU
+
+The first cells measure what the device can do at all, and whether cuDNN attention computes what XLA's does. Then come
+the settings, most valuable first, each in a process of its own: one that runs out of memory, crashes or hangs costs its cell only. Every result is appended to the file at
+once, and cells that the file holds are skipped, so a sweep that was cut off goes on where it stopped. Batches are
+synthetic.
+
+Model FLOPs count what must be computed: matrix products of the blocks and of the head (at targets only), and the
+causal half of attention; three times the forward pass; nothing for the patch stem or for what is computed again.
+"""
+
+import argparse
+import dataclasses
+import json
+import math
+import os
+import runpy
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gato.batch import Batch
+from gato.config import ModelConfig, OptimizerConfig, TokenizerConfig
+from gato.model.gato import init_parameters
+from gato.training.optimizer import make_optimizer, make_schedule
+from gato.training.step import empty_interval, init_state, make_train_step, model_loss
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+SIZES = {"79m": "gato_79m.py", "79m-wide-heads": "gato_79m.py", "364m": "gato_364m.py", "1.2b": "gato_1_2b.py"}
+PEAK_TFLOPS = 989.0  # dense bfloat16 of an H100 or H200, data sheet
+MIN_SECONDS, NUM_BLOCKS = 6.0, 5  # measured of every cell, after compiling
+
+Content = Literal["text", "control", "pictures"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One setting."""
+
+    size: str
+    attention: Literal["xla", "cudnn"] = "cudnn"
+    scan: bool = False
+    remat: Literal["none", "dots", "full"] = "none"
+    rows: int  # in one step
+    length: int = 1024  # elements a row
+    content: Content = "text"
+
+    @property
+    def name(self) -> str:
+        layers = "scan" if self.scan else "unroll"
+        return f"{self.size} {self.attention} {layers} remat-{self.remat} rows-{self.rows} {self.content}"
+
+
+def cells() -> Iterator[Cell]:
+    """Most valuable first: one likely setting a size, then what each choice is worth, then the rest of the grid."""
+    likely = (
+        Cell(size="364m", rows=32, remat="dots"),
+        Cell(size="1.2b", rows=16, remat="dots"),
+        Cell(size="79m", rows=64),
+    )
+    yield from likely
+    yield Cell(size="79m-wide-heads", rows=64)
+    for cell in likely:
+        yield dataclasses.replace(cell, attention="xla")
+    for cell in likely:
+        yield dataclasses.replace(cell, scan=True)
+    for cell in likely:
+        yield dataclasses.replace(cell, content="control")
+    for factor in (2, 0.5, 4):
+        for cell in likely:
+            yield dataclasses.replace(cell, rows=int(cell.rows * factor))
+    for cell in likely:
+        for remat in ("none", "dots", "full"):
+            for rows in (cell.rows, 2 * cell.rows):
+                yield dataclasses.replace(cell, remat=remat, rows=rows)
+    for cell in likely:
+        yield dataclasses.replace(cell, content="pictures")
+        yield dataclasses.replace(cell, attention="xla", scan=True)
+        yield dataclasses.replace(cell, scan=True, remat="full", rows=4 * cell.rows)
+
+
+def tiny_cells() -> Iterator[Cell]:
+    """A rehearsal for a CPU."""
+    for content in ("text", "control", "pictures"):
+        yield Cell(size="tiny", attention="xla", rows=2, length=128, content=content)
+    yield Cell(size="tiny", attention="xla", rows=2, length=128, scan=True, remat="full")
+    yield Cell(size="tiny", attention="cudnn", rows=2, length=128)  # fails without an NVIDIA GPU, and the sweep goes on
+
+
+def model_config(cell: Cell) -> ModelConfig:
+    """The published size with the cell's settings, in bfloat16."""
+    if cell.size == "tiny":
+        model = ModelConfig(width=64, num_layers=2, num_heads=2, mlp_width=128)
+    else:
+        model = runpy.run_path(str(CONFIGS / SIZES[cell.size]))["get_config"]().model
+    if cell.size.endswith("wide-heads"):  # as many dimensions in fewer heads: attention kernels like 64 better than 32
+        model = dataclasses.replace(model, num_heads=model.num_heads // 2, head_dim=model.head_dim * 2)
+    return dataclasses.replace(
+        model, compute_dtype="bfloat16", attention=cell.attention, scan_layers=cell.scan, remat=cell.remat
+    )
+
+
+def synthetic_batch(cell: Cell, tokenizer: TokenizerConfig) -> Batch:
+    """Full rows: documents, 24 elements a timestep with 6 actions, or pictures of 36 patches with an action."""
+    rng = np.random.default_rng(0)
+    B, L = cell.rows, cell.length
+    tokens = rng.integers(tokenizer.text_vocab_size, size=(B, L), dtype=np.int32)
+    local_positions = np.full((B, L), tokenizer.no_position, np.int32)
+    loss_mask = np.ones((B, L), bool)
+    num_patches = 0
+    if cell.content != "text":
+        observed, timestep = (17, 24) if cell.content == "control" else (36, 38)
+        step = np.arange(L) % timestep
+        local_positions[:] = np.where(step < observed, step, tokenizer.action_position)
+        local_positions[:, step == observed] = tokenizer.separator_position
+        loss_mask[:] = step > observed
+    if cell.content == "pictures":
+        tokens[:, step < observed] = tokenizer.padding_id
+        num_patches = int((step < observed).sum())
+    patch_indices = np.flatnonzero(step < observed) if num_patches else np.zeros(0)
+    loss_mask[:, 0] = False
+    side = tokenizer.patch_size
+    return Batch(
+        tokens=tokens,
+        local_positions=local_positions,
+        loss_mask=loss_mask,
+        changed_mask=loss_mask,
+        row_weights=np.ones(B, np.float32),
+        source_ids=np.zeros(B, np.int32),
+        lengths=np.full(B, L, np.int32),
+        patches=rng.integers(256, size=(B, num_patches, side, side, 3), dtype=np.uint8),
+        patch_indices=np.tile(patch_indices.astype(np.int32), (B, 1)),
+        patch_intervals=np.tile(np.array([0, 21, 0, 21], np.int32), (B, num_patches, 1)),
+    )
+
+
+def model_flops(config: ModelConfig, tokenizer: TokenizerConfig, batch: Batch) -> float:
+    """FLOPs of one step that no implementation can do without, see the head of this file."""
+    B, L = batch.tokens.shape
+    inner = config.num_heads * config.head_dim
+    block = config.width * (4 * inner) + config.width * config.mlp_width * 3 // 2
+    matrices = 2 * B * L * config.num_layers * block
+    attention = 2 * B * L * L * config.num_layers * inner  # two products of 2 x L x L x inner, half of them causal
+    head = 2 * int(batch.loss_mask.sum()) * tokenizer.vocab_size * config.width
+    return 3.0 * (matrices + attention + head)
+
+
+def seconds_a_call(call: Callable[[], Any]) -> tuple[float, int]:
+    """Median of blocks of calls that do not wait for one another, and the number of calls."""
+    jax.block_until_ready(call())
+    start = time.perf_counter()
+    jax.block_until_ready(call())
+    size = math.ceil(MIN_SECONDS / NUM_BLOCKS / (time.perf_counter() - start))
+    blocks = []
+    for _ in range(NUM_BLOCKS):
+        start = time.perf_counter()
+        for _ in range(size):
+            result = call()
+        jax.block_until_ready(result)
+        blocks.append((time.perf_counter() - start) / size)
+    return median(blocks), NUM_BLOCKS * size
+
+
+def measure_floor(tiny: bool) -> dict[str, Any]:
+    """What the device reaches at best: one large matrix product, and one copy."""
+    side, size_bytes = (512, 2**24) if tiny else (8192, 2**32)
+    matrix = jax.random.normal(jax.random.key(0), (side, side), jnp.bfloat16)
+    product = jax.jit(jnp.matmul)
+    seconds, _ = seconds_a_call(lambda: product(matrix, matrix))
+    data = jnp.zeros(size_bytes // 4, jnp.float32)
+    copy = jax.jit(lambda array: array + 1)
+    copy_seconds, _ = seconds_a_call(lambda: copy(data))
+    return {
+        "matmul_tflops": 2 * side**3 / seconds / 1e12,
+        "copy_tb_per_s": 2 * size_bytes / copy_seconds / 1e12,
+        "device": jax.devices()[0].device_kind,
+        "jax": jax.__version__,
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }
+
+
+def measure_agreement(tiny: bool) -> dict[str, Any]:
+    """Whether cuDNN attention is the function that the tested XLA path is.
+
+    Gradients of the loss, against those in float32: the cuDNN path should be no further off than XLA's in bfloat16.
+    """
+    cell = Cell(size="tiny" if tiny else "79m", attention="xla", rows=2, length=128 if tiny else 1024)
+    tokenizer, base = TokenizerConfig(), dataclasses.replace(model_config(cell), num_layers=2, stochastic_depth=0.0)
+    params = init_parameters(base, tokenizer, jax.random.key(0))
+    batch = jax.device_put(synthetic_batch(cell, tokenizer))
+
+    def gradients(**settings: Any) -> jax.Array:
+        function = model_loss(dataclasses.replace(base, **settings), tokenizer, 1)
+        grads, _ = jax.jit(jax.grad(function, has_aux=True), static_argnums=2)(params, batch, None)
+        return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(grads)])
+
+    with jax.default_matmul_precision("highest"):
+        exact = gradients(compute_dtype="float32")
+    differences = {name: gradients(attention=name) - exact for name in ("xla", "cudnn")}
+    size = jnp.linalg.norm(exact)
+    return {f"{name}_error": float(jnp.linalg.norm(error) / size) for name, error in differences.items()}
+
+
+def measure(cell: Cell) -> dict[str, Any]:
+    """Compiles and times one setting in this process."""
+    tokenizer, optimizer, config = TokenizerConfig(), OptimizerConfig(), model_config(cell)
+    batch = synthetic_batch(cell, tokenizer)
+    init = jax.jit(init_parameters, static_argnums=(0, 1))
+    state = init_state(init(config, tokenizer, jax.random.key(0)), make_optimizer(optimizer))
+    interval, key, on_device = empty_interval(1), jax.random.key(1), jax.device_put(batch)
+    step = make_train_step(model_loss(config, tokenizer, 1), make_optimizer(optimizer), make_schedule(optimizer))
+    start = time.perf_counter()
+    compiled = step.lower(state, interval, on_device, key).compile()
+    compile_s = time.perf_counter() - start
+
+    def call() -> Any:
+        nonlocal state
+        state, sums = compiled(state, interval, on_device, key)
+        return sums
+
+    seconds, num_steps = seconds_a_call(call)
+    if int(state.skipped):
+        raise FloatingPointError(f"{int(state.skipped)} steps of {cell.name} were not finite")
+    flops = model_flops(config, tokenizer, batch)
+    memory = jax.devices()[0].memory_stats() or {}
+    return {
+        "tokens_per_s": batch.tokens.size / seconds,
+        "mfu": flops / seconds / (PEAK_TFLOPS * 1e12),
+        "step_s": seconds,
+        "model_tflop": flops / 1e12,
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(state.params)),
+        "compile_s": compile_s,
+        "peak_gb": memory.get("peak_bytes_in_use", 0) / 1e9,
+        "steps": num_steps,
+    }
+
+
+def run_cell(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Measures a cell in a process of its own; what went wrong is a result too."""
+    command = [sys.executable, __file__, "--cell", name] + (["--tiny"] if options.tiny else [])
+    environment = {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.93", **os.environ}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=options.cell_timeout_s, env=environment)
+    except subprocess.TimeoutExpired:
+        return {"error": f"not finished after {options.cell_timeout_s} s"}
+    if done.returncode == 0:
+        return json.loads(done.stdout.splitlines()[-1])
+    message = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+    if any(mark in done.stderr for mark in ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory")):
+        return {"error": "out of memory"}
+    return {"error": next((line for line in reversed(message) if "Error" in line), message[-1])[:500]}
+
+
+def read_results(path: Path) -> dict[str, dict[str, Any]]:
+    """Finished cells by name; a line that was cut off while it was written counts as not there."""
+    finished = {}
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        finished[entry["cell"]] = entry
+    return finished
+
+
+def show(name: str, result: dict[str, Any]) -> None:
+    """One line a cell."""
+    if "error" in result:
+        print(f"{name:48} {result['error']}", flush=True)
+    elif "mfu" in result:
+        speed = f"{result['tokens_per_s']:>12,.0f} tokens/s {result['mfu']:7.1%} MFU {result['step_s']:8.3f} s a step"
+        print(f"{name:48} {speed} {result['peak_gb']:6.1f} GB, compiled in {result['compile_s']:.0f} s", flush=True)
+    else:
+        print(f"{name:48} {result}", flush=True)
+
+
+def main() -> None:
+    """Runs the cells that the results file does not hold yet."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("gpu_sweep.jsonl"), help="results, one JSON object a line")
+    parser.add_argument("--tiny", action="store_true", help="rehearse with a small model")
+    parser.add_argument("--only", default="", help="cells whose name holds this text")
+    parser.add_argument("--cell-timeout-s", type=float, default=300)
+    parser.add_argument("--cell", help="measure this one cell here and print it (how the sweep calls itself)")
+    options = parser.parse_args()
+    settings = {cell.name: cell for cell in (tiny_cells() if options.tiny else cells())}
+    if options.cell:
+        special = {"floor": measure_floor, "agreement": measure_agreement}
+        made = special[options.cell](options.tiny) if options.cell in special else measure(settings[options.cell])
+        print(json.dumps(made))
+        return
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    finished = read_results(options.out)
+    for name in ["floor", "agreement", *settings]:
+        if options.only not in name:
+            continue
+        if name not in finished:
+            finished[name] = {"cell": name, **run_cell(name, options)}
+            with options.out.open("a") as file:
+                file.write("\n" + json.dumps(finished[name]))  # so that a line cut off before stays alone
+        show(name, finished[name])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""The whole road on a tiny scale: every command once, on data and weights that the commands before it made."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gato.cli.main import run
+
+TINY = [
+    "model.width=32",
+    "model.num_layers=1",
+    "model.num_heads=2",
+    "model.head_dim=16",
+    "model.mlp_width=64",
+    "model.patch_stem=tiles",
+    "tokenizer.text_vocab_size=300",
+    "data.batch_size=2",
+    "data.context_length=128",
+    "data.max_patches=64",
+    "policy.context_length=128",
+    "policy.prompt_tokens=64",
+    "training.checkpoint_every=2",
+    "training.log_every=1",
+]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run folder: collected, trained for two steps, resumed for two more."""
+    folder = tmp_path_factory.mktemp("road")
+    run(["collect", "cartpole", "dark-room", "--episodes", "6", "--out", str(folder / "demonstrations")])
+    lines = [{"text": f"The pole leans {side} at step {step}."} for step in range(40) for side in ("left", "right")]
+    (folder / "text.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    sources = [
+        {"name": "cartpole", "kind": "minari", "path": "demonstrations/cartpole"},
+        {"name": "dark-room", "kind": "minari", "path": "demonstrations/dark-room"},
+        {"name": "text", "kind": "text", "path": "text.jsonl"},
+    ]
+    (folder / "sources.json").write_text(json.dumps(sources))
+    train = ["train", "gato-79m", "--sources", str(folder / "sources.json"), "--run", str(folder / "run"), "--set"]
+    run([*train, *TINY, "training.num_steps=2"])
+    run([*train, *TINY, "training.num_steps=4", "--resume"])
+    return folder / "run"
+
+
+def test_a_resumed_run_writes_every_step_once(trained):
+    steps = [json.loads(line)["step"] for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [1, 2, 3, 4]
+
+
+def test_a_run_is_not_overwritten_unasked(trained, capsys):
+    with pytest.raises(SystemExit):
+        run(["train", str(trained / "config.json"), "--run", str(trained)])
+    assert "--resume" in capsys.readouterr().err
+
+
+def test_evaluate_writes_records_a_chart_and_a_film(trained, tmp_path):
+    options = ["--tasks", "cartpole", "--episodes", "3", "--num-envs", "2", "--videos", "--out", str(tmp_path)]
+    run(["evaluate", str(trained), *options])
+    (record,) = json.loads((tmp_path / "scores.json").read_text())
+    assert (record["task"], record["prompt"], record["episodes"]) == ("cartpole", "right", 3)
+    assert record["ci_low"] <= record["normalized"] <= record["ci_high"]
+    assert Image.open(tmp_path / "cartpole.gif").n_frames > 1
+    assert (tmp_path / "scores.png").stat().st_size > 0
+
+
+def test_scores_do_not_depend_on_the_number_of_environments(trained, tmp_path):
+    for width in ("1", "3"):
+        options = ["--tasks", "cartpole", "--episodes", "3", "--num-envs", width, "--out", str(tmp_path / width)]
+        run(["evaluate", str(trained), *options])
+    assert (tmp_path / "1" / "scores.json").read_text() == (tmp_path / "3" / "scores.json").read_text()
+
+
+def test_play_writes_a_film(trained, tmp_path):
+    run(["play", str(trained), "dark-room", "--out", str(tmp_path)])
+    (film,) = tmp_path.glob("*.gif")
+    assert Image.open(film).n_frames > 1
+
+
+def test_caption_and_ask_answer_in_text(trained, tmp_path, capsys):
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "dark.png")
+    run(["caption", str(trained), str(tmp_path / "dark.png")])
+    run(["ask", str(trained), str(tmp_path / "dark.png"), "what is this?"])
+    assert len(capsys.readouterr().out.splitlines()) >= 2
+
+
+def test_chat_ends_with_the_input(trained, monkeypatch, capsys):
+    words = iter(["hello"])
+
+    def say(prompt: str = "") -> str:
+        try:
+            return next(words)
+        except StopIteration:
+            raise EOFError from None
+
+    monkeypatch.setattr("builtins.input", say)
+    run(["chat", str(trained), "--max-tokens", "5"])
+    assert "Agent:" in capsys.readouterr().out
+
+
+def test_info_states_parameters_of_the_paper_s_sizes(capsys):
+    run(["info", "gato-79m"])
+    out = capsys.readouterr().out
+    assert "79M" in out
+    assert "parameters" in out
+
+
+def test_tasks_as_json_are_complete(capsys):
+    run(["tasks", "--json"])
+    tasks = json.loads(capsys.readouterr().out)
+    assert {"cartpole", "dark-room"} <= {task["name"] for task in tasks}
+
+
+def test_user_errors_end_with_a_message(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run(["collect", "cartpool"])
+    assert stopped.value.code == 2
+    assert "did you mean 'cartpole'" in capsys.readouterr().err

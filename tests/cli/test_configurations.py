@@ -1,0 +1,44 @@
+import json
+
+import pytest
+
+from gato.cli.configurations import load_config, load_sources, shipped_configs
+from gato.config import RunConfig
+
+
+def test_every_shipped_run_loads_and_survives_json():
+    assert {"gato-79m", "gato-364m", "gato-1-2b", "quickstart"} <= set(shipped_configs())
+    for name in shipped_configs():
+        config = load_config(name)
+        assert RunConfig.from_json(config.to_json()) == config
+
+
+def test_the_paper_s_spelling_of_the_largest_size_is_known():
+    assert load_config("gato-1.2b").model.num_layers == 24
+
+
+def test_an_unknown_run_is_refused_with_the_nearest_name():
+    with pytest.raises(FileNotFoundError, match="did you mean 'gato-79m'"):
+        load_config("gato-97m")
+
+
+def test_a_python_file_and_a_saved_config_load_alike(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from gato.config import RunConfig\ndef get_config():\n    return RunConfig(name='mine', seed=3)\n"
+    )
+    from_python = load_config(str(tmp_path / "mine.py"))
+    from_python.save(tmp_path / "config.json")
+    assert from_python.seed == 3
+    assert load_config(str(tmp_path / "config.json")) == from_python
+
+
+def test_a_file_without_a_run_config_is_refused(tmp_path):
+    (tmp_path / "other.py").write_text("def get_config():\n    return 5\n")
+    with pytest.raises(TypeError, match="returned int, expected RunConfig"):
+        load_config(str(tmp_path / "other.py"))
+
+
+def test_paths_of_sources_count_from_the_folder_of_their_file(tmp_path):
+    (tmp_path / "sources.json").write_text(json.dumps([{"name": "a", "kind": "text", "path": "a.txt"}]))
+    config = RunConfig().with_sources(load_sources(tmp_path / "sources.json"))
+    assert config.data.sources[0].path == str(tmp_path / "a.txt")

@@ -1,0 +1,342 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from gato.batch import Batch
+from gato.checkpoint import save_checkpoint
+from gato.config import PolicyConfig, RunConfig
+from gato.inference.batch_policy import BatchPolicy
+from gato.inference.policy import Policy
+from gato.inference.sampling import draw_keys, gumbel_noise, legal_rows, sample
+from gato.inference.vector import entry, stack
+from gato.model.gato import rebuild
+from gato.tokenizer.elements import Elements
+from gato.tokenizer.spaces import TimestepTokenizer
+
+# Few different agents, spaces and batch sizes: each combination is compiled anew.
+CAMERA = spaces.Box(0, 255, (16, 16, 3), np.uint8)
+OBSERVATIONS = spaces.Dict(camera=CAMERA, speed=spaces.Box(-np.inf, np.inf, (1,), np.float32))
+WITH_TEXT = spaces.Dict(camera=CAMERA, goal=spaces.Text(12, charset="abcdefgh "))
+ACTIONS = spaces.Tuple((spaces.Discrete(3, start=-1), spaces.Box(-1, 1, (2,), np.float32)))
+NUM_ACTION_TOKENS = 3
+
+
+def play(act, space, num_steps, seed=0):
+    """Observations that do not depend on actions, and what the policy did."""
+    space.seed(seed)
+    observations = [space.sample() for _ in range(num_steps)]
+    return observations, [act(observation) for observation in observations]
+
+
+def demonstration_of(observation_space):
+    observation_space.seed(77)
+    ACTIONS.seed(78)
+    observations, actions = zip(*[(observation_space.sample(), ACTIONS.sample()) for _ in range(6)], strict=True)
+    return stack(observations), stack(actions)
+
+
+@pytest.fixture
+def demonstration():
+    return demonstration_of(OBSERVATIONS)
+
+
+def reference_tokens(agent, rows, seed):
+    """The action tokens that full forward passes over training rows give: one row a step, its action at the end."""
+    ranges = TimestepTokenizer(OBSERVATIONS, ACTIONS, agent.tokenizer).action_ranges
+    legal, masks = legal_rows(ranges)
+    temperature, length = agent.policy.temperature, agent.policy.context_length
+
+    @jax.jit
+    def tokens_of(params, batch, last, step):
+        model = rebuild(agent.model, agent.tokenizer, params)
+        logits = model.logits(jax.lax.dynamic_slice_in_dim(model(batch)[0], last, NUM_ACTION_TOKENS), legal)
+        noise = gumbel_noise(draw_keys(jnp.array([seed], jnp.uint32), step[None], NUM_ACTION_TOKENS), logits.shape[1])
+        chosen = [sample(logits[i][None], masks[i], temperature, noise[i]) for i in range(NUM_ACTION_TOKENS)]
+        return legal.start + jnp.concatenate(chosen)
+
+    return np.stack(
+        [
+            tokens_of(
+                agent.params, as_batch(row, agent.tokenizer, length), len(row) - NUM_ACTION_TOKENS - 1, np.int32(i)
+            )
+            for i, row in enumerate(rows)
+        ]
+    )
+
+
+def as_batch(row, config, length):
+    def padded(values, fill, size=length):
+        out = np.full((1, size, *values.shape[1:]), fill, values.dtype)
+        out[0, : len(values)] = values
+        return out
+
+    return Batch(
+        tokens=padded(row.tokens, config.padding_id),
+        local_positions=padded(row.local_positions, config.no_position),
+        loss_mask=padded(row.loss_mask, False),
+        changed_mask=padded(row.changed_mask, False),
+        row_weights=np.ones(1, np.float32),
+        source_ids=np.zeros(1, np.int32),
+        lengths=np.array([len(row)], np.int32),
+        patches=padded(row.patches, 0, 64),
+        patch_indices=padded(row.patch_indices, length, 64),
+        patch_intervals=padded(row.patch_intervals, 0, 64),
+    )
+
+
+def training_rows(agent, space, observations, actions, prompt):
+    """For each step: the prompt, and the newest whole timesteps up to it that fit beside the prompt."""
+    tokenizer = TimestepTokenizer(space, ACTIONS, agent.tokenizer, agent.text)
+    episode = tokenizer.encode_episode(stack(observations), stack(actions))
+    room = agent.policy.context_length - (0 if prompt is None else len(prompt))
+    first = np.searchsorted(episode.starts, episode.starts[1:] - room)
+    windows = [episode.timesteps(first[step], step + 1) for step in range(episode.num_timesteps)]
+    rows = [window if prompt is None else Elements.concatenate([prompt, window]) for window in windows]
+    return rows, bool(first.any())
+
+
+@pytest.mark.parametrize(
+    ("num_layers", "num_steps", "temperature", "prompted", "space"),
+    [
+        (1, 24, 1.0, False, OBSERVATIONS),
+        (1, 24, 1.0, True, OBSERVATIONS),
+        (1, 24, 0.0, True, OBSERVATIONS),
+        (1, 16, 1.0, True, WITH_TEXT),
+        (2, 10, 1.0, False, OBSERVATIONS),
+        (2, 6, 1.0, True, OBSERVATIONS),
+    ],
+    ids=["slides", "slides behind a prompt", "greedy", "text of any length", "deep", "deep behind a prompt"],
+)
+def test_actions_are_those_of_a_full_forward_pass_over_the_training_row(
+    make_agent, num_layers, num_steps, temperature, prompted, space
+):
+    agent = make_agent(num_layers, temperature=temperature)
+    policy = Policy(agent, space, ACTIONS)
+    prompt = policy.encode_demonstration(*demonstration_of(space)) if prompted else None
+    policy.reset(seed=5, prompt=prompt)
+    observations, actions = play(policy.act, space, num_steps)
+    rows, slid = training_rows(agent, space, observations, actions, prompt)
+    # With several layers, a cached vector has seen timesteps that a row without them does not hold.
+    assert slid == (num_layers == 1)
+    tokenizer = TimestepTokenizer(space, ACTIONS, agent.tokenizer, agent.text)
+    chosen = np.stack([tokenizer.encode_action(action) for action in actions])
+    np.testing.assert_array_equal(chosen, reference_tokens(agent, rows, 5))
+    assert len(np.unique(chosen, axis=0)) >= 4
+
+
+def test_the_prompt_still_counts_when_all_first_timesteps_have_left(make_agent, demonstration):
+    agent = make_agent(temperature=0.0)
+    policy = Policy(agent, OBSERVATIONS, ACTIONS)
+    prompt = policy.encode_demonstration(*demonstration)
+
+    def late_actions(prompt):
+        policy.reset(prompt=prompt)
+        return play(policy.act, OBSERVATIONS, 40)[1][-20:]
+
+    assert repr(late_actions(prompt)) != repr(late_actions(None))
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Discrete(5, start=-2),
+        spaces.MultiDiscrete([2, 7, 3]),
+        spaces.MultiBinary(4),
+        spaces.Box(np.array([-2, 0], np.float32), np.array([-1, 30], np.float32)),
+        spaces.Box(-np.inf, np.inf, (2,), np.float64),
+        spaces.Text(max_length=5, charset="ab"),
+        spaces.Dict(a=spaces.Discrete(2), b=spaces.Tuple((spaces.Box(0, 1, (1,)), spaces.Discrete(3)))),
+    ],
+    ids=lambda space: type(space).__name__,
+)
+def test_actions_are_members_of_the_space_under_random_weights(make_agent, space):
+    agent = make_agent(temperature=20.0)
+    observation_space = spaces.Discrete(4)
+    policy = Policy(agent, observation_space, space)
+    _, actions = play(policy.act, observation_space, 6)
+    assert all(space.contains(action) for action in actions), actions
+
+
+def test_each_environment_of_a_batch_acts_as_it_would_alone(make_agent, demonstration):
+    agent = make_agent(2)
+    alone = []
+    for seed in (3, 1, 4):
+        policy = Policy(agent, OBSERVATIONS, ACTIONS)
+        policy.reset(seed, policy.encode_demonstration(*demonstration) if seed == 1 else None)
+        alone.append(play(policy.act, OBSERVATIONS, 9, seed))
+    together = BatchPolicy(agent, OBSERVATIONS, ACTIONS, num_envs=5)
+    together.reset([0, 2], seeds=[3, 4])
+    together.reset([4], seeds=[1], prompt=together.encode_demonstration(*demonstration))
+    for step in range(9):
+        (first, _), (prompted, _), (third, _) = alone
+        actions = together.act([first[step], None, third[step], None, prompted[step]])
+        assert actions[1] is None
+        assert actions[3] is None
+        for (_, expected), slot in zip(alone, (0, 4, 2), strict=True):
+            np.testing.assert_equal(actions[slot], expected[step])
+
+
+def test_slots_may_idle_and_start_over_without_disturbing_others(make_agent):
+    agent = make_agent(2)
+    observations, expected = play(Policy(agent, OBSERVATIONS, ACTIONS).act, OBSERVATIONS, 8)
+    policy = BatchPolicy(agent, OBSERVATIONS, ACTIONS, num_envs=2)
+    other, shifted = observations[3], iter(observations)
+    for step, observation in enumerate(observations):
+        if step == 4:
+            policy.reset([1], seeds=[0])
+        # Slot 1 idles, plays something else, and plays the episode from its start after its reset.
+        beside = next(shifted) if step >= 4 else (other if step % 2 else None)
+        first, second = policy.act([observation, beside])
+        np.testing.assert_equal(first, expected[step])
+        if step >= 4:
+            np.testing.assert_equal(second, expected[step - 4])
+
+
+def test_an_episode_repeats_with_its_seed_and_differs_with_another(make_agent, demonstration):
+    policy = Policy(make_agent(), OBSERVATIONS, ACTIONS)
+    prompt = policy.encode_demonstration(*demonstration)
+
+    def actions(seed, prompt=None):
+        policy.reset(seed, prompt)
+        return repr(play(policy.act, OBSERVATIONS, 8)[1])
+
+    assert actions(1) == actions(1)
+    assert actions(1, prompt) == actions(1, prompt)
+    assert len({actions(1), actions(2), actions(1, prompt)}) == 3
+
+
+def test_deterministic_takes_the_most_likely_action_whatever_the_seed(make_agent):
+    policy = Policy(make_agent(temperature=5.0), OBSERVATIONS, ACTIONS)
+
+    def actions(seed, **options):
+        policy.reset(seed)
+        return repr(play(functools.partial(policy.act, **options), OBSERVATIONS, 6)[1])
+
+    assert actions(1, deterministic=True) == actions(2, deterministic=True)
+    assert actions(1) != actions(2)
+
+
+def test_nothing_is_compiled_after_the_first_steps(make_agent, demonstration, caplog):
+    observation_space = spaces.Box(-1, 1, (3,))
+    policy = BatchPolicy(make_agent(context_length=40), observation_space, ACTIONS, num_envs=2)
+
+    def episode(seed):
+        policy.reset([0], seeds=[seed])
+        for observation in play(lambda _: None, observation_space, 12)[0]:
+            policy.act([observation, None if seed % 2 else observation])
+
+    episode(0)
+    with jax.log_compiles():
+        episode(1)
+        assert not [record for record in caplog.records if "Compiling" in record.getMessage()]
+        BatchPolicy(make_agent(context_length=44), observation_space, ACTIONS).act([observation_space.sample()])
+        assert [record for record in caplog.records if "Compiling" in record.getMessage()], "none are logged at all"
+
+
+def test_bfloat16_agents_act_and_cache_in_bfloat16(make_agent):
+    agent = make_agent(
+        dtype="bfloat16",
+    )
+    assert {leaf.dtype for leaf in jax.tree.leaves(agent.weights.layers) if leaf.ndim > 1} == {jnp.dtype("bfloat16")}
+    _, actions = play(Policy(agent, OBSERVATIONS, ACTIONS).act, OBSERVATIONS, 8)
+    assert all(ACTIONS.contains(action) for action in actions)
+
+
+@pytest.mark.parametrize("observation_space", [OBSERVATIONS, spaces.Box(-1, 1, (3,))], ids=["dict", "array"])
+@pytest.mark.parametrize("batched", [False, True], ids=["single", "batch of one"])
+def test_predict_is_act_in_the_signature_of_stable_baselines3(make_agent, observation_space, batched):
+    agent = make_agent()
+    observations, expected = play(Policy(agent, observation_space, ACTIONS).act, observation_space, 3)
+    policy = Policy(agent, observation_space, ACTIONS)
+    state = None
+    for step, observation in enumerate(observations):
+        given = stack([observation]) if batched else observation
+        action, state = policy.predict(given, state=state, episode_start=np.array([step == 0]), deterministic=False)
+        np.testing.assert_equal(entry(action, 0) if batched else action, expected[step])
+
+
+def test_predict_starts_over_where_episodes_start_with_another_seed_and_the_same_prompt(make_agent, demonstration):
+    policy = BatchPolicy(make_agent(), OBSERVATIONS, ACTIONS, num_envs=2)
+    prompt = policy.encode_demonstration(*demonstration)
+    policy.reset(seeds=[7, 8], prompt=prompt)
+    observation = stack([OBSERVATIONS.sample()] * 2)
+    first, _ = policy.predict(observation, episode_start=[True, True])
+    policy.predict(observation, episode_start=[False, False])
+    again, _ = policy.predict(observation, episode_start=[True, False])
+    alone = Policy(make_agent(), OBSERVATIONS, ACTIONS)
+    alone.reset(7, prompt)
+    np.testing.assert_equal(entry(first, 0), alone.act(entry(observation, 0)))
+    alone.reset(9, prompt)
+    np.testing.assert_equal(entry(again, 0), alone.act(entry(observation, 0)))
+
+
+def test_a_loaded_policy_acts_as_the_agent_that_was_saved(make_agent, tmp_path):
+    agent = make_agent()
+    config = RunConfig(model=agent.model, tokenizer=agent.tokenizer, policy=agent.policy)
+    save_checkpoint(
+        tmp_path,
+        step=1,
+        params=agent.params,
+        train_state={"count": np.zeros(())},
+        data_state={},
+        config=config,
+        tokenizer_model=agent.text.to_bytes(),
+    )
+    _, expected = play(Policy(agent, OBSERVATIONS, ACTIONS).act, OBSERVATIONS, 4)
+    _, actions = play(Policy.load(tmp_path, OBSERVATIONS, ACTIONS).act, OBSERVATIONS, 4)
+    np.testing.assert_equal(actions, expected)
+    batch = BatchPolicy.load(tmp_path, OBSERVATIONS, ACTIONS, num_envs=2, config=PolicyConfig(context_length=99))
+    assert (batch.num_envs, batch.config.context_length) == (2, 99)
+
+
+def test_a_refused_observation_leaves_the_episode_as_it_was(make_agent):
+    observation_space = spaces.Dict(goal=spaces.Text(60), size=spaces.Box(-1, 1, (2,)))
+    agent = make_agent(context_length=30)
+    good = {"goal": "go", "size": np.zeros(2, np.float32)}
+    policy, undisturbed = (BatchPolicy(agent, observation_space, ACTIONS, num_envs=2) for _ in range(2))
+    for step in range(3):
+        with pytest.raises(ValueError, match="environment 1: observation/size"):
+            policy.act([good, {**good, "size": np.zeros(3, np.float32)}])
+        with pytest.raises(ValueError, match=r"environment 0: one timestep takes \d+ elements.*context of 30"):
+            policy.act([{**good, "goal": "zebra " * 9}, None])
+        with pytest.raises(ValueError, match="environment 0: observation has keys"):
+            policy.act([{"goal": "go"}, good])
+        np.testing.assert_equal(policy.act([good, good]), undisturbed.act([good, good]), err_msg=f"step {step}")
+
+
+def test_wrong_arguments_are_refused_with_what_was_expected(make_agent, demonstration):
+    agent = make_agent()
+    policy = BatchPolicy(agent, OBSERVATIONS, ACTIONS, num_envs=2)
+    prompt = policy.encode_demonstration(*demonstration)
+    with pytest.raises(ValueError, match="1 observations came for 2 environments"):
+        policy.act([None])
+    with pytest.raises(ValueError, match=r"indices are \[0, 2\]"):
+        policy.reset([0, 2], seeds=[0, 1])
+    with pytest.raises(ValueError, match=r"indices are \[1, 1\]"):
+        policy.reset([1, 1], seeds=[0, 1])
+    with pytest.raises(ValueError, match=r"seeds are \[0\], expected 2"):
+        policy.reset(seeds=[0])
+    with pytest.raises(ValueError, match=r"seeds are \[0, -1\]"):
+        policy.reset(seeds=[0, -1])
+    with pytest.raises(TypeError, match="the prompt is list"):
+        policy.reset(seeds=[0, 1], prompt=[1, 2])
+    with pytest.raises(ValueError, match=r"the prompt has \d+ elements, expected 1 to 24"):
+        policy.reset(seeds=[0, 1], prompt=Elements.concatenate([prompt, prompt]))
+    foreign = policy.encode_demonstration(*demonstration)
+    foreign.tokens[0] = agent.tokenizer.vocab_size
+    with pytest.raises(ValueError, match=r"tokens span .* another tokenizer config"):
+        policy.reset(seeds=[0, 1], prompt=foreign)
+    with pytest.raises(ValueError, match="no timestep of the demonstration fits into 3 elements"):
+        BatchPolicy(agent, OBSERVATIONS, ACTIONS, config=PolicyConfig(prompt_tokens=3)).encode_demonstration(
+            *demonstration
+        )
+    with pytest.raises(ValueError, match="num_envs is 0"):
+        BatchPolicy(agent, OBSERVATIONS, ACTIONS, num_envs=0)
+    with pytest.raises(ValueError, match="state is tuple, expected None"):
+        policy.predict(stack([OBSERVATIONS.sample()] * 2), state=(1,))
+    with pytest.raises(TypeError, match="observation is None"):
+        Policy(agent, OBSERVATIONS, ACTIONS).act(None)
