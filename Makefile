@@ -39,7 +39,7 @@ clean:
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
 	  echo "$(PYTHON) is $$($(PYTHON) --version 2>&1), needed is 3.11, 3.12 or 3.13: make PYTHON=python3.11 ..." >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(BASE): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python $(INSTALL) -e ".[classic,box2d,babyai]"

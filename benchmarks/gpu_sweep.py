@@ -4,9 +4,9 @@
     PYTHONPATH=. python3 benchmarks/gpu_sweep.py --out /tmp/rehearsal.jsonl --tiny      # on a CPU
 
 The first cells measure what the device can do at all, and whether cuDNN attention computes what XLA's does. Then come
-the settings, most valuable first, each in a process of its own: one that runs out of memory, crashes or hangs costs its cell only. Every result is appended to the file at
-once, and cells that the file holds are skipped, so a sweep that was cut off goes on where it stopped. Batches are
-synthetic.
+the settings, most valuable first, each in a process of its own: one that runs out of memory, crashes or hangs costs
+its cell only. Every result is appended to the file at once, and cells that the file holds are skipped, so a sweep that
+was cut off goes on where it stopped. Batches are synthetic.
 
 Model FLOPs count what must be computed: matrix products of the blocks and of the head (at targets only), and the
 causal half of attention; three times the forward pass; nothing for the patch stem or for what is computed again.

@@ -2,7 +2,8 @@
 
 Source: "A Generalist Agent" (Reed et al., 2022), table 5 and appendices C and D.
 Command: gato train gato-1.2b --sources <your sources.json>
-Cost: 524 billion tokens in the paper, four days on 256 TPU v3; one H200 at 40 % of its peak processes about 5 billion a day.
+Cost: 524 billion tokens in the paper, four days on 256 TPU v3; one H200 at 40 % of its
+  peak processes about 5 billion a day.
 Expected: nothing is promised before it has been run; `gato info gato-1.2b` prints its sizes.
 """
 

@@ -60,7 +60,7 @@ def test_named_paths_exist(page: Path) -> None:
     for word in (word for line in code(page) for word in re.split(r"[\s,;:()\"'=]+", line)):
         named = word.split("/")[0] in FOLDERS and "/" in word
         if (named or FILES.fullmatch(word)) and not any(mark in word for mark in "<>{"):
-            found = any(base.glob(word.rstrip("/.")) for base in (ROOT, page.parent))
+            found = [path for base in (ROOT, page.parent) for path in base.glob(word.rstrip("/."))]
             missing += [] if found else [word]
     assert missing == []
 

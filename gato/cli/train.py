@@ -20,7 +20,7 @@ from gato.training.loop import Evaluator, TrainResult
 from gato.training.loop import train as run_training
 from gato.training.step import model_loss
 
-CORPUS_RECORDS = 5_000  # records of each source that a new text tokenizer is trained on
+CORPUS_RECORDS = 7_000  # records of each source that a new text tokenizer is trained on
 INTERRUPTED = 75  # exit status of a run that saved and stopped on a signal (EX_TEMPFAIL: try again)
 
 

@@ -31,7 +31,7 @@ def make_agent(text):
             unit_rms_inputs=True,
             compute_dtype=dtype,
         )
-        params = init_parameters(model, tokenizer, jax.random.key(num_layers))
+        params = jax.jit(init_parameters, static_argnums=(0, 1))(model, tokenizer, jax.random.key(num_layers))
         attention = params["transformer"]["blocks"]["attention"]
         attention["qkv"]["kernel"] = 2 * attention["qkv"]["kernel"]
         attention["out"]["kernel"] = 3 * attention["out"]["kernel"]

@@ -104,12 +104,11 @@ def training_rows(agent, space, observations, actions, prompt):
     [
         (1, 24, 1.0, False, OBSERVATIONS),
         (1, 24, 1.0, True, OBSERVATIONS),
-        (1, 24, 0.0, True, OBSERVATIONS),
-        (1, 16, 1.0, True, WITH_TEXT),
-        (2, 10, 1.0, False, OBSERVATIONS),
+        (1, 24, 0.0, False, OBSERVATIONS),
+        (1, 16, 1.0, False, WITH_TEXT),
         (2, 6, 1.0, True, OBSERVATIONS),
     ],
-    ids=["slides", "slides behind a prompt", "greedy", "text of any length", "deep", "deep behind a prompt"],
+    ids=["slides", "slides behind a prompt", "greedy", "text of any length", "deep behind a prompt"],
 )
 def test_actions_are_those_of_a_full_forward_pass_over_the_training_row(
     make_agent, num_layers, num_steps, temperature, prompted, space
@@ -125,12 +124,11 @@ def test_actions_are_those_of_a_full_forward_pass_over_the_training_row(
     tokenizer = TimestepTokenizer(space, ACTIONS, agent.tokenizer, agent.text)
     chosen = np.stack([tokenizer.encode_action(action) for action in actions])
     np.testing.assert_array_equal(chosen, reference_tokens(agent, rows, 5))
-    assert len(np.unique(chosen, axis=0)) >= 4
+    assert len(np.unique(chosen, axis=0)) >= 3
 
 
 def test_the_prompt_still_counts_when_all_first_timesteps_have_left(make_agent, demonstration):
-    agent = make_agent(temperature=0.0)
-    policy = Policy(agent, OBSERVATIONS, ACTIONS)
+    policy = Policy(make_agent(), OBSERVATIONS, ACTIONS)
     prompt = policy.encode_demonstration(*demonstration)
 
     def late_actions(prompt):
@@ -143,57 +141,60 @@ def test_the_prompt_still_counts_when_all_first_timesteps_have_left(make_agent, 
 @pytest.mark.parametrize(
     "space",
     [
-        spaces.Discrete(5, start=-2),
-        spaces.MultiDiscrete([2, 7, 3]),
-        spaces.MultiBinary(4),
-        spaces.Box(np.array([-2, 0], np.float32), np.array([-1, 30], np.float32)),
-        spaces.Box(-np.inf, np.inf, (2,), np.float64),
         spaces.Text(max_length=5, charset="ab"),
-        spaces.Dict(a=spaces.Discrete(2), b=spaces.Tuple((spaces.Box(0, 1, (1,)), spaces.Discrete(3)))),
+        spaces.Dict(
+            discrete=spaces.Discrete(5, start=-2),
+            several=spaces.MultiDiscrete([2, 7, 3]),
+            binary=spaces.MultiBinary(4),
+            bounded=spaces.Box(np.array([-2, 0], np.float32), np.array([-1, 30], np.float32)),
+            unbounded=spaces.Tuple((spaces.Box(-np.inf, np.inf, (2,), np.float64),)),
+        ),
     ],
-    ids=lambda space: type(space).__name__,
+    ids=["text", "numbers"],
 )
 def test_actions_are_members_of_the_space_under_random_weights(make_agent, space):
-    agent = make_agent(temperature=20.0)
-    observation_space = spaces.Discrete(4)
-    policy = Policy(agent, observation_space, space)
-    _, actions = play(policy.act, observation_space, 6)
+    agent = make_agent(context_length=128, temperature=20.0)
+    policy = Policy(agent, spaces.Discrete(4), space)
+    _, actions = play(policy.act, spaces.Discrete(4), 8)
     assert all(space.contains(action) for action in actions), actions
 
 
 def test_each_environment_of_a_batch_acts_as_it_would_alone(make_agent, demonstration):
-    agent = make_agent(2)
-    alone = []
-    for seed in (3, 1, 4):
+    agent, alone = make_agent(), []
+    for seed, prompted in ((3, False), (1, True)):
         policy = Policy(agent, OBSERVATIONS, ACTIONS)
-        policy.reset(seed, policy.encode_demonstration(*demonstration) if seed == 1 else None)
-        alone.append(play(policy.act, OBSERVATIONS, 9, seed))
-    together = BatchPolicy(agent, OBSERVATIONS, ACTIONS, num_envs=5)
-    together.reset([0, 2], seeds=[3, 4])
-    together.reset([4], seeds=[1], prompt=together.encode_demonstration(*demonstration))
-    for step in range(9):
-        (first, _), (prompted, _), (third, _) = alone
-        actions = together.act([first[step], None, third[step], None, prompted[step]])
-        assert actions[1] is None
-        assert actions[3] is None
-        for (_, expected), slot in zip(alone, (0, 4, 2), strict=True):
-            np.testing.assert_equal(actions[slot], expected[step])
+        policy.reset(seed, policy.encode_demonstration(*demonstration) if prompted else None)
+        alone.append(play(policy.act, OBSERVATIONS, 12, seed))
+    (plain, plain_actions), (prompted, prompted_actions) = alone
+    together = BatchPolicy(agent, OBSERVATIONS, ACTIONS, num_envs=3)
+    together.reset([0], seeds=[3])
+    together.reset([2], seeds=[1], prompt=together.encode_demonstration(*demonstration))
+    for step in range(12):
+        first, idle, last = together.act([plain[step], None, prompted[step]])
+        assert idle is None
+        np.testing.assert_equal((first, last), (plain_actions[step], prompted_actions[step]))
 
 
-def test_slots_may_idle_and_start_over_without_disturbing_others(make_agent):
-    agent = make_agent(2)
-    observations, expected = play(Policy(agent, OBSERVATIONS, ACTIONS).act, OBSERVATIONS, 8)
-    policy = BatchPolicy(agent, OBSERVATIONS, ACTIONS, num_envs=2)
-    other, shifted = observations[3], iter(observations)
+def test_slots_may_idle_and_start_over_without_disturbing_others(make_agent, demonstration):
+    alone = Policy(make_agent(), OBSERVATIONS, ACTIONS)
+    prompt = alone.encode_demonstration(*demonstration)
+    observations, plain = play(alone.act, OBSERVATIONS, 12)
+    alone.reset(0, prompt)
+    _, prompted = play(alone.act, OBSERVATIONS, 12)
+    policy = BatchPolicy(make_agent(), OBSERVATIONS, ACTIONS, num_envs=3)
+    policy.reset([0, 1], seeds=[0, 0], prompt=prompt)
+    restarted, resumed = iter(observations), iter(observations)
     for step, observation in enumerate(observations):
-        if step == 4:
-            policy.reset([1], seeds=[0])
-        # Slot 1 idles, plays something else, and plays the episode from its start after its reset.
-        beside = next(shifted) if step >= 4 else (other if step % 2 else None)
-        first, second = policy.act([observation, beside])
-        np.testing.assert_equal(first, expected[step])
-        if step >= 4:
-            np.testing.assert_equal(second, expected[step - 4])
+        if step == 6:
+            policy.reset([1, 2], seeds=[0, 0])
+        # Slot 1 starts over half-way, without its prompt; slot 2 sleeps every other step and forgets half-way.
+        beside = next(restarted) if step >= 6 else observations[-1]
+        sleepy = None if step % 2 else (next(resumed) if step >= 6 else observations[-1])
+        actions = policy.act([observation, beside, sleepy])
+        np.testing.assert_equal(actions[0], prompted[step])
+        if step >= 6:
+            np.testing.assert_equal(actions[1], plain[step - 6])
+            np.testing.assert_equal(actions[2], None if step % 2 else plain[(step - 6) // 2])
 
 
 def test_an_episode_repeats_with_its_seed_and_differs_with_another(make_agent, demonstration):
@@ -210,7 +211,7 @@ def test_an_episode_repeats_with_its_seed_and_differs_with_another(make_agent, d
 
 
 def test_deterministic_takes_the_most_likely_action_whatever_the_seed(make_agent):
-    policy = Policy(make_agent(temperature=5.0), OBSERVATIONS, ACTIONS)
+    policy = Policy(make_agent(), OBSERVATIONS, ACTIONS)
 
     def actions(seed, **options):
         policy.reset(seed)
@@ -221,20 +222,24 @@ def test_deterministic_takes_the_most_likely_action_whatever_the_seed(make_agent
 
 
 def test_nothing_is_compiled_after_the_first_steps(make_agent, demonstration, caplog):
-    observation_space = spaces.Box(-1, 1, (3,))
-    policy = BatchPolicy(make_agent(context_length=40), observation_space, ACTIONS, num_envs=2)
+    policy = BatchPolicy(make_agent(), OBSERVATIONS, ACTIONS, num_envs=3)
+    prompt = policy.encode_demonstration(*demonstration)
 
     def episode(seed):
-        policy.reset([0], seeds=[seed])
-        for observation in play(lambda _: None, observation_space, 12)[0]:
-            policy.act([observation, None if seed % 2 else observation])
+        policy.reset([0, 2], seeds=[seed, seed], prompt=prompt if seed % 2 else None)
+        for observation in play(lambda _: None, OBSERVATIONS, 12)[0]:
+            policy.act([observation, None, None if seed % 2 else observation])
 
-    episode(0)
+    def compilations():
+        return [record for record in caplog.records if "Compiling" in record.getMessage()]
+
+    episode(1)
     with jax.log_compiles():
-        episode(1)
-        assert not [record for record in caplog.records if "Compiling" in record.getMessage()]
-        BatchPolicy(make_agent(context_length=44), observation_space, ACTIONS).act([observation_space.sample()])
-        assert [record for record in caplog.records if "Compiling" in record.getMessage()], "none are logged at all"
+        for seed in range(2, 6):
+            episode(seed)
+        assert not compilations()
+        jax.jit(lambda x: x + 1)(np.ones(7))
+        assert compilations(), "none are logged at all"
 
 
 def test_bfloat16_agents_act_and_cache_in_bfloat16(make_agent):
@@ -246,12 +251,10 @@ def test_bfloat16_agents_act_and_cache_in_bfloat16(make_agent):
     assert all(ACTIONS.contains(action) for action in actions)
 
 
-@pytest.mark.parametrize("observation_space", [OBSERVATIONS, spaces.Box(-1, 1, (3,))], ids=["dict", "array"])
 @pytest.mark.parametrize("batched", [False, True], ids=["single", "batch of one"])
-def test_predict_is_act_in_the_signature_of_stable_baselines3(make_agent, observation_space, batched):
-    agent = make_agent()
-    observations, expected = play(Policy(agent, observation_space, ACTIONS).act, observation_space, 3)
-    policy = Policy(agent, observation_space, ACTIONS)
+def test_predict_is_act_in_the_signature_of_stable_baselines3(make_agent, batched):
+    observations, expected = play(Policy(make_agent(), OBSERVATIONS, ACTIONS).act, OBSERVATIONS, 3)
+    policy = Policy(make_agent(), OBSERVATIONS, ACTIONS)
     state = None
     for step, observation in enumerate(observations):
         given = stack([observation]) if batched else observation
@@ -260,17 +263,17 @@ def test_predict_is_act_in_the_signature_of_stable_baselines3(make_agent, observ
 
 
 def test_predict_starts_over_where_episodes_start_with_another_seed_and_the_same_prompt(make_agent, demonstration):
-    policy = BatchPolicy(make_agent(), OBSERVATIONS, ACTIONS, num_envs=2)
+    policy = BatchPolicy(make_agent(), OBSERVATIONS, ACTIONS, num_envs=3)
     prompt = policy.encode_demonstration(*demonstration)
-    policy.reset(seeds=[7, 8], prompt=prompt)
-    observation = stack([OBSERVATIONS.sample()] * 2)
-    first, _ = policy.predict(observation, episode_start=[True, True])
-    policy.predict(observation, episode_start=[False, False])
-    again, _ = policy.predict(observation, episode_start=[True, False])
+    policy.reset(seeds=[7, 8, 9], prompt=prompt)
+    observation = stack([OBSERVATIONS.sample()] * 3)
+    first, _ = policy.predict(observation, episode_start=[True, True, True])
+    policy.predict(observation, episode_start=[False, False, False])
+    again, _ = policy.predict(observation, episode_start=[True, False, False])
     alone = Policy(make_agent(), OBSERVATIONS, ACTIONS)
     alone.reset(7, prompt)
     np.testing.assert_equal(entry(first, 0), alone.act(entry(observation, 0)))
-    alone.reset(9, prompt)
+    alone.reset(7 + 3, prompt)
     np.testing.assert_equal(entry(again, 0), alone.act(entry(observation, 0)))
 
 
@@ -293,19 +296,23 @@ def test_a_loaded_policy_acts_as_the_agent_that_was_saved(make_agent, tmp_path):
     assert (batch.num_envs, batch.config.context_length) == (2, 99)
 
 
-def test_a_refused_observation_leaves_the_episode_as_it_was(make_agent):
-    observation_space = spaces.Dict(goal=spaces.Text(60), size=spaces.Box(-1, 1, (2,)))
-    agent = make_agent(context_length=30)
-    good = {"goal": "go", "size": np.zeros(2, np.float32)}
-    policy, undisturbed = (BatchPolicy(agent, observation_space, ACTIONS, num_envs=2) for _ in range(2))
-    for step in range(3):
-        with pytest.raises(ValueError, match="environment 1: observation/size"):
-            policy.act([good, {**good, "size": np.zeros(3, np.float32)}])
-        with pytest.raises(ValueError, match=r"environment 0: one timestep takes \d+ elements.*context of 30"):
-            policy.act([{**good, "goal": "zebra " * 9}, None])
-        with pytest.raises(ValueError, match="environment 0: observation has keys"):
-            policy.act([{"goal": "go"}, good])
-        np.testing.assert_equal(policy.act([good, good]), undisturbed.act([good, good]), err_msg=f"step {step}")
+def test_a_refused_observation_leaves_the_episode_as_it_was(make_agent, demonstration):
+    good = OBSERVATIONS.sample()
+    policy, undisturbed = (BatchPolicy(make_agent(), OBSERVATIONS, ACTIONS, num_envs=3) for _ in range(2))
+    for each in (policy, undisturbed):
+        each.reset(seeds=[0, 1, 2], prompt=each.encode_demonstration(*demonstration))
+    for _ in range(3):
+        with pytest.raises(ValueError, match="environment 1: observation/speed"):
+            policy.act([good, {**good, "speed": np.zeros(3, np.float32)}, good])
+        with pytest.raises(ValueError, match="environment 2: observation has keys"):
+            policy.act([good, None, {"speed": good["speed"]}])
+        np.testing.assert_equal(policy.act([good] * 3), undisturbed.act([good] * 3))
+
+
+def test_a_timestep_larger_than_the_context_is_refused_with_the_sizes(make_agent):
+    policy = Policy(make_agent(context_length=5), OBSERVATIONS, ACTIONS)
+    with pytest.raises(ValueError, match=r"one timestep takes 6 elements.*context of 5 leaves 5"):
+        policy.act(OBSERVATIONS.sample())
 
 
 def test_wrong_arguments_are_refused_with_what_was_expected(make_agent, demonstration):

@@ -70,8 +70,10 @@ def test_rows_do_not_see_one_another(model, random_batch, run):
 
 
 def test_a_batch_without_patches_runs_without_the_stem(model, tokenizer, random_batch, run):
-    with_none = dataclasses.replace(random_batch(num_patches=1), patch_indices=np.full((3, 1), 12, np.int32))
-    without = random_batch(num_patches=0)
+    batch = random_batch(num_patches=1)
+    with_none = dataclasses.replace(batch, patch_indices=np.full((3, 1), 12, np.int32))
+    names = ("patches", "patch_indices", "patch_intervals")
+    without = dataclasses.replace(batch, **{name: getattr(batch, name)[:, :0] for name in names})
     np.testing.assert_allclose(run(model, without), run(model, with_none), atol=1e-6)
 
 

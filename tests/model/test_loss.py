@@ -26,7 +26,7 @@ def _plain(model, hidden, batch, action_position):
     nll = -jnp.take_along_axis(log_probs, targets[..., None], axis=-1)[..., 0]
     weights = batch.loss_mask[:, 1:] * batch.row_weights[:, None]
     scalar = (nll * weights).sum() / weights.sum()
-    right = np.asarray(log_probs.argmax(axis=-1) == targets)
+    right = log_probs.argmax(axis=-1) == targets
     action = batch.local_positions[:, 1:] == action_position
     sums = {}
     for source in range(NUM_SOURCES):

@@ -33,7 +33,7 @@ def test_the_papers_smallest_model_by_hand():
         "token table": 34_050 * 768,
         "local positions": 514 * 768,
         "patch positions": 2 * 128 * 768,
-        "patch stem": 3 * 3 * (3 * 96 + 96 * 96 + 96 * 3) + 2 * 2 * 96 + 768 * 768,
+        "patch stem": 3 * 3 * (3 * 32 + 32 * 32 + 32 * 3) + 2 * 2 * 32 + 768 * 768,
         "attention": 8 * 4 * 768 * 768,
         "mlp": 8 * (768 * 3072 + 1536 * 768),
         "norms": 17 * 2 * 768,
@@ -68,7 +68,7 @@ def test_flops_of_a_small_model_by_hand():
 def test_flops_of_patch_stems_by_hand():
     tiles = ModelConfig(patch_stem="tiles", width=128, patch_channels=64)
     assert flops_per_patch(tiles, TokenizerConfig()) == 6 * (4 * 192 * 64 + 256 * 128)
-    convolutions = 256 * 9 * (3 * 96 + 96 * 96 + 96 * 3)
+    convolutions = 256 * 9 * (3 * 32 + 32 * 32 + 32 * 3)
     assert flops_per_patch(ModelConfig(), TokenizerConfig()) == 6 * (convolutions + 768 * 768)
 
 

@@ -49,7 +49,7 @@ def test_stochastic_depth_skips_whole_sub_layers_row_by_row(model_config, build,
     distinct, counts = np.unique(np.round(hidden.reshape(64, -1), 4), axis=0, return_counts=True)
     assert len(distinct) == 4
     assert counts.min() > 5
-    skipped = np.round(transformer.final_norm(x[0]).reshape(-1), 4)
+    skipped = np.asarray(transformer.final_norm(x[:1])).reshape(1, -1)
     assert np.abs(distinct - skipped).max(axis=1).min() < 2e-4
 
 

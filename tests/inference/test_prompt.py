@@ -1,0 +1,58 @@
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gato.inference.chunks import Row, assemble
+from gato.inference.context import Context
+from gato.inference.prompt import cut_demonstration, follow
+from gato.model.gato import rebuild
+from gato.tokenizer.language import encode_document
+
+
+@pytest.fixture
+def demonstration(text, make_agent):
+    """Four timesteps of 4, 6, 5 and 3 elements."""
+    elements = encode_document("go to the red ball" * 3, text, make_agent().tokenizer)
+    part = dataclasses.replace(elements, starts=np.array([0, 18, len(elements)])).timesteps(0, 1)
+    return dataclasses.replace(part, starts=np.array([0, 4, 10, 15, 18]))
+
+
+@pytest.mark.parametrize(
+    ("part", "max_tokens", "expected"),
+    [("first", 4, (0, 4)), ("first", 14, (0, 10)), ("first", 99, (0, 18)), ("end", 3, (15, 18)), ("end", 13, (10, 18))],
+)
+def test_a_demonstration_is_cut_to_whole_timesteps_of_one_end(demonstration, part, max_tokens, expected):
+    low, high = expected
+    cut = cut_demonstration(demonstration, max_tokens, part)
+    np.testing.assert_array_equal(cut.tokens, demonstration.tokens[low:high])
+
+
+@pytest.mark.parametrize(("part", "max_tokens", "size"), [("first", 3, 4), ("end", 2, 3)])
+def test_a_timestep_too_long_for_the_prompt_is_refused(demonstration, part, max_tokens, size):
+    with pytest.raises(ValueError, match=f"fits into {max_tokens} elements: the one at that end has {size}"):
+        cut_demonstration(demonstration, max_tokens, part)
+
+
+def test_a_prompt_that_follows_has_the_keys_of_later_positions(make_agent, demonstration):
+    agent = make_agent(2)
+    model = rebuild(agent.model, agent.tokenizer, agent.params)
+    context = Context(40, prompt_length=18)
+
+    def prefilled(positions):
+        chunk = assemble([Row(elements=demonstration, position=0, context=context)], agent.tokenizer, size=18)
+        shifted = dataclasses.replace(chunk, positions=positions[None], pinned=positions[-1:] + 1)
+        return model.extend(shifted, model.init_cache(1, 40))[1]
+
+    here, later = (prefilled(np.arange(18, dtype=np.int32) + gap) for gap in (0, 700))
+    prompt_keys = tuple(layer[:, :, :24] for layer in here.keys)
+    moved = follow(here, prompt_keys, jnp.array([18]), jnp.array([700]), agent.model.rotary_base)
+    for got, expected, before in zip(moved.keys, later.keys, here.keys, strict=True):
+        np.testing.assert_allclose(got[:, :, :18], expected[:, :, :18], atol=1e-4)
+        assert np.abs(got[:, :, :18] - before[:, :, :18]).max() > 0.1
+        np.testing.assert_array_equal(got[:, :, 18:], before[:, :, 18:])
+    unmoved = follow(moved, prompt_keys, jnp.array([18]), jnp.array([0]), agent.model.rotary_base)
+    np.testing.assert_array_equal(unmoved.keys[1], here.keys[1])
+    without_prompt = follow(here, prompt_keys, jnp.array([0]), jnp.array([700]), agent.model.rotary_base)
+    np.testing.assert_array_equal(without_prompt.keys[0], here.keys[0])
