@@ -41,7 +41,7 @@ class MinariSource:
             FileNotFoundError: no dataset there.
             ValueError: the metadata or the HDF5 file is damaged, or lacks the spaces.
         """
-        path = Path(path)
+        path = Path(path).absolute()
         folder = path / _DATA_FOLDER if (path / _DATA_FOLDER).is_dir() else path
         if not (folder / "metadata.json").is_file():
             raise FileNotFoundError(
@@ -119,7 +119,7 @@ def write_minari(
         ValueError: no episodes, a malformed dataset id, a space or spec without a stored form, or an episode that does
             not fit the spaces.
     """
-    path = Path(path)
+    path = Path(path).absolute()  # Minari joins a relative data folder to itself
     if path.exists():
         raise FileExistsError(f"{path} exists: delete it or choose another path")
     minari.dataset.minari_dataset.parse_dataset_id(dataset_id)
