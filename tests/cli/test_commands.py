@@ -62,7 +62,8 @@ def test_evaluate_writes_records_a_chart_and_a_film(trained, tmp_path):
     (record,) = json.loads((tmp_path / "scores.json").read_text())
     assert (record["task"], record["prompt"], record["episodes"]) == ("cartpole", "right", 3)
     assert record["ci_low"] <= record["normalized"] <= record["ci_high"]
-    assert Image.open(tmp_path / "cartpole.gif").n_frames > 1
+    with Image.open(tmp_path / "cartpole.gif") as film:
+        assert film.n_frames > 1
     assert (tmp_path / "scores.png").stat().st_size > 0
 
 
@@ -75,8 +76,9 @@ def test_scores_do_not_depend_on_the_number_of_environments(trained, tmp_path):
 
 def test_play_writes_a_film(trained, tmp_path):
     run(["play", str(trained), "dark-room", "--out", str(tmp_path)])
-    (film,) = tmp_path.glob("*.gif")
-    assert Image.open(film).n_frames > 1
+    (path,) = tmp_path.glob("*.gif")
+    with Image.open(path) as film:
+        assert film.n_frames > 1
 
 
 def test_caption_and_ask_answer_in_text(trained, tmp_path, capsys):
