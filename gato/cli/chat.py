@@ -7,7 +7,7 @@ import tyro
 
 from gato.inference.agent import Agent
 from gato.inference.generate import Generator
-from gato.tokenizer.language import Turn
+from gato.tokenizer.language import Turn, dialogue_prompt
 
 
 def chat(
@@ -24,7 +24,8 @@ def chat(
         temperature: of sampling; 0 takes the most likely words.
         seed: of sampling.
     """
-    generator = Generator(Agent.load(checkpoint))
+    agent = Agent.load(checkpoint)
+    generator = Generator(agent)
     turns: list[Turn] = []
     while True:
         try:
@@ -32,7 +33,16 @@ def chat(
         except EOFError:
             print()
             return
-        turns.append(("user", words))
+        turns = _recent([*turns, ("user", words)], agent, max_tokens)
         answer = generator.reply(turns, max_tokens=max_tokens, temperature=temperature, seed=seed)
         turns.append(("agent", answer))
         print(f"Agent: {answer}")
+
+
+def _recent(turns: list[Turn], agent: Agent, max_tokens: int) -> list[Turn]:
+    """The turns without the oldest exchanges that no longer fit the context beside an answer."""
+    assert agent.text is not None  # a Generator was made from it
+    room = agent.policy.context_length - max_tokens
+    while len(turns) > 1 and len(dialogue_prompt(turns, agent.text, agent.tokenizer)) > room:
+        turns = turns[2:]
+    return turns

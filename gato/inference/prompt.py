@@ -53,9 +53,14 @@ def follow(
     """
     num_slots, head_dim = prompt_keys[0].shape[2:]
     rotation = rotation_of(gaps[:, None], head_dim, rotary_base)
+    basis = jnp.broadcast_to(jnp.eye(head_dim), (len(gaps), 1, head_dim, head_dim))
+    # As a matrix: an elementwise rotation is compiled to a cosine and a sine for every number.
+    turn_BKK = rotate(basis, rotation)[:, 0]
     pinned_B1Q1 = (jnp.arange(num_slots)[None] < prompt_lengths[:, None])[:, None, :, None]
-    keys = tuple(
-        layer.at[:, :, :num_slots].set(jnp.where(pinned_B1Q1, rotate(prompt, rotation), layer[:, :, :num_slots]))
-        for layer, prompt in zip(cache.keys, prompt_keys, strict=True)
-    )
-    return dataclasses.replace(cache, keys=keys)
+
+    def turned(prompt: jax.Array, layer: jax.Array) -> jax.Array:
+        moved = jnp.einsum("bhqk,bkj->bhqj", prompt.astype(jnp.float32), turn_BKK, precision="highest")
+        kept = layer[:, :, :num_slots]
+        return layer.at[:, :, :num_slots].set(jnp.where(pinned_B1Q1, moved.astype(layer.dtype), kept))
+
+    return dataclasses.replace(cache, keys=tuple(map(turned, prompt_keys, cache.keys)))

@@ -89,7 +89,8 @@ def test_caption_and_ask_answer_in_text(trained, tmp_path, capsys):
 
 
 def test_chat_ends_with_the_input(trained, monkeypatch, capsys):
-    words = iter(["hello"])
+    # Together longer than the context: the oldest exchanges have to leave.
+    words = iter(["hello there, how is the pole today?"] * 6)
 
     def say(prompt: str = "") -> str:
         try:
@@ -99,7 +100,7 @@ def test_chat_ends_with_the_input(trained, monkeypatch, capsys):
 
     monkeypatch.setattr("builtins.input", say)
     run(["chat", str(trained), "--max-tokens", "5"])
-    assert "Agent:" in capsys.readouterr().out
+    assert capsys.readouterr().out.count("Agent:") == 6
 
 
 def test_info_states_parameters_of_the_paper_s_sizes(capsys):
