@@ -69,16 +69,20 @@ class Room:
         return assemble(tile_atlas(TILE_SIZE, lit=True)[cell_codes(cells)])
 
 
-def random_room(rng: np.random.Generator, *, held_out: bool = False) -> Room:
-    """Draws size, place and objects; held-out rooms and the others never share a picture."""
+def random_room(rng: np.random.Generator, *, held_out: bool = False, smallest: int = _SMALLEST_ROOM) -> Room:
+    """Draws size, place and objects; held-out rooms and the others never share a picture.
+
+    Args:
+        smallest: cells along a side, walls included; `PICTURE_CELLS` makes every room fill its picture.
+    """
     while True:
-        room = _any_room(rng)
+        room = _any_room(rng, smallest)
         if room.held_out == held_out:
             return room
 
 
-def _any_room(rng: np.random.Generator) -> Room:
-    height, width = rng.integers(_SMALLEST_ROOM, PICTURE_CELLS + 1, size=2).tolist()
+def _any_room(rng: np.random.Generator, smallest: int) -> Room:
+    height, width = rng.integers(smallest, PICTURE_CELLS + 1, size=2).tolist()
     top, left = rng.integers(0, (PICTURE_CELLS - height + 1, PICTURE_CELLS - width + 1)).tolist()
     num_objects = int(rng.integers(1, MAX_OBJECTS + 1))
     cells = rng.choice((height - 2) * (width - 2), num_objects, replace=False, shuffle=False).tolist()

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 
 from .catalog import all_tasks
-from .rooms import COLORS, SHAPES, Room, RoomObject, random_room
+from .rooms import COLORS, PICTURE_CELLS, SHAPES, Room, RoomObject, random_room
 from .task import Task
 
 _Item = TypeVar("_Item")
@@ -32,9 +32,9 @@ class Scene:
 
 
 def scenes(rng: np.random.Generator, num_training: int, num_held_out: int) -> tuple[list[Scene], list[Scene]]:
-    """Draws training and held-out scenes; no picture is in both, whatever the seeds."""
-    training = [_scene(rng, random_room(rng)) for _ in range(num_training)]
-    held_out = [_scene(rng, random_room(rng, held_out=True)) for _ in range(num_held_out)]
+    """Draws training and held-out scenes, rooms that fill their picture; none is in both, whatever the seeds."""
+    training = [_scene(rng, random_room(rng, smallest=PICTURE_CELLS)) for _ in range(num_training)]
+    held_out = [_scene(rng, random_room(rng, held_out=True, smallest=PICTURE_CELLS)) for _ in range(num_held_out)]
     return training, held_out
 
 

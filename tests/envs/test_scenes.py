@@ -62,7 +62,8 @@ def test_all_objects_look_different():
 def test_no_picture_is_both_trained_and_held_out(drawn):
     training, held_out = ({scene.image.tobytes() for scene in part} for part in drawn)
     assert not training & held_out
-    assert len(training) > 0.97 * len(drawn[0])
+    # Half of the scenes have one object: one of 18 kinds in one of 36 cells, so these repeat.
+    assert len(training) > 0.7 * len(drawn[0])
 
 
 def test_held_out_rooms_are_a_lasting_choice():
