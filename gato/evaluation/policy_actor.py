@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gato.evaluation.rollout import EpisodeStart
-from gato.inference.policy import BatchPolicy
+from gato.inference.batch_policy import BatchPolicy
 from gato.tokenizer.elements import Elements
 
 

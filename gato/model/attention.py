@@ -54,9 +54,8 @@ class Attention(nnx.Module):
             y_BCD, and the cache arrays of the layer with the chunk in them.
         """
         q_BHCK, k_BHCK, v_BHCK = self._project(x_BCD, rotation)
-        rows = jnp.arange(len(x_BCD))[:, None]
-        keys_BHSK = keys_BHSK.at[rows, :, slots_BC].set(k_BHCK.swapaxes(1, 2), mode="drop")
-        values_BHSK = values_BHSK.at[rows, :, slots_BC].set(v_BHCK.swapaxes(1, 2), mode="drop")
+        keys_BHSK = _written(keys_BHSK, k_BHCK, slots_BC)
+        values_BHSK = _written(values_BHSK, v_BHCK, slots_BC)
         y_BHCK = masked_attention(q_BHCK, keys_BHSK, values_BHSK, visible_BCS[:, None])
         return self._join(y_BHCK), keys_BHSK, values_BHSK
 
@@ -112,3 +111,14 @@ def masked_attention(q_BHLK: jax.Array, k_BHSK: jax.Array, v_BHSK: jax.Array, vi
     scores_BHLS = jnp.einsum("bhlk,bhsk->bhls", q_BHLK, k_BHSK, preferred_element_type=jnp.float32)
     weights_BHLS = jax.nn.softmax(jnp.where(visible_B1LS, scores_BHLS, _HIDDEN), axis=-1)
     return jnp.einsum("bhls,bhsk->bhlk", weights_BHLS.astype(v_BHSK.dtype), v_BHSK)
+
+
+def _written(cache_BHSK: jax.Array, new_BHCK: jax.Array, slots_BC: jax.Array) -> jax.Array:
+    """The cache array with new entries at their slots; slots past its end are dropped."""
+    if slots_BC.size == 1:
+        # A scatter to one index becomes another operation on CPU, for which the whole cache is copied. With a second
+        # index, a dropped one, it stays in place.
+        slots_BC = jnp.pad(slots_BC, ((0, 0), (0, 1)), constant_values=cache_BHSK.shape[2])
+        new_BHCK = jnp.pad(new_BHCK, ((0, 0), (0, 0), (0, 1), (0, 0)))
+    rows = jnp.arange(len(slots_BC))[:, None]
+    return cache_BHSK.at[rows, :, slots_BC].set(new_BHCK.swapaxes(1, 2), mode="drop")
