@@ -4,6 +4,7 @@ Objects are named from left to right, and from the top down within a column, so 
 """
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,13 +12,13 @@ import numpy as np
 
 from .tiles import assemble, cell_codes, tile_atlas
 
-PICTURE_CELLS = 8  # cells along a side of the picture
 TILE_SIZE = 8  # pixels along a side of a cell
+ROOM_SIDES = (4, 5, 6, 7, 8)  # cells along a side, walls included
+PICTURE_SIDES = (4, 6, 8)  # of rooms that are drawn: their pictures then consist of whole patches of 16 pixels
 COLORS = ("red", "green", "blue", "purple", "yellow", "grey")
 SHAPES = ("key", "ball", "box")
 MAX_OBJECTS = 2
 _EMPTY, _WALL, _FIRST_SHAPE, _GREY = 1, 2, 5, 5  # MiniGrid's codes; the shapes' follow each other as in SHAPES
-_SMALLEST_ROOM = 4  # cells along a side, walls included
 _HELD_OUT_SHARE = 16  # one room in so many is held out
 
 
@@ -36,18 +37,16 @@ class RoomObject(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Room:
-    """A walled room somewhere in the picture: its corner cells, which are wall, and its sorted objects."""
+    """A walled room: its sides in cells, walls included, and its sorted objects."""
 
-    top: int
-    left: int
-    bottom: int
-    right: int
+    height: int
+    width: int
     objects: tuple[RoomObject, ...]
 
     @property
     def held_out(self) -> bool:
         """Whether the room is kept from training: a lasting choice by everything that the picture shows."""
-        content = (self.top, self.left, self.bottom, self.right, *(tuple(item) for item in self.objects))
+        content = (self.height, self.width, *(tuple(item) for item in self.objects))
         return zlib.crc32(repr(content).encode()) % _HELD_OUT_SHARE == 0
 
     @property
@@ -59,41 +58,34 @@ class Room:
         return " and ".join(f"a {name}" for name in names)
 
     def draw(self) -> np.ndarray:
-        """The picture, (64, 64, 3) uint8: the room is lit, everything around it is dark."""
-        cells = np.zeros((PICTURE_CELLS, PICTURE_CELLS, 3), np.int64)
-        room = cells[self.top : self.bottom + 1, self.left : self.right + 1]
-        room[:] = (_WALL, _GREY, 0)
-        room[1:-1, 1:-1] = (_EMPTY, 0, 0)
+        """The picture, (TILE_SIZE * height, TILE_SIZE * width, 3) uint8."""
+        cells = np.full((self.height, self.width, 3), (_WALL, _GREY, 0), np.int64)
+        cells[1:-1, 1:-1] = (_EMPTY, 0, 0)
         for item in self.objects:
             cells[item.row, item.column] = (_FIRST_SHAPE + SHAPES.index(item.shape), COLORS.index(item.color), 0)
         return assemble(tile_atlas(TILE_SIZE, lit=True)[cell_codes(cells)])
 
 
-def random_room(rng: np.random.Generator, *, held_out: bool = False, smallest: int = _SMALLEST_ROOM) -> Room:
-    """Draws size, place and objects; held-out rooms and the others never share a picture.
-
-    Args:
-        smallest: cells along a side, walls included; `PICTURE_CELLS` makes every room fill its picture.
-    """
+def random_room(rng: np.random.Generator, sides: Sequence[int], *, held_out: bool = False) -> Room:
+    """Draws sides, each from `sides`, and objects; held-out rooms and the others never share a picture."""
     while True:
-        room = _any_room(rng, smallest)
+        room = _any_room(rng, sides)
         if room.held_out == held_out:
             return room
 
 
-def _any_room(rng: np.random.Generator, smallest: int) -> Room:
-    height, width = rng.integers(smallest, PICTURE_CELLS + 1, size=2).tolist()
-    top, left = rng.integers(0, (PICTURE_CELLS - height + 1, PICTURE_CELLS - width + 1)).tolist()
+def _any_room(rng: np.random.Generator, sides: Sequence[int]) -> Room:
+    height, width = rng.choice(sides, size=2).tolist()
     num_objects = int(rng.integers(1, MAX_OBJECTS + 1))
     cells = rng.choice((height - 2) * (width - 2), num_objects, replace=False, shuffle=False).tolist()
     kinds = rng.integers(len(COLORS) * len(SHAPES), size=num_objects).tolist()
     objects = [
         RoomObject(
-            column=left + 1 + cell % (width - 2),
-            row=top + 1 + cell // (width - 2),
+            column=1 + cell % (width - 2),
+            row=1 + cell // (width - 2),
             color=COLORS[kind % len(COLORS)],
             shape=SHAPES[kind // len(COLORS)],
         )
         for cell, kind in zip(cells, kinds, strict=True)
     ]
-    return Room(top=top, left=left, bottom=top + height - 1, right=left + width - 1, objects=tuple(sorted(objects)))
+    return Room(height=height, width=width, objects=tuple(sorted(objects)))

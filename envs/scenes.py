@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 
 from .catalog import all_tasks
-from .rooms import COLORS, PICTURE_CELLS, SHAPES, Room, RoomObject, random_room
+from .rooms import COLORS, PICTURE_SIDES, ROOM_SIDES, SHAPES, Room, RoomObject, random_room
 from .task import Task
 
 _Item = TypeVar("_Item")
@@ -26,15 +26,15 @@ class Question(NamedTuple):
 class Scene:
     """One picture with its texts."""
 
-    image: np.ndarray  # (64, 64, 3) uint8
+    image: np.ndarray  # (height, width, 3) uint8
     caption: str
     questions: tuple[Question, ...]
 
 
 def scenes(rng: np.random.Generator, num_training: int, num_held_out: int) -> tuple[list[Scene], list[Scene]]:
-    """Draws training and held-out scenes, rooms that fill their picture; none is in both, whatever the seeds."""
-    training = [_scene(rng, random_room(rng, smallest=PICTURE_CELLS)) for _ in range(num_training)]
-    held_out = [_scene(rng, random_room(rng, held_out=True, smallest=PICTURE_CELLS)) for _ in range(num_held_out)]
+    """Draws training and held-out scenes of rooms of several sizes; none is in both, whatever the seeds."""
+    training = [_scene(rng, random_room(rng, PICTURE_SIDES)) for _ in range(num_training)]
+    held_out = [_scene(rng, random_room(rng, PICTURE_SIDES, held_out=True)) for _ in range(num_held_out)]
     return training, held_out
 
 
@@ -43,7 +43,7 @@ def descriptions(rng: np.random.Generator, num_texts: int) -> list[str]:
     return [
         _task_description(rng, _pick(rng, all_tasks()))
         if rng.random() < 0.5
-        else _room_description(rng, random_room(rng))
+        else _room_description(rng, random_room(rng, ROOM_SIDES))
         for _ in range(num_texts)
     ]
 
@@ -58,17 +58,17 @@ def _scene(rng: np.random.Generator, room: Room) -> Scene:
 
 
 def _questions(rng: np.random.Generator, room: Room) -> tuple[Question, ...]:
-    """One of each kind; color and shape only where they have a single answer."""
+    """All questions about a room in random order; color and shape only where they have a single answer."""
     objects = room.objects
+    names = {item.name for item in objects}
     questions = [Question("how many objects are there?", ("one", "two")[len(objects) - 1], "count")]
-    item = _pick(rng, objects)
-    if sum(other.shape == item.shape for other in objects) == 1:
-        questions.append(Question(f"what color is the {item.shape}?", item.color, "color"))
-    item = _pick(rng, objects)
-    if sum(other.color == item.color for other in objects) == 1:
-        questions.append(Question(f"what is the {item.color} object?", item.shape, "shape"))
-    questions.append(_presence(rng, _pick(rng, objects), {other.name for other in objects}))
-    return tuple(questions)
+    for item in objects:
+        if sum(other.shape == item.shape for other in objects) == 1:
+            questions.append(Question(f"what color is the {item.shape}?", item.color, "color"))
+        if sum(other.color == item.color for other in objects) == 1:
+            questions.append(Question(f"what is the {item.color} object?", item.shape, "shape"))
+    questions.append(_presence(rng, _pick(rng, objects), names))
+    return tuple(questions[index] for index in rng.permutation(len(questions)))
 
 
 def _presence(rng: np.random.Generator, item: RoomObject, names: set[str]) -> Question:
@@ -102,7 +102,7 @@ def _task_description(rng: np.random.Generator, task: Task) -> str:
 
 
 def _room_description(rng: np.random.Generator, room: Room) -> str:
-    size = f"{room.right - room.left - 1} cells wide and {room.bottom - room.top - 1} cells high"
+    size = f"{room.width - 2} cells wide and {room.height - 2} cells high"
     opening = _pick(
         rng, (f"The floor of this room is {size}.", f"A room with a floor {size}.", f"This room is {size} inside.")
     )
@@ -139,7 +139,7 @@ def _task_dialogue(rng: np.random.Generator) -> tuple[Turn, ...]:
 
 
 def _room_dialogue(rng: np.random.Generator) -> tuple[Turn, ...]:
-    room = random_room(rng)
+    room = random_room(rng, ROOM_SIDES)
     answers = [
         (question.question.capitalize(), f"{question.answer.capitalize()}.") for question in _questions(rng, room)
     ]
@@ -198,8 +198,8 @@ def _different(room: Room) -> bool:
 
 def _place(room: Room, item: RoomObject) -> str:
     """The part of the room that an object lies in."""
-    vertical = _third(item.row - room.top - 1, room.bottom - room.top - 1, ("top", "", "bottom"))
-    horizontal = _third(item.column - room.left - 1, room.right - room.left - 1, ("left", "", "right"))
+    vertical = _third(item.row - 1, room.height - 2, ("top", "", "bottom"))
+    horizontal = _third(item.column - 1, room.width - 2, ("left", "", "right"))
     side = f"{vertical} {horizontal}".strip()
     return f"at the {side}" if side else "in the middle"
 

@@ -22,3 +22,4 @@ class Batch:
     patches: Any  # (B, P, patch, patch, 3) uint8
     patch_indices: Any  # (B, P) int32; the element that each patch stands at; L where there is none
     patch_intervals: Any  # (B, P, 4) int32; quantised row low, row high, column low, column high
+    visible_from: Any = None  # (B, L) int32; index of the first element that each one sees; None = all of the past

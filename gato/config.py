@@ -181,6 +181,7 @@ class DataConfig:
     context_length: int = 1024  # sequence elements a row (section 3)
     max_patches: int = 1024  # most image patches a row; a window is cut before it needs more
     pairs_per_row: int = 5  # image-text pairs joined in one row (section 2.3)
+    isolate_pairs: bool = False  # departure: joined pairs do not see each other; not with attention "cudnn"
     text_observation_loss: bool = True  # text inside observations carries loss
     question_loss: bool = True  # questions and the other speaker's turns carry loss, as all text does in the paper
     row_loss_exponent: float = 0.0  # departure: a row with n targets weighs n ** -exponent a target

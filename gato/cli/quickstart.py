@@ -17,10 +17,11 @@ from gato.cli.quickstart_data import prepare
 from gato.cli.scoring import score_task, study_task
 from gato.cli.train import text_tokenizer, train_run
 from gato.config import RunConfig
+from gato.data.episode import Dialogue, ImageText
 from gato.data.sources.pictures import PictureSource
 from gato.envs import Task, get_task
 from gato.evaluation.evaluate import PromptStudy
-from gato.evaluation.language_scores import LanguageTrial, evaluate_language
+from gato.evaluation.language_scores import LanguageExample, LanguageTrial, evaluate_language
 from gato.evaluation.page import Page, Table, write_page
 from gato.evaluation.report import (
     clip_section,
@@ -163,9 +164,16 @@ def _speak(agent: Agent, data: Path) -> list[LanguageTrial]:
     """Captions of and answers about pictures that training never saw."""
     generator = Generator(agent)
     captions = PictureSource(data / "held-out-captions.zip", "held-out captions", "captions")
-    questions = PictureSource(data / "held-out-questions.zip", "held-out questions", "questions")
-    pictures = [captions[index] for index in range(min(NUM_PICTURES, len(captions)))]
-    asked = [questions[index] for index in range(min(NUM_PICTURES, len(questions)))]
+    dialogues = PictureSource(data / "held-out-questions.zip", "held-out questions", "questions")
+    pictures, asked = [], []
+    for record in map(captions.__getitem__, range(min(NUM_PICTURES, len(captions)))):
+        assert isinstance(record, ImageText)
+        pictures.append(LanguageExample(image=record.image, reference=record.text))
+    for record in map(dialogues.__getitem__, range(min(NUM_PICTURES, len(dialogues)))):
+        assert isinstance(record, Dialogue)
+        assert record.image is not None
+        (_, question), (_, answer), *_ = record.turns
+        asked.append(LanguageExample(image=record.image, reference=answer, question=question))
     return [
         *evaluate_language(
             pictures,

@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from gato.cli.collect import Recording, record_all
-from gato.data.episode import ImageText
+from gato.data.episode import Dialogue, ImageText, Speaker
 from gato.data.sources.pictures import write_pictures
 from gato.envs.scenes import Scene, descriptions, dialogues, scenes
 
@@ -68,10 +68,12 @@ def _captions(drawn: Sequence[Scene]) -> Iterator[ImageText]:
         yield ImageText(image=scene.image, text=scene.caption)
 
 
-def _questions(drawn: Sequence[Scene]) -> Iterator[ImageText]:
+def _questions(drawn: Sequence[Scene]) -> Iterator[Dialogue]:
     for scene in drawn:
+        turns: list[tuple[Speaker, str]] = []
         for question in scene.questions:
-            yield ImageText(image=scene.image, text=question.answer, question=question.question)
+            turns += ("user", question.question), ("agent", question.answer)
+        yield Dialogue(image=scene.image, turns=tuple(turns))
 
 
 def _documentation() -> Iterator[str]:
@@ -80,7 +82,7 @@ def _documentation() -> Iterator[str]:
         yield from (paragraph for part in topic.split("\n\n") if (paragraph := part.strip()))
 
 
-def _write_pictures(path: Path, items: Iterator[ImageText]) -> None:
+def _write_pictures(path: Path, items: Iterator[ImageText] | Iterator[Dialogue]) -> None:
     if not path.exists():
         write_pictures(path, items)
 

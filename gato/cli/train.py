@@ -14,6 +14,7 @@ from gato.data.corpus import corpus
 from gato.data.mixture import build_mixture
 from gato.data.sources.opening import open_source
 from gato.model.gato import init_parameters
+from gato.tokenizer.language import SPEAKERS
 from gato.tokenizer.text import TextTokenizer
 from gato.training.held_out import HeldOutLoss
 from gato.training.loop import Evaluator, TrainResult
@@ -72,7 +73,8 @@ def text_tokenizer(data: DataConfig, vocab_size: int) -> TextTokenizer:
     Raises:
         ValueError: there is too little text for the vocabulary.
     """
-    return TextTokenizer.train(corpus(map(open_source, data.sources), CORPUS_RECORDS), vocab_size)
+    texts = corpus(map(open_source, data.sources), CORPUS_RECORDS)
+    return TextTokenizer.train(texts, vocab_size, whole=tuple(SPEAKERS.values()))
 
 
 def train(

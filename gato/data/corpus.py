@@ -28,7 +28,7 @@ def _texts(record: Record) -> Iterator[str]:
         case Dialogue():
             yield from (text for _, text in record.turns)
         case ImageText():
-            yield from (text for text in (record.question, record.text) if text)
+            yield record.text
         case Episode():
             for tree in (record.observations, record.actions):
                 for _, leaf in tree_leaves(tree, ""):

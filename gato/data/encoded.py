@@ -8,7 +8,7 @@ from typing import Any
 from gato.config import DataConfig, TokenizerConfig
 from gato.data.episode import ControlSource, Dialogue, Document, Episode, ImageText, Source
 from gato.tokenizer.elements import Elements
-from gato.tokenizer.language import encode_caption, encode_dialogue, encode_document, encode_question
+from gato.tokenizer.language import encode_caption, encode_dialogue, encode_document
 from gato.tokenizer.spaces import TimestepTokenizer
 from gato.tokenizer.text import TextTokenizer
 
@@ -100,16 +100,12 @@ def episode_encoder(
 def encode_language(
     record: Document | Dialogue | ImageText, data: DataConfig, tokenizer: TokenizerConfig, text: TextTokenizer
 ) -> Elements:
-    """Text, a dialogue, or a picture with its caption or with question and answer, as one timestep."""
+    """Text, a picture with its caption, or a dialogue, perhaps about a picture, as one timestep."""
     match record:
         case Document():
             return encode_document(record.text, text, tokenizer)
         case Dialogue():
-            return encode_dialogue(record.turns, text, tokenizer, question_loss=data.question_loss)
-        case ImageText(question=str(question)):
-            return encode_question(
-                record.image, question, record.text, text, tokenizer, question_loss=data.question_loss
-            )
+            return encode_dialogue(record.turns, text, tokenizer, image=record.image, question_loss=data.question_loss)
         case ImageText():
             return encode_caption(record.image, record.text, text, tokenizer)
 

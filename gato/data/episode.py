@@ -60,9 +60,10 @@ class Document:
 
 @dataclass(frozen=True, kw_only=True)
 class Dialogue:
-    """What two speakers said, in order."""
+    """What two speakers said, in order, perhaps about a picture."""
 
     turns: tuple[tuple[Speaker, str], ...]
+    image: np.ndarray | None = None  # (height, width) or (height, width, 1, 3 or 4) uint8
 
     def __post_init__(self) -> None:
         if not self.turns:
@@ -70,26 +71,21 @@ class Dialogue:
         for number, (speaker, _) in enumerate(self.turns):
             if speaker not in ("user", "agent"):
                 raise ValueError(f"the speaker of turn {number} is {speaker!r}, expected 'user' or 'agent'")
+        if self.image is not None:
+            _check_image(self.image)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageText:
-    """A picture with its caption, or with a question and the answer to it."""
+    """A picture with its caption."""
 
     image: np.ndarray  # (height, width) or (height, width, 1, 3 or 4) uint8
-    text: str  # the caption or the answer
-    question: str | None = None
+    text: str
 
     def __post_init__(self) -> None:
-        shape = self.image.shape
-        if (
-            self.image.dtype != np.uint8
-            or not self.image.size
-            or not (len(shape) == 2 or shape[2:] in ((1,), (3,), (4,)))
-        ):
-            raise ValueError(f"the image is {self.image.dtype} {shape}, expected uint8 (height, width, 1, 3 or 4)")
+        _check_image(self.image)
         if not self.text:
-            raise ValueError("the text that goes with the image is empty")
+            raise ValueError("the caption of the image is empty")
 
 
 Record: TypeAlias = Episode | Document | Dialogue | ImageText
@@ -128,6 +124,12 @@ def tree_leaves(tree: Any, path: str) -> Iterator[tuple[str, Any]]:
             yield from tree_leaves(part, f"{path}/{index}")
     else:
         yield path, tree
+
+
+def _check_image(image: np.ndarray) -> None:
+    shape = image.shape
+    if image.dtype != np.uint8 or not image.size or not (len(shape) == 2 or shape[2:] in ((1,), (3,), (4,))):
+        raise ValueError(f"the image is {image.dtype} {shape}, expected uint8 (height, width, 1, 3 or 4)")
 
 
 def _check_lengths(tree: Any, path: str, allowed: tuple[int, ...]) -> None:

@@ -34,6 +34,8 @@ def split_records(num_records: int, share: float, *, held_out: bool) -> np.ndarr
 class Rows(ABC):
     """Random access to the rows of one source."""
 
+    isolated = False  # whether the timesteps of a row are unrelated
+
     def __init__(self, encoded: EncodedSource, data: DataConfig, source_id: int, *, seed: int, held_out: bool) -> None:
         """Chooses the records that rows may start from.
 
@@ -53,7 +55,7 @@ class Rows(ABC):
 
     def __getitem__(self, index: int) -> Row:
         rng = np.random.default_rng((*self._stream, index))
-        return Row(elements=self._draw(rng), source_id=self._source_id)
+        return Row(elements=self._draw(rng), source_id=self._source_id, isolated=self.isolated)
 
     @abstractmethod
     def _draw(self, rng: np.random.Generator) -> Elements: ...
@@ -121,7 +123,9 @@ class TextRows(Rows):
 
 
 class PairRows(Rows):
-    """Rows of several different image-text pairs, as many as fit whole."""
+    """Rows of several different pictures with text, as many as fit whole."""
+
+    isolated = True
 
     def _draw(self, rng: np.random.Generator) -> Elements:
         drawn = rng.choice(self.records, size=min(self._data.pairs_per_row, len(self.records)), replace=False)

@@ -1,8 +1,9 @@
 """Windows of whole timesteps, and rows of any length -> one padded Batch.
 
 A window is drawn so that every alignment of row and episode is equally likely, also those in which the row reaches
-beyond an end; these are moved inside. So the first and last timesteps are seen at least as often as those between them,
-and a row is as full as whole timesteps allow. The paper says no more than uniformly random subsequences (section 2.3).
+beyond an end; these are moved inside. So the first and last timesteps are seen as often as those far from an end, those
+beside them more often still, and a row is as full as whole timesteps allow. The paper says no more than uniformly
+random subsequences (section 2.3).
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ class Row:
 
     elements: Elements
     source_id: int  # index of its source in the config
+    isolated: bool = False  # its timesteps have nothing to do with each other
 
 
 def last_start(elements: Elements, max_elements: int, max_patches: int) -> int:
@@ -92,6 +94,7 @@ def make_batch(rows: Sequence[Row], data: DataConfig, tokenizer: TokenizerConfig
     patches = np.zeros((len(rows), data.max_patches, *patch_shape), np.uint8)
     patch_indices = np.full((len(rows), data.max_patches), data.context_length, np.int32)
     patch_intervals = np.zeros((len(rows), data.max_patches, 4), np.int32)
+    visible_from = np.zeros(shape, np.int32) if data.isolate_pairs else None
     for b, row in enumerate(rows):
         elements = row.elements
         length, num_patches = len(elements), len(elements.patches)
@@ -107,6 +110,8 @@ def make_batch(rows: Sequence[Row], data: DataConfig, tokenizer: TokenizerConfig
         patches[b, :num_patches] = elements.patches
         patch_indices[b, :num_patches] = elements.patch_indices
         patch_intervals[b, :num_patches] = elements.patch_intervals
+        if visible_from is not None and row.isolated:
+            visible_from[b, :length] = np.repeat(elements.starts[:-1], np.diff(elements.starts))
     loss_mask[:, 0] = False
     num_targets = loss_mask.sum(axis=1)
     weights = np.where(num_targets > 0, np.maximum(num_targets, 1.0) ** -data.row_loss_exponent, 0.0)
@@ -121,4 +126,5 @@ def make_batch(rows: Sequence[Row], data: DataConfig, tokenizer: TokenizerConfig
         patches=patches,
         patch_indices=patch_indices,
         patch_intervals=patch_intervals,
+        visible_from=visible_from,
     )

@@ -3,22 +3,32 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gato.data.episode import ImageText
+import numpy as np
+
 from gato.evaluation.scores import Interval, wilson_interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageExample:
+    """A picture to be described, or asked about, and the text that is right."""
+
+    image: np.ndarray  # (height, width[, channels]) uint8
+    reference: str
+    question: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageTrial:
     """One picture, what was asked about it and what the agent said."""
 
-    example: ImageText  # its text is the reference
+    example: LanguageExample
     kind: str  # such as "caption" or "colour"; scores are reported by it
     answer: str
 
     @property
     def correct(self) -> bool:
         """Equal to the reference, letter by letter, but for surrounding white space."""
-        return self.answer.strip() == self.example.text.strip()
+        return self.answer.strip() == self.example.reference.strip()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +41,9 @@ class LanguageScore:
 
 
 def evaluate_language(
-    examples: Sequence[ImageText],
+    examples: Sequence[LanguageExample],
     kinds: Sequence[str],
-    answer: Callable[[Sequence[ImageText]], Sequence[str]],
+    answer: Callable[[Sequence[LanguageExample]], Sequence[str]],
     *,
     batch_size: int = 32,
 ) -> list[LanguageTrial]:

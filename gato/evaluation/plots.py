@@ -203,7 +203,7 @@ def picture_gallery(trials: Sequence[LanguageTrial], theme: Theme = LIGHT, *, nu
         axes.imshow(image if image.ndim == 3 and image.shape[2] > 1 else np.atleast_3d(image)[..., 0], cmap="gray")
         if trial.example.question is not None:
             axes.set_title(_wrapped(trial.example.question), color=theme.muted, fontsize=SMALL_SIZE)
-        mark = "" if trial.correct else f"\n(it is: {trial.example.text})"
+        mark = "" if trial.correct else f"\n(it is: {trial.example.reference})"
         axes.set_xlabel(_wrapped(trial.answer + mark), color=theme.text, fontsize=LABEL_SIZE)
     for axes in figure.axes:
         axes.set_xticks([])

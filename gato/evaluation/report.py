@@ -150,7 +150,7 @@ def language_section(trials: Sequence[LanguageTrial], *, num_shown: int = 12) ->
         ),
     )
     pictures = tuple(
-        Picture(content=_png(trial.example.image), alt=trial.example.text, caption=_said(trial))
+        Picture(content=_png(trial.example.image), alt=trial.example.reference, caption=_said(trial))
         for trial in trials[:num_shown]
     )
     return Section(
@@ -167,7 +167,7 @@ def _said(trial: LanguageTrial) -> str:
     question = "" if trial.example.question is None else f"{trial.example.question}\n"
     if trial.correct:
         return f"{question}✓ {trial.answer.strip()}"
-    return f"{question}✗ {trial.answer.strip()}\nshould be: {trial.example.text.strip()}"
+    return f"{question}✗ {trial.answer.strip()}\nshould be: {trial.example.reference.strip()}"
 
 
 def loss_section(metrics: Sequence[Mapping[str, Any]]) -> Section:

@@ -21,7 +21,7 @@ from gato.inference.sampling import draw_keys, gumbel_noise, sample
 from gato.inference.weights import Weights
 from gato.model.cache import Cache, Chunk
 from gato.tokenizer.elements import Elements
-from gato.tokenizer.language import Turn, caption_prompt, dialogue_prompt, document_prompt, question_prompt
+from gato.tokenizer.language import Turn, caption_prompt, dialogue_prompt, document_prompt, plain_words
 from gato.tokenizer.text import TextTokenizer
 
 
@@ -60,17 +60,26 @@ class Generator:
         prompt = document_prompt(text, self._text, self._agent.tokenizer)
         return self.generate([prompt], max_tokens=max_tokens, temperature=temperature, seed=seed)[0]
 
-    def reply(self, turns: Sequence[Turn], *, max_tokens: int = 64, temperature: float = 0.0, seed: int = 0) -> str:
-        """The agent's next turn in a dialogue of (speaker, words); raises as `generate` does."""
-        prompt = dialogue_prompt(turns, self._text, self._agent.tokenizer)
-        return self.generate([prompt], max_tokens=max_tokens, temperature=temperature, seed=seed)[0]
+    def reply(
+        self,
+        turns: Sequence[Turn],
+        *,
+        image: np.ndarray | None = None,
+        max_tokens: int = 64,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> str:
+        """The agent's next turn in a dialogue of (speaker, words), perhaps about a picture; raises as `generate`."""
+        prompt = dialogue_prompt(turns, self._text, self._agent.tokenizer, image=image)
+        return plain_words(self.generate([prompt], max_tokens=max_tokens, temperature=temperature, seed=seed)[0])
 
     def captions(
         self, images: Sequence[np.ndarray], *, max_tokens: int = 32, temperature: float = 0.0, seed: int = 0
     ) -> list[str]:
         """What each picture (height, width[, channels]) uint8 shows; raises as `generate` does."""
         prompts = [caption_prompt(image, self._agent.tokenizer) for image in images]
-        return self.generate(prompts, max_tokens=max_tokens, temperature=temperature, seed=seed)
+        texts = self.generate(prompts, max_tokens=max_tokens, temperature=temperature, seed=seed)
+        return [plain_words(text) for text in texts]
 
     def answers(
         self,
@@ -81,8 +90,12 @@ class Generator:
         seed: int = 0,
     ) -> list[str]:
         """The answer to each (picture, question); raises as `generate` does."""
-        prompts = [question_prompt(image, question, self._text, self._agent.tokenizer) for image, question in questions]
-        return self.generate(prompts, max_tokens=max_tokens, temperature=temperature, seed=seed)
+        prompts = [
+            dialogue_prompt([("user", question)], self._text, self._agent.tokenizer, image=image)
+            for image, question in questions
+        ]
+        texts = self.generate(prompts, max_tokens=max_tokens, temperature=temperature, seed=seed)
+        return [plain_words(text) for text in texts]
 
     def generate(
         self, prompts: Sequence[Elements], *, max_tokens: int, temperature: float = 0.0, seed: int = 0

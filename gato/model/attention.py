@@ -26,18 +26,29 @@ class Attention(nnx.Module):
         self.qkv = Projection(config.width, 3 * inner, dtype=dtype, rngs=rngs)
         self.out = Projection(inner, config.width, gain=1 / (2 * config.num_layers), dtype=dtype, rngs=rngs)
 
-    def __call__(self, x_BLD: jax.Array, rotation: tuple[jax.Array, jax.Array]) -> jax.Array:
-        """Every element attends to itself and those before it. Rows are padded on the right, so this is enough."""
+    def __call__(
+        self, x_BLD: jax.Array, rotation: tuple[jax.Array, jax.Array], visible_from_BL: jax.Array | None = None
+    ) -> jax.Array:
+        """Every element attends to itself and those before it. Rows are padded on the right, so this is enough.
+
+        Args:
+            visible_from_BL: the first element of the row that each one sees; None = all see the whole past.
+        """
         if self._implementation == "cudnn":
             if jax.default_backend() != "gpu":
                 raise ValueError(
                     f"attention is 'cudnn', which needs an NVIDIA GPU, but JAX runs on {jax.default_backend()!r}: "
                     "set model.attention to 'xla'"
                 )
+            if visible_from_BL is not None:
+                raise ValueError(
+                    "attention is 'cudnn', which hides no part of the past: set data.isolate_pairs to false"
+                )
             q_BLHK, k_BLHK, v_BLHK = (x_BHLK.swapaxes(1, 2) for x_BHLK in self._project(x_BLD, rotation))
             y_BLHK = jax.nn.dot_product_attention(q_BLHK, k_BLHK, v_BLHK, is_causal=True, implementation="cudnn")
             return self._join(y_BLHK.swapaxes(1, 2))
-        return self._join(causal_attention(*self._project(x_BLD, rotation), block=self._block))
+        q_BHLK, k_BHLK, v_BHLK = self._project(x_BLD, rotation)
+        return self._join(causal_attention(q_BHLK, k_BHLK, v_BHLK, visible_from_BL, block=self._block))
 
     def extend(
         self,
@@ -83,17 +94,23 @@ def rotate(x_BHLK: jax.Array, rotation: tuple[jax.Array, jax.Array]) -> jax.Arra
     return jnp.concatenate([low * cos - high * sin, high * cos + low * sin], axis=-1).astype(x_BHLK.dtype)
 
 
-def causal_attention(q_BHLK: jax.Array, k_BHLK: jax.Array, v_BHLK: jax.Array, *, block: int) -> jax.Array:
+def causal_attention(
+    q_BHLK: jax.Array, k_BHLK: jax.Array, v_BHLK: jax.Array, visible_from_BL: jax.Array | None = None, *, block: int
+) -> jax.Array:
     """Causal attention in blocks of queries, each of which computes scores for its own past only.
+
+    With `visible_from_BL` an element's past begins at the index given for it.
 
     With more than one block the scores are computed again in the backward pass instead of kept.
     """
     L = q_BHLK.shape[2]
 
     def attend(q: jax.Array, k: jax.Array, v: jax.Array, start: int) -> jax.Array:
-        positions = jnp.arange(start, start + q.shape[2])
-        visible = positions[:, None] >= jnp.arange(k.shape[2])[None]
-        return masked_attention(q, k, v, visible[None, None])
+        queries, keys = jnp.arange(start, start + q.shape[2]), jnp.arange(k.shape[2])
+        visible_BLS = (queries[:, None] >= keys[None])[None]
+        if visible_from_BL is not None:
+            visible_BLS &= keys[None, None] >= visible_from_BL[:, start : start + q.shape[2], None]
+        return masked_attention(q, k, v, visible_BLS[:, None])
 
     if block >= L:
         return attend(q_BHLK, k_BHLK, v_BHLK, 0)

@@ -43,7 +43,8 @@ class Gato(nnx.Module):
             key: training: draws patch positions, stochastic depth and dropout. None: evaluation, deterministic.
         """
         patch_key, block_key = (None, None) if key is None else jax.random.split(key)
-        return self.transformer(self.embedding(batch, key=patch_key), block_key)
+        x_BLD = self.embedding(batch, key=patch_key)
+        return self.transformer(x_BLD, block_key, visible_from_BL=batch.visible_from)
 
     def logits(self, hidden_XD: jax.Array, rows: slice = slice(None)) -> jax.Array:
         """float32 scores of the next element, for hidden vectors of any leading shape.

@@ -46,10 +46,16 @@ class Block(nnx.Module):
         self.mlp_norm = nnx.LayerNorm(config.width, dtype=dtype, rngs=rngs)
         self.mlp = GatedMLP(config, rngs=rngs)
 
-    def __call__(self, x_BLD: jax.Array, rotation: tuple[jax.Array, jax.Array], key: jax.Array | None) -> jax.Array:
+    def __call__(
+        self,
+        x_BLD: jax.Array,
+        rotation: tuple[jax.Array, jax.Array],
+        visible_from_BL: jax.Array | None,
+        key: jax.Array | None,
+    ) -> jax.Array:
         """x_BLD to x_BLD; a key switches stochastic depth and dropout on."""
         attention_key, mlp_key = (None, None) if key is None else jax.random.split(key)
-        x_BLD = x_BLD + self._thin(self.attention(self.attention_norm(x_BLD), rotation), attention_key)
+        x_BLD = x_BLD + self._thin(self.attention(self.attention_norm(x_BLD), rotation, visible_from_BL), attention_key)
         return x_BLD + self._thin(self.mlp(self.mlp_norm(x_BLD)), mlp_key)
 
     def extend(
@@ -94,8 +100,16 @@ class Transformer(nnx.Module):
         self.blocks = stacked(rngs)
         self.final_norm = nnx.LayerNorm(config.width, dtype=jnp.dtype(config.compute_dtype), rngs=rngs)
 
-    def __call__(self, x_BLD: jax.Array, key: jax.Array | None = None) -> jax.Array:
-        """x_BLD to hidden_BLD, after the final norm; a key switches stochastic depth and dropout on."""
+    def __call__(
+        self, x_BLD: jax.Array, key: jax.Array | None = None, *, visible_from_BL: jax.Array | None = None
+    ) -> jax.Array:
+        """x_BLD to hidden_BLD, after the final norm.
+
+        Args:
+            x_BLD: embedded elements.
+            key: switches stochastic depth and dropout on.
+            visible_from_BL: the first element of the row that each one sees; None = all see the whole past.
+        """
         config = self._config
         rotation = rotation_of(jnp.arange(x_BLD.shape[1])[None], config.head_dim, config.rotary_base)
         graphdef, weights_N = nnx.split(self.blocks)
@@ -103,7 +117,7 @@ class Transformer(nnx.Module):
 
         def block(x_BLD: jax.Array, layer: tuple[Any, jax.Array | None]) -> tuple[jax.Array, None]:
             weights, layer_key = layer
-            return nnx.merge(graphdef, weights)(x_BLD, rotation, layer_key), None
+            return nnx.merge(graphdef, weights)(x_BLD, rotation, visible_from_BL, layer_key), None
 
         block = _rematerialised(block, config.remat)
         if config.scan_layers:

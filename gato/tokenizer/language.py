@@ -1,8 +1,9 @@
-"""Text formats: documents, dialogues, captions and questions about pictures, for training and for generation alike.
+"""Text formats: documents, captions and dialogues, also about pictures, for training and for generation alike.
 
 Each encoding is one timestep that ends with the end mark, and starts with the very elements of the prompt that
 generation starts from: the parts of a text are encoded one by one, so that no piece spans the place where a model takes
-over. Pictures stand before their text, as in the image-text pairs of Gato (Reed et al., 2022), section 2.3.
+over. What is said of a picture or in a turn starts with a space, so that its first word is spelled as the same word is
+anywhere else. Pictures stand before their text, as in the image-text pairs of Gato (Reed et al., 2022), section 2.3.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from gato.tokenizer.text import TextTokenizer
 Turn: TypeAlias = tuple[Literal["user", "agent"], str]
 _Part: TypeAlias = tuple[np.ndarray, bool]  # ids, and whether they are targets
 
-_SPEAKERS = {"user": "User: ", "agent": "Agent: "}  # precede each turn; always given, hence never targets
+SPEAKERS = {"user": "User:", "agent": "Agent:"}  # precede each turn; always given, hence never targets
 
 
 def encode_document(text: str, tokenizer: TextTokenizer, config: TokenizerConfig) -> Elements:
@@ -32,33 +33,44 @@ def document_prompt(text: str, tokenizer: TextTokenizer, config: TokenizerConfig
 
 
 def encode_dialogue(
-    turns: Sequence[Turn], tokenizer: TextTokenizer, config: TokenizerConfig, *, question_loss: bool = True
+    turns: Sequence[Turn],
+    tokenizer: TextTokenizer,
+    config: TokenizerConfig,
+    *,
+    image: np.ndarray | None = None,
+    question_loss: bool = True,
 ) -> Elements:
-    """Start mark, then each turn: who speaks, the words, end mark.
+    """Start mark or the patches of a picture, then each turn: who speaks, the words, end mark.
+
+    `plain_words` undoes what is done to the words.
 
     Args:
         turns: (speaker, words) in order, the speaker "user" or "agent".
         tokenizer: encodes the words.
-        config: vocabulary and positions.
+        config: vocabulary, patch size and positions.
+        image: what the dialogue is about, (height, width[, channels]) uint8.
         question_loss: whether the user's words are targets; the agent's always are.
 
     Raises:
-        ValueError: there is no turn, or a speaker is unknown.
+        ValueError: there is no turn, a speaker is unknown, or picture and text together take more elements than there
+            are local positions.
     """
     if not turns:
         raise ValueError("a dialogue has no turns, expected one or more of ('user' or 'agent', text)")
-    parts = _start(tokenizer)
+    parts: list[_Part] = []
     for speaker, words in turns:
         parts += _turn(speaker, words, tokenizer, loss=question_loss or speaker == "agent")
-    return _text_elements(parts, config)
+    return _dialogue_elements(parts, image, tokenizer, config)
 
 
-def dialogue_prompt(turns: Sequence[Turn], tokenizer: TextTokenizer, config: TokenizerConfig) -> Elements:
+def dialogue_prompt(
+    turns: Sequence[Turn], tokenizer: TextTokenizer, config: TokenizerConfig, *, image: np.ndarray | None = None
+) -> Elements:
     """The turns so far and the announcement of the agent's next one."""
-    parts = _start(tokenizer)
+    parts: list[_Part] = []
     for speaker, words in turns:
         parts += _turn(speaker, words, tokenizer, loss=False)
-    return _text_elements([*parts, _speaker("agent", tokenizer)], config)
+    return _dialogue_elements([*parts, _speaker("agent", tokenizer)], image, tokenizer, config)
 
 
 def encode_caption(image: np.ndarray, caption: str, tokenizer: TextTokenizer, config: TokenizerConfig) -> Elements:
@@ -73,7 +85,7 @@ def encode_caption(image: np.ndarray, caption: str, tokenizer: TextTokenizer, co
     Raises:
         ValueError: picture and text together take more elements than there are local positions.
     """
-    return _picture_elements(image, [(tokenizer.encode(caption), True), *_end(tokenizer, True)], config)
+    return _picture_elements(image, [(_words(caption, tokenizer), True), *_end(tokenizer, True)], config)
 
 
 def caption_prompt(image: np.ndarray, config: TokenizerConfig) -> Elements:
@@ -81,36 +93,9 @@ def caption_prompt(image: np.ndarray, config: TokenizerConfig) -> Elements:
     return _picture_elements(image, [], config)
 
 
-def encode_question(
-    image: np.ndarray,
-    question: str,
-    answer: str,
-    tokenizer: TextTokenizer,
-    config: TokenizerConfig,
-    *,
-    question_loss: bool = True,
-) -> Elements:
-    """The patches of a picture, then question and answer as a dialogue of two turns.
-
-    Args:
-        image: (height, width[, channels]) uint8.
-        question: the user's turn.
-        answer: the agent's turn, always a target.
-        tokenizer: encodes both.
-        config: vocabulary, patch size and positions.
-        question_loss: whether the question's words are targets.
-
-    Raises:
-        ValueError: picture and text together take more elements than there are local positions.
-    """
-    parts = _turn("user", question, tokenizer, loss=question_loss) + _turn("agent", answer, tokenizer, loss=True)
-    return _picture_elements(image, parts, config)
-
-
-def question_prompt(image: np.ndarray, question: str, tokenizer: TextTokenizer, config: TokenizerConfig) -> Elements:
-    """The patches of a picture, the question and the announcement of the answer."""
-    parts = [*_turn("user", question, tokenizer, loss=False), _speaker("agent", tokenizer)]
-    return _picture_elements(image, parts, config)
+def plain_words(generated: str) -> str:
+    """A caption, an answer or a turn as it was before it was encoded."""
+    return generated.removeprefix(" ")
 
 
 def _start(tokenizer: TextTokenizer) -> list[_Part]:
@@ -122,13 +107,25 @@ def _end(tokenizer: TextTokenizer, loss: bool) -> list[_Part]:
 
 
 def _speaker(speaker: str, tokenizer: TextTokenizer) -> _Part:
-    if speaker not in _SPEAKERS:
+    if speaker not in SPEAKERS:
         raise ValueError(f"a turn is spoken by {speaker!r}, expected 'user' or 'agent'")
-    return tokenizer.encode(_SPEAKERS[speaker]), False
+    return tokenizer.encode(SPEAKERS[speaker]), False
+
+
+def _words(text: str, tokenizer: TextTokenizer) -> np.ndarray:
+    return tokenizer.encode(f" {text}")
 
 
 def _turn(speaker: str, words: str, tokenizer: TextTokenizer, *, loss: bool) -> list[_Part]:
-    return [_speaker(speaker, tokenizer), (tokenizer.encode(words), loss), *_end(tokenizer, loss)]
+    return [_speaker(speaker, tokenizer), (_words(words, tokenizer), loss), *_end(tokenizer, loss)]
+
+
+def _dialogue_elements(
+    parts: Sequence[_Part], image: np.ndarray | None, tokenizer: TextTokenizer, config: TokenizerConfig
+) -> Elements:
+    if image is None:
+        return _text_elements([*_start(tokenizer), *parts], config)
+    return _picture_elements(image, parts, config)
 
 
 def _text_elements(parts: Sequence[_Part], config: TokenizerConfig) -> Elements:

@@ -52,19 +52,21 @@ class TextTokenizer:
             )
 
     @classmethod
-    def train(cls, texts: Iterable[str], vocab_size: int) -> Self:
+    def train(cls, texts: Iterable[str], vocab_size: int, *, whole: Sequence[str] = ()) -> Self:
         """Learns exactly `vocab_size` pieces from texts; the same texts in the same order give the same model.
 
         Args:
             texts: any number of texts of any length; held in memory.
-            vocab_size: 256 bytes and 3 marks included, so 260 or more.
+            vocab_size: 256 bytes, 3 marks and `whole` included, so 260 or more.
+            whole: strings that are one piece each wherever they stand.
 
         Raises:
             ValueError: `vocab_size` is too small, or larger than what the texts can fill.
         """
-        if vocab_size <= _NUM_FIXED:
+        num_fixed = _NUM_FIXED + len(whole)
+        if vocab_size <= num_fixed:
             raise ValueError(
-                f"vocab_size is {vocab_size}, needs {_NUM_FIXED + 1} or more: 256 bytes, 3 marks and the pieces"
+                f"vocab_size is {vocab_size}, needs {num_fixed + 1} or more: 256 bytes, 3 marks and the pieces"
             )
         texts = list(texts)
         for index, text in enumerate(texts):
@@ -74,12 +76,12 @@ class TextTokenizer:
             counts.update(text)
         if not counts:
             raise ValueError("there are no characters to learn pieces from: give texts that are not empty")
-        room = vocab_size - _NUM_FIXED
+        room = vocab_size - num_fixed
         largest = 0
         # Half of the room at most for single characters leaves the other half for longer pieces; only texts with few
         # repetitions need more characters to fill the vocabulary.
         for alphabet in (_alphabet(counts, _COVERAGE, max(room // 2, 1)), _alphabet(counts, 1.0, room)):
-            tokenizer = cls(_train_pieces(texts, alphabet, vocab_size))
+            tokenizer = cls(_train_pieces(texts, alphabet, vocab_size, whole))
             if tokenizer.vocab_size == vocab_size:
                 return tokenizer
             largest = max(largest, tokenizer.vocab_size)
@@ -184,7 +186,7 @@ def _alphabet(counts: Counter[str], coverage: float, max_size: int) -> list[str]
     return chosen
 
 
-def _train_pieces(texts: Sequence[str], alphabet: Sequence[str], vocab_size: int) -> bytes:
+def _train_pieces(texts: Sequence[str], alphabet: Sequence[str], vocab_size: int, whole: Sequence[str]) -> bytes:
     """Runs SentencePiece's trainer on the stretches of text that consist of alphabet characters only.
 
     Cutting the texts here, and not by its own coverage setting, keeps room for longer pieces in small vocabularies and
@@ -208,6 +210,7 @@ def _train_pieces(texts: Sequence[str], alphabet: Sequence[str], vocab_size: int
         bos_id=1,
         eos_id=2,
         pad_id=-1,
+        user_defined_symbols=list(whole),
         num_threads=1,
         minloglevel=2,
     )

@@ -1,14 +1,13 @@
 import numpy as np
 import pytest
 
-from gato.data.episode import ImageText
-from gato.evaluation.language_scores import LanguageTrial, evaluate_language, score_language
+from gato.evaluation.language_scores import LanguageExample, LanguageTrial, evaluate_language, score_language
 
 IMAGE = np.zeros((16, 16, 3), np.uint8)
 
 
 def trial(reference: str, answer: str, kind: str = "caption") -> LanguageTrial:
-    return LanguageTrial(example=ImageText(image=IMAGE, text=reference), kind=kind, answer=answer)
+    return LanguageTrial(example=LanguageExample(image=IMAGE, reference=reference), kind=kind, answer=answer)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +28,7 @@ def test_scores_are_kept_apart_by_kind():
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
 def test_answers_go_to_their_examples_in_any_batch_size(batch_size):
-    examples = [ImageText(image=IMAGE, text=f"picture {i}", question=f"which {i}?") for i in range(5)]
+    examples = [LanguageExample(image=IMAGE, reference=f"picture {i}", question=f"which {i}?") for i in range(5)]
     sizes = []
 
     def answer(batch):
@@ -43,7 +42,7 @@ def test_answers_go_to_their_examples_in_any_batch_size(batch_size):
 
 
 def test_missing_answers_or_kinds_are_noticed():
-    examples = [ImageText(image=IMAGE, text="x")] * 2
+    examples = [LanguageExample(image=IMAGE, reference="x")] * 2
     with pytest.raises(ValueError, match="1 answers came for 2 examples"):
         evaluate_language(examples, ["a", "b"], lambda batch: ["x"])
     with pytest.raises(ValueError, match="1 kinds came for 2 examples"):

@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from gato.data.episode import ImageText
-from gato.evaluation.language_scores import LanguageTrial
+from gato.evaluation.language_scores import LanguageExample, LanguageTrial
 from gato.evaluation.plots import CopycatPoint, Curve, copycat_plot, loss_curves, picture_gallery, score_bars
 from gato.evaluation.room_plot import RoomTrial, room_figure
 from gato.evaluation.scores import ScoreRecord
@@ -38,7 +37,12 @@ FIGURES = {
     "copycat": lambda theme: copycat_plot([CopycatPoint(task="acrobot", accuracy=0.9, changed_accuracy=0.1)], theme),
     "room": lambda theme: room_figure(room_trials(), 3, theme),
     "gallery": lambda theme: picture_gallery(
-        [LanguageTrial(example=ImageText(image=np.zeros((16, 16), np.uint8), text="a"), kind="k", answer="b")], theme
+        [
+            LanguageTrial(
+                example=LanguageExample(image=np.zeros((16, 16), np.uint8), reference="a"), kind="k", answer="b"
+            )
+        ],
+        theme,
     ),
 }
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from gato.data.episode import Episode, ImageText
+from gato.data.episode import Episode
 from gato.evaluation.evaluate import PromptStudy, Trial
-from gato.evaluation.language_scores import LanguageTrial
+from gato.evaluation.language_scores import LanguageExample, LanguageTrial
 from gato.evaluation.page import Page, page_html
 from gato.evaluation.report import (
     clip_section,
@@ -67,8 +67,12 @@ def study() -> PromptStudy:
 def language() -> list[LanguageTrial]:
     image = np.zeros((16, 16, 3), np.uint8)
     return [
-        LanguageTrial(example=ImageText(image=image, text="a red ball"), kind="caption", answer="a red ball"),
-        LanguageTrial(example=ImageText(image=image, text="two", question="how many?"), kind="count", answer="<one>"),
+        LanguageTrial(
+            example=LanguageExample(image=image, reference="a red ball"), kind="caption", answer="a red ball"
+        ),
+        LanguageTrial(
+            example=LanguageExample(image=image, reference="two", question="how many?"), kind="count", answer="<one>"
+        ),
     ]
 
 

@@ -28,6 +28,16 @@ def test_causal_attention_agrees_with_a_plain_reference(block):
     np.testing.assert_allclose(actual, _reference(q, k, v), atol=1e-5)
 
 
+@pytest.mark.parametrize("block", [3, 64])
+def test_a_past_that_begins_later_is_attention_over_the_rest_alone(block):
+    q, k, v = _qkv(10)
+    visible_from = jnp.array([[0] * 4 + [4] * 6, [0] * 10])
+    actual = causal_attention(q, k, v, visible_from, block=block)
+    np.testing.assert_allclose(actual[:1, :, 4:], _reference(*(x[:1, :, 4:] for x in (q, k, v))), atol=1e-5)
+    np.testing.assert_allclose(actual[:1, :, :4], _reference(*(x[:1, :, :4] for x in (q, k, v))), atol=1e-5)
+    np.testing.assert_allclose(actual[1:], _reference(*(x[1:] for x in (q, k, v))), atol=1e-5)
+
+
 def test_blocks_change_no_gradient():
     def gradient(block):
         return jax.jit(jax.grad(lambda qkv: jnp.sum(jnp.sin(causal_attention(*qkv, block=block)))))(_qkv(10))

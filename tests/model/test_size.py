@@ -89,7 +89,7 @@ def test_cache_bytes_are_those_of_a_real_cache(model_config, tokenizer, init):
 
 
 def test_the_memory_estimate_is_near_what_the_compiler_reserves(model_config, tokenizer, random_batch, init):
-    config = model_config(width=64, num_heads=4, head_dim=16, mlp_width=256, num_layers=4, attention_block=32)
+    config = model_config(width=64, num_heads=4, head_dim=16, mlp_width=256, attention_block=32)
     batch = random_batch(num_rows=16, length=128, num_patches=0)
     params = init(config, tokenizer, jax.random.key(0))
 

@@ -16,8 +16,7 @@ from gato.tokenizer.language import (
     encode_caption,
     encode_dialogue,
     encode_document,
-    encode_question,
-    question_prompt,
+    plain_words,
 )
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (20, 40, 3), dtype=np.uint8)
@@ -53,25 +52,19 @@ def test_a_document_prompt_and_its_continuation_are_the_training_encoding(text, 
 
 
 @settings(deadline=None, max_examples=50)
-@given(question=words, answer=words)
-def test_a_dialogue_prompt_and_its_answer_are_the_training_encoding(text, config, question, answer):
+@given(question=words, answer=words, image=st.sampled_from([None, IMAGE]))
+def test_a_dialogue_prompt_and_its_answer_are_the_training_encoding(text, config, question, answer, image):
     turns = [("user", "go"), ("agent", "ok"), ("user", question)]
-    encoded = encode_dialogue([*turns, ("agent", answer)], text, config)
-    assert_same_inputs(continued(dialogue_prompt(turns, text, config), answer, text, counts=False), encoded)
+    encoded = encode_dialogue([*turns, ("agent", answer)], text, config, image=image)
+    prompt = dialogue_prompt(turns, text, config, image=image)
+    assert_same_inputs(continued(prompt, f" {answer}", text, counts=image is not None), encoded)
 
 
 @settings(deadline=None, max_examples=50)
 @given(answer=words)
 def test_a_caption_prompt_and_its_caption_are_the_training_encoding(text, config, answer):
     encoded = encode_caption(IMAGE, answer, text, config)
-    assert_same_inputs(continued(caption_prompt(IMAGE, config), answer, text, counts=True), encoded)
-
-
-@settings(deadline=None, max_examples=50)
-@given(question=words, answer=words)
-def test_a_question_prompt_and_its_answer_are_the_training_encoding(text, config, question, answer):
-    encoded = encode_question(IMAGE, question, answer, text, config)
-    assert_same_inputs(continued(question_prompt(IMAGE, question, text, config), answer, text, counts=True), encoded)
+    assert_same_inputs(continued(caption_prompt(IMAGE, config), f" {answer}", text, counts=True), encoded)
 
 
 def test_a_document_starts_and_ends_with_marks_and_has_no_positions(text, config):
@@ -85,7 +78,7 @@ def test_a_document_starts_and_ends_with_marks_and_has_no_positions(text, config
 
 def test_a_dialogue_is_laid_out_turn_by_turn(text, config):
     elements = encode_dialogue([("user", "go"), ("agent", "the ball")], text, config)
-    user, agent, go, ball = (text.encode(part).tolist() for part in ("User: ", "Agent: ", "go", "the ball"))
+    user, agent, go, ball = (text.encode(part).tolist() for part in ("User:", "Agent:", " go", " the ball"))
     assert elements.tokens.tolist() == [text.start_id, *user, *go, text.end_id, *agent, *ball, text.end_id]
     expected = [False] * (1 + len(user)) + [True] * (len(go) + 1) + [False] * len(agent) + [True] * (len(ball) + 1)
     assert elements.loss_mask.tolist() == expected
@@ -95,12 +88,12 @@ def test_a_dialogue_is_laid_out_turn_by_turn(text, config):
 def test_only_the_agents_turns_are_targets_without_question_loss(text, config):
     turns = [("user", "go"), ("agent", "the ball")]
     elements = encode_dialogue(turns, text, config, question_loss=False)
-    assert elements.tokens[elements.loss_mask].tolist() == [*text.encode("the ball"), text.end_id]
+    assert elements.tokens[elements.loss_mask].tolist() == [*text.encode(" the ball"), text.end_id]
 
 
 def test_a_caption_follows_the_patches_and_positions_count_up(text, config):
     elements = encode_caption(IMAGE, "a box", text, config)
-    ids = text.encode("a box").tolist()
+    ids = text.encode(" a box").tolist()
     assert elements.tokens.tolist() == [config.padding_id] * 6 + ids + [text.end_id]
     assert elements.local_positions.tolist() == list(range(len(elements)))
     assert elements.loss_mask.tolist() == [False] * 6 + [True] * (len(ids) + 1)
@@ -109,12 +102,25 @@ def test_a_caption_follows_the_patches_and_positions_count_up(text, config):
     assert (elements.patch_intervals == patch_intervals(20, 40, 16, 128)).all()
 
 
-@pytest.mark.parametrize("question_loss", [True, False])
-def test_the_question_is_a_target_only_if_wanted(text, config, question_loss):
-    elements = encode_question(IMAGE, "what colour", "red", text, config, question_loss=question_loss)
-    answer = [*text.encode("red"), text.end_id]
-    question = [*text.encode("what colour"), text.end_id] if question_loss else []
-    assert elements.tokens[elements.loss_mask].tolist() == question + answer
+def test_a_dialogue_about_a_picture_follows_the_patches_and_positions_count_up(text, config):
+    turns = [("user", "what colour"), ("agent", "red"), ("user", "how many"), ("agent", "two")]
+    elements = encode_dialogue(turns, text, config, image=IMAGE, question_loss=False)
+    expected = [
+        text.encode(part).tolist()
+        for part in ("User:", " what colour", "Agent:", " red", "User:", " how many", "Agent:", " two")
+    ]
+    for words in expected[1::2]:
+        words.append(text.end_id)
+    assert elements.tokens.tolist() == [config.padding_id] * 6 + [token for part in expected for token in part]
+    assert elements.local_positions.tolist() == list(range(len(elements)))
+    assert elements.tokens[elements.loss_mask].tolist() == expected[3] + expected[7]
+
+
+@settings(deadline=None, max_examples=50)
+@given(said=words)
+def test_words_come_back_as_they_were(text, config, said):
+    elements = encode_caption(IMAGE, said, text, config)
+    assert plain_words(text.decode(elements.tokens[6:-1])) == said
 
 
 def test_prompts_carry_no_loss(text, config):
@@ -123,7 +129,7 @@ def test_prompts_carry_no_loss(text, config):
         document_prompt("go", text, config),
         dialogue_prompt(turns, text, config),
         caption_prompt(IMAGE, config),
-        question_prompt(IMAGE, "what", text, config),
+        dialogue_prompt(turns, text, config, image=IMAGE),
     ):
         assert not prompt.loss_mask.any()
 
@@ -134,7 +140,7 @@ def test_pictures_of_any_channels_are_taken(text, config, shape):
 
 
 def test_a_picture_and_text_beyond_the_local_positions_are_refused(text, config):
-    with pytest.raises(ValueError, match=r"takes 607 elements, 6 of them patches, .* local_position_size = 512"):
+    with pytest.raises(ValueError, match=r"takes 608 elements, 6 of them patches, .* local_position_size = 512"):
         encode_caption(IMAGE, "\u0416" * 300, text, config)
 
 

@@ -166,7 +166,7 @@ def _new_storage(
         return MinariStorage.new(
             folder, observation_space, action_space, env_spec, data_format="hdf5", jpeg_encoding=False
         )
-    except (NotImplementedError, TypeError) as error:
+    except (NotImplementedError, TypeError, ValueError) as error:
         raise ValueError(
             f"{dataset_id}: {error}: store plain Gymnasium spaces (Text for a mission) and an EnvSpec whose entry "
             "point is a string, or none"
