@@ -382,3 +382,9 @@ def test_a_pair_that_does_not_fit_into_a_row_is_refused_by_name(text_rows, make_
     match = r"numbers: pair \d takes 6 elements, 2 of them patches, but a row takes .*: shrink the picture"
     with pytest.raises(ValueError, match=match):
         text_rows(pairs(make_elements, 3), PairRows, **sizes)[0]
+
+
+def test_only_pairs_have_nothing_to_do_with_each_other(text_rows, control_rows, make_elements):
+    assert text_rows(pairs(make_elements), PairRows)[0].isolated
+    assert not text_rows(pairs(make_elements))[0].isolated
+    assert not control_rows()[0].isolated

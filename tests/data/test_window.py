@@ -223,3 +223,19 @@ def test_a_longer_context_only_adds_padding(make_elements, config):
         np.testing.assert_array_equal(getattr(long, name)[:, :6], getattr(short, name))
     np.testing.assert_array_equal(long.row_weights, short.row_weights)
     assert (long.tokens[:, 6:] == config.padding_id).all()
+
+
+def test_without_isolation_every_element_sees_all_of_the_past(make_elements, config):
+    rows, data = rows_and_sizes(make_elements)
+    assert make_batch(rows, data, config).visible_from is None
+
+
+def test_isolated_timesteps_see_themselves_only(make_elements, config):
+    pairs = Row(elements=make_elements([2, 3], [0, 2], patch_size=4), source_id=0, isolated=True)
+    episode = Row(elements=make_elements([2, 3], [0, 2], patch_size=4), source_id=1)
+    data = DataConfig(context_length=6, max_patches=3, isolate_pairs=True)
+    batch = make_batch([pairs, episode], data, config)
+    assert batch.visible_from.dtype == np.int32
+    assert batch.visible_from.tolist() == [[0, 0, 2, 2, 2, 0], [0] * 6]
+    joined = make_batch([pairs, episode], dataclasses.replace(data, isolate_pairs=False), config)
+    np.testing.assert_array_equal(batch.tokens, joined.tokens)

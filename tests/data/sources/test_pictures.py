@@ -143,6 +143,8 @@ def test_equal_items_give_equal_bytes(tmp_path):
     for name in ("a.zip", "b.zip"):
         write_pictures(tmp_path / name, [ImageText(image=picture(i), text=f"no {i} é") for i in range(3)])
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        assert {member.date_time for member in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}  # and not of today
 
 
 def test_equal_pictures_are_stored_once(tmp_path):
