@@ -1,10 +1,12 @@
-"""`gato chat`: talk to an agent at the terminal."""
+"""`gato chat`: talk to an agent at the terminal, about a picture if there is one."""
 
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import tyro
 
+from gato.data.sources.pictures import decode_image
 from gato.inference.agent import Agent
 from gato.inference.generate import Generator
 from gato.tokenizer.language import Turn, dialogue_prompt
@@ -12,6 +14,7 @@ from gato.tokenizer.language import Turn, dialogue_prompt
 
 def chat(
     checkpoint: Annotated[Path, tyro.conf.Positional],
+    picture: Path | None = None,
     max_tokens: int = 64,
     temperature: float = 0.0,
     seed: int = 0,
@@ -20,12 +23,14 @@ def chat(
 
     Args:
         checkpoint: run folder or checkpoint folder.
+        picture: PNG, JPEG or other file that the talk is about.
         max_tokens: longest answer.
         temperature: of sampling; 0 takes the most likely words.
         seed: of sampling.
     """
     agent = Agent.load(checkpoint)
     generator = Generator(agent)
+    image = None if picture is None else decode_image(picture.read_bytes())
     turns: list[Turn] = []
     while True:
         try:
@@ -33,16 +38,16 @@ def chat(
         except EOFError:
             print()
             return
-        turns = _recent([*turns, ("user", words)], agent, max_tokens)
-        answer = generator.reply(turns, max_tokens=max_tokens, temperature=temperature, seed=seed)
+        turns = _recent([*turns, ("user", words)], image, agent, max_tokens)
+        answer = generator.reply(turns, image=image, max_tokens=max_tokens, temperature=temperature, seed=seed)
         turns.append(("agent", answer))
         print(f"Agent: {answer}")
 
 
-def _recent(turns: list[Turn], agent: Agent, max_tokens: int) -> list[Turn]:
+def _recent(turns: list[Turn], image: np.ndarray | None, agent: Agent, max_tokens: int) -> list[Turn]:
     """The turns without the oldest exchanges that no longer fit the context beside an answer."""
     assert agent.text is not None  # a Generator was made from it
     room = agent.policy.context_length - max_tokens
-    while len(turns) > 1 and len(dialogue_prompt(turns, agent.text, agent.tokenizer)) > room:
+    while len(turns) > 1 and len(dialogue_prompt(turns, agent.text, agent.tokenizer, image=image)) > room:
         turns = turns[2:]
     return turns

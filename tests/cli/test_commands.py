@@ -88,7 +88,8 @@ def test_caption_and_ask_answer_in_text(trained, tmp_path, capsys):
     assert len(capsys.readouterr().out.splitlines()) >= 2
 
 
-def test_chat_ends_with_the_input(trained, monkeypatch, capsys):
+@pytest.mark.parametrize("picture", [False, True])
+def test_chat_ends_with_the_input(picture, trained, tmp_path, monkeypatch, capsys):
     # Together longer than the context: the oldest exchanges have to leave.
     words = iter(["hello there, how is the pole today?"] * 6)
 
@@ -99,7 +100,9 @@ def test_chat_ends_with_the_input(trained, monkeypatch, capsys):
             raise EOFError from None
 
     monkeypatch.setattr("builtins.input", say)
-    run(["chat", str(trained), "--max-tokens", "5"])
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "dark.png")
+    about = ["--picture", str(tmp_path / "dark.png")] if picture else []
+    run(["chat", str(trained), "--max-tokens", "5", *about])
     assert capsys.readouterr().out.count("Agent:") == 6
 
 
