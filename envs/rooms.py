@@ -1,4 +1,4 @@
-"""Rooms with one or two objects in MiniGrid's tiles: what they hold, how they look and how their objects are named.
+"""Floors with one or two objects in MiniGrid's tiles: what they hold, how they look and how their objects are named.
 
 Objects are named from left to right, and from the top down within a column, so that a room has exactly one caption.
 """
@@ -13,12 +13,12 @@ import numpy as np
 from .tiles import assemble, cell_codes, tile_atlas
 
 TILE_SIZE = 8  # pixels along a side of a cell
-ROOM_SIDES = (4, 5, 6, 7, 8)  # cells along a side, walls included
-PICTURE_SIDES = (4, 6, 8)  # of rooms that are drawn: their pictures then consist of whole patches of 16 pixels
+ROOM_SIDES = (2, 3, 4, 5, 6)  # cells along a side
+PICTURE_SIDES = (2, 4, 6)  # of rooms that are drawn: their pictures then consist of whole patches of 16 pixels
 COLORS = ("red", "green", "blue", "purple", "yellow", "grey")
 SHAPES = ("key", "ball", "box")
 MAX_OBJECTS = 2
-_EMPTY, _WALL, _FIRST_SHAPE, _GREY = 1, 2, 5, 5  # MiniGrid's codes; the shapes' follow each other as in SHAPES
+_EMPTY, _FIRST_SHAPE = 1, 5  # MiniGrid's codes; the shapes' follow each other as in SHAPES
 _HELD_OUT_SHARE = 16  # one room in so many is held out
 
 
@@ -37,7 +37,7 @@ class RoomObject(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Room:
-    """A walled room: its sides in cells, walls included, and its sorted objects."""
+    """The floor of a room: its sides in cells and its sorted objects."""
 
     height: int
     width: int
@@ -59,8 +59,7 @@ class Room:
 
     def draw(self) -> np.ndarray:
         """The picture, (TILE_SIZE * height, TILE_SIZE * width, 3) uint8."""
-        cells = np.full((self.height, self.width, 3), (_WALL, _GREY, 0), np.int64)
-        cells[1:-1, 1:-1] = (_EMPTY, 0, 0)
+        cells = np.full((self.height, self.width, 3), (_EMPTY, 0, 0), np.int64)
         for item in self.objects:
             cells[item.row, item.column] = (_FIRST_SHAPE + SHAPES.index(item.shape), COLORS.index(item.color), 0)
         return assemble(tile_atlas(TILE_SIZE, lit=True)[cell_codes(cells)])
@@ -77,12 +76,12 @@ def random_room(rng: np.random.Generator, sides: Sequence[int], *, held_out: boo
 def _any_room(rng: np.random.Generator, sides: Sequence[int]) -> Room:
     height, width = rng.choice(sides, size=2).tolist()
     num_objects = int(rng.integers(1, MAX_OBJECTS + 1))
-    cells = rng.choice((height - 2) * (width - 2), num_objects, replace=False, shuffle=False).tolist()
+    cells = rng.choice(height * width, num_objects, replace=False, shuffle=False).tolist()
     kinds = rng.integers(len(COLORS) * len(SHAPES), size=num_objects).tolist()
     objects = [
         RoomObject(
-            column=1 + cell % (width - 2),
-            row=1 + cell // (width - 2),
+            column=cell % width,
+            row=cell // width,
             color=COLORS[kind % len(COLORS)],
             shape=SHAPES[kind // len(COLORS)],
         )

@@ -60,25 +60,22 @@ def _scene(rng: np.random.Generator, room: Room) -> Scene:
 def _questions(rng: np.random.Generator, room: Room) -> tuple[Question, ...]:
     """All questions about a room in random order; color and shape only where they have a single answer."""
     objects = room.objects
-    names = {item.name for item in objects}
     questions = [Question("how many objects are there?", ("one", "two")[len(objects) - 1], "count")]
     for item in objects:
         if sum(other.shape == item.shape for other in objects) == 1:
             questions.append(Question(f"what color is the {item.shape}?", item.color, "color"))
         if sum(other.color == item.color for other in objects) == 1:
             questions.append(Question(f"what is the {item.color} object?", item.shape, "shape"))
-    questions.append(_presence(rng, _pick(rng, objects), names))
+    questions.append(_presence(rng, {item.name for item in objects}))
     return tuple(questions[index] for index in rng.permutation(len(questions)))
 
 
-def _presence(rng: np.random.Generator, item: RoomObject, names: set[str]) -> Question:
-    """Asks for an object that is there, or as often for one that differs from it in color or shape and is not."""
-    asked = item.name
-    if rng.random() < 0.5:
-        while asked in names:
-            color, shape = (_pick(rng, COLORS), item.shape) if rng.random() < 0.5 else (item.color, _pick(rng, SHAPES))
-            asked = f"{color} {shape}"
-    return Question(f"is there a {asked}?", "yes" if asked in names else "no", "presence")
+def _presence(rng: np.random.Generator, present: set[str]) -> Question:
+    """Asks for an object that is there, or as often for one of those that are not."""
+    there = rng.random() < 0.5
+    names = [f"{color} {shape}" for color in COLORS for shape in SHAPES]
+    asked = _pick(rng, [name for name in names if (name in present) == there])
+    return Question(f"is there a {asked}?", "yes" if there else "no", "presence")
 
 
 def _task_description(rng: np.random.Generator, task: Task) -> str:
@@ -102,7 +99,7 @@ def _task_description(rng: np.random.Generator, task: Task) -> str:
 
 
 def _room_description(rng: np.random.Generator, room: Room) -> str:
-    size = f"{room.width - 2} cells wide and {room.height - 2} cells high"
+    size = f"{room.width} cells wide and {room.height} cells high"
     opening = _pick(
         rng, (f"The floor of this room is {size}.", f"A room with a floor {size}.", f"This room is {size} inside.")
     )
@@ -198,8 +195,8 @@ def _different(room: Room) -> bool:
 
 def _place(room: Room, item: RoomObject) -> str:
     """The part of the room that an object lies in."""
-    vertical = _third(item.row - 1, room.height - 2, ("top", "", "bottom"))
-    horizontal = _third(item.column - 1, room.width - 2, ("left", "", "right"))
+    vertical = _third(item.row, room.height, ("top", "", "bottom"))
+    horizontal = _third(item.column, room.width, ("left", "", "right"))
     side = f"{vertical} {horizontal}".strip()
     return f"at the {side}" if side else "in the middle"
 

@@ -96,7 +96,7 @@ def quickstart(out: Path = Path("runs/quickstart"), share: float = 1.0, set: tup
     agent = Agent.load(out)
     records, clips = _play_all(agent, config, console)
     study = study_task(agent, get_task(CONTEXT_TASK), dataclasses.replace(config.evaluation, episodes=CONTEXT_EPISODES))
-    language = _speak(agent, data)
+    language = speak(agent, data)
     write_scores(out / "scores.json", [*records, *study.records])
     minutes["evaluation"] = _minutes_since(begun)
 
@@ -160,7 +160,7 @@ def _play_all(
     return records, clips
 
 
-def _speak(agent: Agent, data: Path) -> list[LanguageTrial]:
+def speak(agent: Agent, data: Path) -> list[LanguageTrial]:
     """Captions of and answers about pictures that training never saw."""
     generator = Generator(agent)
     captions = PictureSource(data / "held-out-captions.zip", "held-out captions", "captions")
