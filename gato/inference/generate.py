@@ -249,9 +249,9 @@ def decode_text(layout: TextLayout, weights: Weights, head_RD: jax.Array, start:
         return index + 1, *append(tokens_BA, index, choose(hidden_BCD[:, 0], index), finished_B), cache
 
     cache = Cache.empty(config.num_layers, shape, jnp.dtype(config.compute_dtype))
-    hidden_BCD, cache = weights.model(config, layout.tokenizer).extend(chunk, cache)
+    hidden_B1D, cache = weights.model(config, layout.tokenizer).extend(chunk, cache, start.lengths - 1)
     tokens_BA = jnp.full((num_rows, layout.max_tokens), layout.end_id, jnp.int32)
-    first_B = choose(hidden_BCD[jnp.arange(num_rows), start.lengths - 1], 0)
+    first_B = choose(hidden_B1D[:, 0], 0)
     tokens_BA, finished_B = append(tokens_BA, 0, first_B, start.finished)
     return jax.lax.while_loop(unfinished, decode, (1, tokens_BA, finished_B, cache))[1]
 

@@ -100,8 +100,8 @@ def act(
         noise_BR = None if noise_ABR is None else noise_ABR[index]
         return rows.start + sample(logits_BR, jnp.asarray(legal_mask_AR)[index], layout.temperature, noise_BR)
 
-    hidden_BCD, cache = weights.model(layout.model, layout.tokenizer).extend(chunk, cache)
-    first_B = choose(hidden_BCD[jnp.arange(num_rows), step.last_indices], 0)
+    hidden_B1D, cache = weights.model(layout.model, layout.tokenizer).extend(chunk, cache, step.last_indices)
+    first_B = choose(hidden_B1D[:, 0], 0)
 
     def decode(carry: tuple[jax.Array, Cache], index: jax.Array) -> tuple[tuple[jax.Array, Cache], jax.Array]:
         token_B, cache = carry

@@ -58,13 +58,17 @@ class Attention(nnx.Module):
         values_BHSK: jax.Array,
         slots_BC: jax.Array,
         visible_BCS: jax.Array,
+        wanted_B: jax.Array | None,
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Writes the chunk's keys and values to their slots, then attends to all visible slots.
 
         Returns:
-            y_BCD, and the cache arrays of the layer with the chunk in them.
+            y_BCD, or y_B1D of each row's wanted element, and the cache arrays of the layer with the chunk in them.
         """
         q_BHCK, k_BHCK, v_BHCK = self._project(x_BCD, rotation)
+        if wanted_B is not None:
+            q_BHCK = q_BHCK[jnp.arange(len(wanted_B)), :, wanted_B][:, :, None]
+            visible_BCS = visible_BCS[jnp.arange(len(wanted_B)), wanted_B][:, None]
         keys_BHSK = _written(keys_BHSK, k_BHCK, slots_BC)
         values_BHSK = _written(values_BHSK, v_BHCK, slots_BC)
         y_BHCK = masked_attention(q_BHCK, keys_BHSK, values_BHSK, visible_BCS[:, None])
@@ -84,8 +88,10 @@ def rotation_of(positions: jax.Array, head_dim: int, base: float) -> tuple[jax.A
     """Cosines and sines of the rotary angles, each (B, 1, L, K / 2) float32, for positions (B, L)."""
     wavelengths = base ** (jnp.arange(0, head_dim, 2) / head_dim)
     angles = positions[:, None, :, None] / wavelengths[None, None, None]
-    # Without the barrier the compiler computes them anew for every head of every layer.
-    return jax.lax.optimization_barrier((jnp.cos(angles), jnp.sin(angles)))
+    cos_and_sin = jnp.stack([jnp.cos(angles), jnp.sin(angles)])
+    # Without a product behind them, XLA on CPU computes them anew for every head of every layer; a barrier is no help.
+    cos, sin = jnp.matmul(cos_and_sin, jnp.eye(head_dim // 2), precision="highest")
+    return cos, sin
 
 
 def rotate(x_BHLK: jax.Array, rotation: tuple[jax.Array, jax.Array]) -> jax.Array:

@@ -61,13 +61,19 @@ class Gato(nnx.Module):
         shape = (batch_size, self.config.num_heads, num_slots, self.config.head_dim)
         return Cache.empty(self.config.num_layers, shape, jnp.dtype(self.config.compute_dtype))
 
-    def extend(self, chunk: Chunk, cache: Cache) -> tuple[jax.Array, Cache]:
+    def extend(self, chunk: Chunk, cache: Cache, wanted_B: jax.Array | None = None) -> tuple[jax.Array, Cache]:
         """hidden_BCD of the chunk, and the cache with the chunk written to it.
 
         Evaluation only: patches take their mean positions. A jitted caller should donate the cache, which is then
         updated in place. Hidden vectors at padding are finite and mean nothing.
+
+        Args:
+            chunk: the next elements.
+            cache: what came before.
+            wanted_B: int32, index in the chunk of the one element of each row that is wanted: returns hidden_B1D,
+                which spares most of the last layer.
         """
-        return self.transformer.extend(self.embedding(chunk), chunk, cache)
+        return self.transformer.extend(self.embedding(chunk), chunk, cache, wanted_B)
 
 
 def parameters(model: Gato) -> Parameters:

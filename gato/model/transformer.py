@@ -66,11 +66,14 @@ class Block(nnx.Module):
         values_BHSK: jax.Array,
         slots_BC: jax.Array,
         visible_BCS: jax.Array,
+        wanted_B: jax.Array | None,
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The block over a chunk and the layer's cache, which it also returns."""
+        """The block over a chunk, or over each row's wanted element of it, and the layer's cache with the chunk."""
         y_BCD, keys_BHSK, values_BHSK = self.attention.extend(
-            self.attention_norm(x_BCD), rotation, keys_BHSK, values_BHSK, slots_BC, visible_BCS
+            self.attention_norm(x_BCD), rotation, keys_BHSK, values_BHSK, slots_BC, visible_BCS, wanted_B
         )
+        if wanted_B is not None:
+            x_BCD = x_BCD[jnp.arange(len(wanted_B)), wanted_B][:, None]
         x_BCD = x_BCD + y_BCD
         return x_BCD + self.mlp(self.mlp_norm(x_BCD)), keys_BHSK, values_BHSK
 
@@ -127,8 +130,18 @@ class Transformer(nnx.Module):
                 x_BLD, _ = block(x_BLD, layer)
         return self.final_norm(x_BLD)
 
-    def extend(self, x_BCD: jax.Array, chunk: Chunk, cache: Cache) -> tuple[jax.Array, Cache]:
-        """The chunk's hidden_BCD, and the cache with the chunk in it. Layers are unrolled; no randomness."""
+    def extend(
+        self, x_BCD: jax.Array, chunk: Chunk, cache: Cache, wanted_B: jax.Array | None = None
+    ) -> tuple[jax.Array, Cache]:
+        """The chunk's hidden_BCD, and the cache with the chunk in it. Layers are unrolled; no randomness.
+
+        Args:
+            x_BCD: embedded elements.
+            chunk: what they are.
+            cache: what came before.
+            wanted_B: index in the chunk of the one element of each row whose hidden_B1D is returned instead. In the
+                last layer no other element is computed beyond its key and value.
+        """
         config = self._config
         rows = jnp.arange(len(x_BCD))[:, None]
         positions_BS = jnp.where(chunk.reset[:, None], -1, cache.positions)
@@ -137,10 +150,11 @@ class Transformer(nnx.Module):
         rotation = rotation_of(chunk.positions, config.head_dim, config.rotary_base)
         graphdef, weights_N = nnx.split(self.blocks)
         keys, values = [], []
-        layers = zip(_unstack(weights_N, config.num_layers), cache.keys, cache.values, strict=True)
-        for weights, layer_keys, layer_values in layers:
+        wanted = [None] * (config.num_layers - 1) + [wanted_B]
+        layers = zip(_unstack(weights_N, config.num_layers), cache.keys, cache.values, wanted, strict=True)
+        for weights, layer_keys, layer_values, layer_wanted_B in layers:
             x_BCD, layer_keys, layer_values = nnx.merge(graphdef, weights).extend(
-                x_BCD, rotation, layer_keys, layer_values, chunk.slots, visible_BCS
+                x_BCD, rotation, layer_keys, layer_values, chunk.slots, visible_BCS, layer_wanted_B
             )
             keys.append(layer_keys)
             values.append(layer_values)

@@ -57,6 +57,15 @@ def test_a_rotation_by_hand():
     np.testing.assert_allclose(turned.ravel(), expected, atol=1e-6)
 
 
+def test_cosines_and_sines_are_computed_once_however_often_they_are_used():
+    def turned(x, positions):
+        rotation = rotation_of(positions, 4, 100.0)
+        return [rotate(x + i, rotation) for i in range(3)]
+
+    text = jax.jit(turned).lower(jnp.zeros((1, 2, 6, 4)), jnp.arange(6)[None]).compile().as_text()
+    assert (text.count(" cosine("), text.count(" sine(")) == (1, 1)
+
+
 def test_scores_depend_on_distance_only():
     q, k, _ = _qkv(6)
 

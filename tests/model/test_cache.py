@@ -22,7 +22,7 @@ def model(tokenizer, model_config, build):
 @pytest.fixture(scope="module")
 def extend(model):
     graphdef, state = nnx.split(model)
-    return jax.jit(lambda chunk, cache: nnx.merge(graphdef, state).extend(chunk, cache))
+    return jax.jit(lambda chunk, cache, wanted=None: nnx.merge(graphdef, state).extend(chunk, cache, wanted))
 
 
 def _chunk(batch, places, positions, slots, *, pinned=NO_PIN, window_start=NO_WINDOW, reset=False) -> Chunk:
@@ -60,6 +60,17 @@ def test_any_split_into_chunks_gives_the_uncached_hidden_vectors(splits, model, 
         hidden.append(part)
         start += size
     np.testing.assert_allclose(jnp.concatenate(hidden, axis=1), run(model, batch), atol=2e-5)
+
+
+def test_one_wanted_element_a_row_is_as_among_all_and_the_cache_too(model, extend, random_batch):
+    batch = random_batch()
+    places, wanted = np.arange(7), np.array([6, 0, 3])
+    _, cache = extend(_chunk(batch, places, places, places), model.init_cache(3, 16))
+    chunk = _chunk(batch, places + 5, places + 5, places + 5)
+    every_hidden, every_cache = extend(chunk, cache)
+    hidden, cache = extend(chunk, cache, wanted)
+    np.testing.assert_allclose(hidden[:, 0], every_hidden[np.arange(3), wanted], atol=2e-5)
+    jax.tree.map(lambda one, every: np.testing.assert_allclose(one, every, atol=2e-5), cache, every_cache)
 
 
 def test_slots_may_come_in_any_order(model, extend, random_batch, run):
