@@ -71,7 +71,8 @@ class Attention(nnx.Module):
             visible_BCS = visible_BCS[jnp.arange(len(wanted_B)), wanted_B][:, None]
         keys_BHSK = _written(keys_BHSK, k_BHCK, slots_BC)
         values_BHSK = _written(values_BHSK, v_BHCK, slots_BC)
-        y_BHCK = masked_attention(q_BHCK, keys_BHSK, values_BHSK, visible_BCS[:, None])
+        attend = masked_attention if q_BHCK.shape[2] == 1 else _attention_of_chunks
+        y_BHCK = attend(q_BHCK, keys_BHSK, values_BHSK, visible_BCS[:, None])
         return self._join(y_BHCK), keys_BHSK, values_BHSK
 
     def _project(self, x_BLD: jax.Array, rotation: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, ...]:
@@ -142,6 +143,15 @@ def masked_attention(q_BHLK: jax.Array, k_BHSK: jax.Array, v_BHSK: jax.Array, vi
         "bhls,bhsk->bhlk", weights_BHLS.astype(v_BHSK.dtype), v_BHSK, preferred_element_type=jnp.float32
     )
     return (y_BHLK / weights_BHLS.sum(axis=-1, keepdims=True)).astype(v_BHSK.dtype)
+
+
+def _attention_of_chunks(q_BHCK: jax.Array, k_BHSK: jax.Array, v_BHSK: jax.Array, visible_B1CS: jax.Array) -> jax.Array:
+    """`masked_attention`; on CPU row after row, which keeps the scores small enough to stay in its caches."""
+
+    def row_by_row(*arrays: jax.Array) -> jax.Array:
+        return jax.lax.map(lambda row: masked_attention(*(x[None] for x in row))[0], arrays)
+
+    return jax.lax.platform_dependent(q_BHCK, k_BHSK, v_BHSK, visible_B1CS, cpu=row_by_row, default=masked_attention)
 
 
 def _written(cache_BHSK: jax.Array, new_BHCK: jax.Array, slots_BC: jax.Array) -> jax.Array:

@@ -145,12 +145,13 @@ def test_reset_empties_its_row_only(model, extend, random_batch):
     assert cache.positions[0].tolist() == [0, 1, 2, 3] * 2 + [-1] * 8
 
 
-def test_a_donated_cache_is_updated_in_place(model, random_batch):
+@pytest.mark.parametrize("size", [1, 4])
+def test_a_donated_cache_is_updated_in_place(size, model, random_batch):
     graphdef, state = nnx.split(model)
     extend = jax.jit(lambda chunk, cache: nnx.merge(graphdef, state).extend(chunk, cache), donate_argnums=1)
     batch = random_batch(num_patches=0)
     cache = model.init_cache(3, 256)
-    chunk = _chunk(batch, [0], [0], [0])
+    chunk = _chunk(batch, range(size), range(size), range(size))
     cache_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(cache))
     memory = extend.lower(chunk, cache).compile().memory_analysis()
     assert memory.alias_size_in_bytes >= cache_bytes
