@@ -17,8 +17,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gato.checkpoint import load_config
-from gato.cli.quickstart import CONTEXT_TASK, speak
+from gato.cli.configurations import load_config
+from gato.cli.quickstart import CONTEXT_TASK, speak, with_data_folder
 from gato.cli.scoring import study_task
 from gato.cli.train import train_run
 from gato.config import PromptConfig, RunConfig
@@ -115,7 +115,7 @@ def main() -> None:
     arguments = parser.parse_args()
     data = arguments.quickstart / "data"
     text = TextTokenizer.load(data / "tokenizer.model")
-    base = load_config(arguments.quickstart)
+    base = with_data_folder(load_config("quickstart"), data)
     arguments.out.mkdir(parents=True, exist_ok=True)
     for group_name in arguments.groups:
         results = arguments.out / f"{group_name}.jsonl"

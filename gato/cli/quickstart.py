@@ -79,7 +79,7 @@ def quickstart(out: Path = Path("runs/quickstart"), share: float = 1.0, set: tup
     console.print(Rule("1/4 demonstrations, pictures and texts"))
     data = out / "data"
     data.mkdir(parents=True, exist_ok=True)
-    config = _with_data_folder(load_config("quickstart").override(set), data)
+    config = with_data_folder(load_config("quickstart").override(set), data)
     prepare(data, share=share, seed=config.seed, console=console)
     minutes = {"data": _minutes_since(started)}
 
@@ -124,7 +124,8 @@ def bar_table(records: Sequence[ScoreRecord], language: Sequence[LanguageTrial])
     return Table(headings=("what", "reached", "bar", "passed"), rows=tuple(rows))
 
 
-def _with_data_folder(config: RunConfig, data: Path) -> RunConfig:
+def with_data_folder(config: RunConfig, data: Path) -> RunConfig:
+    """The config with its sources, whose paths are relative, in a folder."""
     sources = tuple(dataclasses.replace(source, path=str(data / source.path)) for source in config.data.sources)
     return dataclasses.replace(config, data=dataclasses.replace(config.data, sources=sources))
 
