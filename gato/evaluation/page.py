@@ -247,7 +247,7 @@ figcaption{font-size:.92rem;line-height:1.5;color:var(--muted);margin-top:.5rem;
  margin:1.2rem 0;align-items:start}
 .row{display:flex;flex-wrap:wrap;gap:1.4rem 1.2rem;margin:1.2rem 0;align-items:start}
 .row figure{max-width:100%}
-.grid img{width:100%}
+.grid img{max-height:var(--width)}
 .grid img,.row img{border-radius:6px;outline:1px solid var(--line)}
 table{border-collapse:collapse;font-size:.94rem;width:100%;margin:.6rem 0 1rem}
 th{font-weight:600;text-align:left;color:var(--muted);font-size:.84rem}

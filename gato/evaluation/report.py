@@ -140,8 +140,13 @@ def clip_section(clips: Sequence[tuple[bytes, str]]) -> Section:
     )
 
 
-def language_section(trials: Sequence[LanguageTrial], *, num_shown: int = 12) -> Section:
-    """Exact-match rates by kind, and the first pictures with what the agent said; all held out from training."""
+def language_section(trials: Sequence[LanguageTrial], *, num_shown: int = 8) -> Section:
+    """Exact-match rates by kind, and the first pictures with what the agent said; all held out from training.
+
+    Args:
+        trials: of captions and questions, in any order.
+        num_shown: at most so many pictures that were described, and as many that were asked about.
+    """
     rates = Table(
         headings=("kind", "pictures", "exactly right", "95% interval"),
         rows=tuple(
@@ -149,9 +154,11 @@ def language_section(trials: Sequence[LanguageTrial], *, num_shown: int = 12) ->
             for score in score_language(trials)
         ),
     )
+    described = [trial for trial in trials if trial.example.question is None]
+    asked = [trial for trial in trials if trial.example.question is not None]
     pictures = tuple(
         Picture(content=_png(trial.example.image), alt=trial.example.reference, caption=_said(trial))
-        for trial in trials[:num_shown]
+        for trial in (*described[:num_shown], *asked[:num_shown])
     )
     return Section(
         title="Pictures described and asked about",
