@@ -85,7 +85,7 @@ def variant(base: RunConfig, group: Group, name: str, steps: int, seed: int) -> 
 
 
 def control_measures(agent: Agent, config: RunConfig, run: Path) -> dict[str, float | None]:
-    """Held-out losses, and success in the dark room on goals that were never trained."""
+    """Held-out losses, and success in the dark room by goals (trained or held out) and demonstration."""
     held_out = next(line for line in reversed(read_metrics(run / METRICS_FILE)) if "held_out/loss" in line)
     study = study_task(agent, get_task(CONTEXT_TASK), dataclasses.replace(config.evaluation, episodes=40))
     losses = {f"{source} loss": held_out[f"held_out/loss/{source}"] for source in SHOWN}
