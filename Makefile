@@ -42,7 +42,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(BASE): pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python $(INSTALL) -e ".[classic,box2d,babyai]"
+	$(BIN)/python $(INSTALL) -e ".[classic,box2d,minigrid]"
 	@touch $@
 
 $(FULL): pyproject.toml constraints.txt | $(BIN)/python

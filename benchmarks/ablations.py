@@ -49,7 +49,7 @@ PICTURES: dict[str, tuple[str, ...]] = {
     "questions carry loss": ("data.question_loss=true",),
     "residual patch stem": ("model.patch_stem=residual", "model.patch_channels=32"),
 }
-SHOWN = ("pendulum", "lunar-lander", "go-to-local-pixels", "dark-room")
+SHOWN = ("pendulum", "lunar-lander", "babyai-go-to-local-pixels", "dark-room")
 
 
 @dataclass(frozen=True, kw_only=True)

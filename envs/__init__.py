@@ -8,7 +8,7 @@ if __name__ != "gato.envs":
         f"this package is imported as 'gato.envs', not {__name__!r}: install the project (pip install -e .)"
     )
 
-from .catalog import all_tasks, get_task
-from .task import Expert, Scores, Task
+from .catalog import QUICK, all_tasks, get_task, select_tasks
+from .task import Expert, Score, Scores, Task
 
-__all__ = ["Expert", "Scores", "Task", "all_tasks", "get_task"]
+__all__ = ["QUICK", "Expert", "Score", "Scores", "Task", "all_tasks", "get_task", "select_tasks"]

@@ -6,7 +6,6 @@ from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
-from .catalog import all_tasks
 from .rooms import COLORS, PICTURE_SIDES, ROOM_SIDES, SHAPES, Room, RoomObject, random_room
 from .task import Task
 
@@ -38,19 +37,22 @@ def scenes(rng: np.random.Generator, num_training: int, num_held_out: int) -> tu
     return training, held_out
 
 
-def descriptions(rng: np.random.Generator, num_texts: int) -> list[str]:
-    """Draws short paragraphs, each about one task or one room."""
+def descriptions(rng: np.random.Generator, num_texts: int, tasks: Sequence[Task]) -> list[str]:
+    """Draws short paragraphs, each about one of the tasks or one room."""
     return [
-        _task_description(rng, _pick(rng, all_tasks()))
+        _task_description(rng, _pick(rng, tasks))
         if rng.random() < 0.5
         else _room_description(rng, random_room(rng, ROOM_SIDES))
         for _ in range(num_texts)
     ]
 
 
-def dialogues(rng: np.random.Generator, num_dialogues: int) -> list[tuple[Turn, ...]]:
-    """Draws talks of one to three questions, each about one task or about one room that the user describes."""
-    return [_task_dialogue(rng) if rng.random() < 0.5 else _room_dialogue(rng) for _ in range(num_dialogues)]
+def dialogues(rng: np.random.Generator, num_dialogues: int, tasks: Sequence[Task]) -> list[tuple[Turn, ...]]:
+    """Draws talks of one to three questions, each about one of the tasks or a room that the user describes."""
+    return [
+        _task_dialogue(rng, _pick(rng, tasks)) if rng.random() < 0.5 else _room_dialogue(rng)
+        for _ in range(num_dialogues)
+    ]
 
 
 def _scene(rng: np.random.Generator, room: Room) -> Scene:
@@ -111,8 +113,7 @@ def _room_description(rng: np.random.Generator, room: Room) -> str:
     return " ".join([opening, *places, *ending])
 
 
-def _task_dialogue(rng: np.random.Generator) -> tuple[Turn, ...]:
-    task = _pick(rng, all_tasks())
+def _task_dialogue(rng: np.random.Generator, task: Task) -> tuple[Turn, ...]:
     title = _title(task)
     num_actions = len(task.action_names)
     answers = [

@@ -1,8 +1,11 @@
 """Task: one environment with everything that training and measuring need to know about it."""
 
+import dataclasses
+import functools
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
 
 import gymnasium
 import numpy as np
@@ -24,30 +27,50 @@ class Expert(Protocol):
         """The action for the observation that the environment returned last."""
 
 
-class MakeEnv(Protocol):
-    """Builds a fresh environment, its time limit included."""
+# Builds a fresh environment, its time limit included, from `render_mode` and, where the task has views, `view`. An
+# episode depends on the seed and the options of `env.reset` alone, never on the episodes before it.
+MakeEnv: TypeAlias = Callable[..., gymnasium.Env[Any, Any]]
 
-    def __call__(self, render_mode: str | None = None) -> gymnasium.Env[Any, Any]: ...
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """A mean undiscounted return and where it comes from; what a source does not tell is None."""
+
+    mean: float
+    std: float | None = None  # between episodes
+    episodes: int | None = None
+    steps: float | None = None  # mean length of an episode
+    success: float | None = None  # share of episodes
+    date: str  # ISO 8601, of the measurement or the publication
+    versions: str | None = None  # of the packages that decide the result
+    source: str  # who measured, and how
+
+    @property
+    def standard_error(self) -> float | None:
+        """Of the mean."""
+        return None if self.std is None or self.episodes is None else self.std / math.sqrt(self.episodes)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """Measured mean, standard deviation and number of episodes of the undiscounted return, and how they came about."""
+    """What a task's returns are compared with."""
 
-    random_mean: float
-    random_std: float
-    random_episodes: int
-    expert_mean: float
-    expert_std: float
-    expert_episodes: int
-    date: str  # ISO 8601
-    versions: str  # of the packages that decide the result
-    source: str  # who measured, and how
+    random: Score  # uniform actions
+    expert: Score | None = None  # the task's own expert
+    human: Score | None = None  # as the literature has it
+
+    @property
+    def reference(self) -> Score | None:
+        """What counts as 1 in a normalised score: the expert, and the human where there is none."""
+        return self.expert or self.human
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """One environment as the agent meets it.
+
+    `views` are ways to show the same environment, such as symbols or pixels, in which expert and chance score the same;
+    the first is the one that the plain task name stands for.
 
     Each of `variants` is a set of reset options that selects a different hidden task; what an episode asks is then
     shown by a demonstration of the same variant. `held_out_variants` are never trained.
@@ -58,15 +81,38 @@ class Task:
     description: str  # one sentence: what the agent has to do
     make: MakeEnv
     make_expert: Callable[[gymnasium.Env[Any, Any], np.random.Generator], Expert] | None = None
+    expert_solves: bool = True  # False marks an expert below what the field calls solved
     max_episode_steps: int
     success: Callable[[float, Mapping[str, Any]], bool]  # of the episode return and the last info
     success_source: str  # who says that this is success
-    scores: Scores | None = None
-    tags: frozenset[str] = frozenset()  # what it exercises: pixels, symbols, text, discrete, continuous, context
+    human: Score | None = None  # from the literature
+    scores: Scores | None = None  # measured; the catalogue fills them in
+    # What it exercises: pixels, symbols, text, discrete, continuous, context; and held-out for a task never trained.
+    tags: frozenset[str] = frozenset()
+    packages: tuple[str, ...] = ()  # distributions beside gymnasium and numpy that decide what happens
+    views: Mapping[str, frozenset[str]] = field(default_factory=dict)  # name to the tags of that view alone
     action_names: tuple[str, ...] = ()  # of a Discrete action space, in order
     variants: tuple[Mapping[str, Any], ...] = ({},)
     follows: Callable[[Mapping[str, Any], Mapping[str, Any]], bool] | None = None  # (variant, last info): was it done?
     held_out_variants: tuple[Mapping[str, Any], ...] = ()
+    not_replayable: str | None = None  # why the recorded actions do not give the same episode again; None = they do
+
+    def seen_as(self, view: str) -> "Task":
+        """The same task in another view, named `<name>-<view>`; the first view has the plain name.
+
+        Raises:
+            ValueError: there is no such view.
+        """
+        if view not in self.views:
+            raise ValueError(f"task {self.name!r} has no view {view!r}, it has {sorted(self.views)}")
+        first = next(iter(self.views))
+        return dataclasses.replace(
+            self,
+            name=self.name if view == first else f"{self.name}-{view}",
+            make=functools.partial(self.make, view=view),
+            tags=self.tags - self.views[first] | self.views[view],
+            views={},
+        )
 
 
 @dataclass(frozen=True)

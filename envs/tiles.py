@@ -11,6 +11,7 @@ import numpy as np
 from .simulator import import_simulator
 
 NUM_OBJECTS, NUM_COLORS, NUM_STATES = 11, 6, 3
+UNSEEN, EMPTY = (0, 0, 0), (1, 0, 0)  # cells without an object
 _DOOR = 4
 _FACING_UP = 3
 _CODE_WEIGHTS = np.array([NUM_COLORS * NUM_STATES, NUM_STATES, 1])
@@ -25,8 +26,8 @@ def tile_atlas(tile_size: int, *, lit: bool, agent: bool = False) -> np.ndarray:
         lit: highlighted, as MiniGrid shows what the agent sees; unseen cells never are.
         agent: an agent that looks up stands on each of them.
     """
-    grid = import_simulator("minigrid.core.grid", "babyai").Grid
-    decode = import_simulator("minigrid.core.world_object", "babyai").WorldObj.decode
+    grid = import_simulator("minigrid.core.grid", "minigrid").Grid
+    decode = import_simulator("minigrid.core.world_object", "minigrid").WorldObj.decode
     atlas = np.empty((NUM_OBJECTS, NUM_COLORS, NUM_STATES, tile_size, tile_size, 3), np.uint8)
     for kind, color in itertools.product(range(NUM_OBJECTS), range(NUM_COLORS)):
         for state in range(NUM_STATES) if kind == _DOOR else (slice(None),):

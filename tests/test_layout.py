@@ -43,7 +43,11 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
 TABLE["gato.cli"] = (set(TABLE), {"tyro", "rich", "jax", "numpy", "gymnasium", "PIL"})
 
 OPTIONAL = {"tensorboardX"}  # extras, which may be imported inside a function
-DYNAMIC_IMPORTERS = {"gato.envs.simulator", "gato.cli.configurations"}  # simulators, and the user's config files
+DYNAMIC_IMPORTERS = {  # simulators, families by name, and the user's config files
+    "gato.envs.simulator",
+    "gato.envs.catalog",
+    "gato.cli.configurations",
+}
 VAGUE_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 UNSAFE_MODULES = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "torch"}
 UNSAFE_CALLS = {"eval", "exec", "compile", "__import__"}

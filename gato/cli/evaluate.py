@@ -1,5 +1,6 @@
 """`gato evaluate`: scores of a checkpoint with intervals, as a file, a table, a chart and short films."""
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,7 +10,7 @@ from rich.console import Console
 
 from gato.checkpoint import load_config
 from gato.cli.scoring import score_task
-from gato.envs import Task, all_tasks, get_task
+from gato.envs import Task, get_task, select_tasks
 from gato.evaluation.plots import score_bars
 from gato.evaluation.report import score_table
 from gato.evaluation.scores import ScoreRecord, write_scores
@@ -71,15 +72,14 @@ def evaluate(
     console.print(f"written to {out}")
 
 
-def _choose(names: tuple[str, ...], family: str | None, trained: list[str]) -> list[Task]:
-    if names:
-        return [get_task(name) for name in names]
-    if family is not None:
-        found = [task for task in all_tasks() if task.family == family]
-        if not found:
-            raise ValueError(f"no family {family!r}, known are {sorted({task.family for task in all_tasks()})}")
-        return found
-    found = [task for task in all_tasks() if task.name in trained]
+def _choose(patterns: tuple[str, ...], family: str | None, trained: list[str]) -> list[Task]:
+    """What is asked for, or else what the run was trained on."""
+    if patterns or family is not None:
+        return select_tasks(patterns, () if family is None else (family,))
+    found = []
+    for name in trained:
+        with contextlib.suppress(ValueError):  # a source that is no task: text, pictures, somebody's own data
+            found.append(get_task(name))
     if not found:
         raise ValueError("none of the run's sources is named like a task: give --tasks or --family")
     return found

@@ -10,6 +10,7 @@ from gato.cli.chat import chat
 from gato.cli.collect import collect
 from gato.cli.evaluate import evaluate
 from gato.cli.info import info
+from gato.cli.measure import measure
 from gato.cli.play import play
 from gato.cli.quickstart import quickstart
 from gato.cli.tasks import tasks
@@ -19,6 +20,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "quickstart": quickstart,
     "tasks": tasks,
     "collect": collect,
+    "measure": measure,
     "train": train,
     "evaluate": evaluate,
     "play": play,
@@ -42,3 +44,6 @@ def run(arguments: Sequence[str] | None = None) -> None:
     except (ValueError, TypeError, FileNotFoundError, FileExistsError, FloatingPointError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted: what was finished is kept", file=sys.stderr)
+        sys.exit(130)  # as shells report SIGINT

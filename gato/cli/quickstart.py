@@ -57,8 +57,8 @@ BARS = {
     "mountain-car-continuous": 0.95,
     "lunar-lander": 0.70,
     "pendulum": 0.60,
-    "go-to-red-ball-grey-pixels": 0.60,
-    "go-to-local-pixels": 0.40,
+    "babyai-go-to-red-ball-grey-pixels": 0.60,
+    "babyai-go-to-local-pixels": 0.40,
     "captions": 0.80,
     "questions": 0.80,
 }

@@ -1,5 +1,6 @@
 """What the quickstart learns from: local experts' demonstrations, generated scenes and Python's documentation."""
 
+import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,21 +9,26 @@ from pydoc_data.topics import topics
 import numpy as np
 from rich.console import Console
 
-from gato.cli.collect import Recording, record_all
+from gato.cli.collect import record_all
+from gato.cli.recording import Recording
 from gato.data.episode import Dialogue, ImageText, Speaker
 from gato.data.sources.pictures import write_pictures
+from gato.envs import select_tasks
 from gato.envs.scenes import Scene, descriptions, dialogues, scenes
 
 DEMONSTRATIONS = (
-    Recording(task="cartpole", episodes=120, noise=(0.0, 0.4), min_score=None),
-    Recording(task="pendulum", episodes=600, noise=(0.0, 0.8), min_score=None),
+    Recording(task="cartpole", episodes=120, noise=(0.0, 0.4), keep="all"),
+    Recording(task="pendulum", episodes=600, noise=(0.0, 0.8), keep="all"),
     Recording(task="mountain-car-continuous", episodes=300, noise=(0.0, 0.3)),
     Recording(task="acrobot", episodes=400, noise=(0.0, 0.3)),
     Recording(task="lunar-lander", episodes=700, noise=(0.0, 0.3)),
-    Recording(task="go-to-red-ball-grey-pixels", episodes=3_000, noise=(0.0, 0.3), min_score=None),
-    Recording(task="go-to-local-pixels", episodes=6_000, noise=(0.0, 0.3), min_score=None),
-    Recording(task="dark-room", episodes=4_000, min_score=None),
+    Recording(task="babyai-go-to-red-ball-grey-pixels", episodes=3_000, noise=(0.0, 0.3), keep="all"),
+    Recording(task="babyai-go-to-local-pixels", episodes=6_000, noise=(0.0, 0.3), keep="all"),
+    Recording(task="dark-room", episodes=4_000, keep="all"),
 )
+# The tasks that texts and dialogues are about: few enough for a small network.
+TOLD_FAMILIES = ("classic_control", "toy_text", "box2d", "dark_room")
+TOLD_TASKS = ("babyai-go-to-red-ball-grey", "babyai-go-to-local", "babyai-open-door", "babyai-pickup-loc")
 NUM_SCENES = 20_000
 NUM_HELD_OUT_SCENES = 400
 NUM_TEXTS = 4_000
@@ -35,32 +41,26 @@ def prepare(folder: Path, *, share: float, seed: int, console: Console) -> None:
         share: of the full amount of everything; 1 for the real thing.
     """
     recordings = [
-        Recording(
-            task=full.task, episodes=max(round(full.episodes * share), 4), noise=full.noise, min_score=full.min_score
-        )
-        for full in DEMONSTRATIONS
+        dataclasses.replace(full, episodes=max(round(full.episodes * share), 4), seed=seed) for full in DEMONSTRATIONS
     ]
-    # Longest first, so that the two workers end together.
-    record_all(sorted(recordings, key=_cost), folder / "demonstrations", seed, 2, console)
+    record_all(recordings, folder / "demonstrations", 2, console)
     rng = np.random.default_rng(seed)
     training, held_out = scenes(rng, max(round(NUM_SCENES * share), 20), max(round(NUM_HELD_OUT_SCENES * share), 8))
     for split, drawn in (("", training), ("held-out-", held_out)):
         _write_pictures(folder / f"{split}captions.zip", _captions(drawn))
         _write_pictures(folder / f"{split}questions.zip", _questions(drawn))
     num_texts = max(round(NUM_TEXTS * share), 40)
-    talks = [{"turns": [{"speaker": who, "text": text} for who, text in talk]} for talk in dialogues(rng, num_texts)]
+    told = select_tasks(TOLD_TASKS, TOLD_FAMILIES)
+    talks = [
+        {"turns": [{"speaker": who, "text": text} for who, text in talk]} for talk in dialogues(rng, num_texts, told)
+    ]
     _write_lines(folder / "dialogues.jsonl", talks)
-    texts = [*descriptions(rng, num_texts), *_documentation()]
+    texts = [*descriptions(rng, num_texts, told), *_documentation()]
     _write_lines(folder / "text.jsonl", [{"text": text} for text in texts])
     console.print(
         f"  {len(training)} scenes with captions and questions ({len(held_out)} more held out), "
         f"{len(talks)} dialogues, {len(texts)} texts"
     )
-
-
-def _cost(recording: Recording) -> float:
-    """Seconds one episode takes, roughly, times episodes; decides the order of the work only."""
-    return -recording.episodes * {"lunar-lander": 40, "pendulum": 20, "cartpole": 25}.get(recording.task, 5)
 
 
 def _captions(drawn: Sequence[Scene]) -> Iterator[ImageText]:

@@ -33,15 +33,11 @@ def demonstrations(task: Task, seeds: Sequence[int], options: Sequence[dict[str,
 
 
 def subject_of(task: Task) -> Subject:
-    """What a score of the task is normalised with."""
-    if task.scores is None:
-        raise ValueError(f"task {task.name!r} has no reference scores")
-    return Subject(
-        task=task.name,
-        family=task.family,
-        random_mean=task.scores.random_mean,
-        expert_mean=task.scores.expert_mean,
-    )
+    """What a score of the task is normalised with: chance, and its expert or else a human."""
+    reference = None if task.scores is None else task.scores.reference
+    if task.scores is None or reference is None:
+        raise ValueError(f"task {task.name!r} has no reference scores to compare with")
+    return Subject(task=task.name, family=task.family, random_mean=task.scores.random.mean, expert_mean=reference.mean)
 
 
 def open_policy(agent: Agent, task: Task, num_envs: int) -> BatchPolicy:

@@ -2,54 +2,67 @@
 
 import json
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
 from rich.table import Table
 
-from gato.envs import all_tasks
+from gato.envs import Score, Task, select_tasks
 
 
 def tasks(
-    family: str | None = None,
+    patterns: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
+    family: tuple[str, ...] = (),
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
 ) -> None:
     """Lists the tasks. Example: gato tasks --family babyai
 
     Args:
-        family: only the tasks of this family.
+        patterns: names, or shell patterns such as 'metaworld-*'; all tasks if neither they nor families are given.
+        family: only the tasks of these families.
         as_json: print one JSON list instead of a table.
     """
-    chosen = [task for task in all_tasks() if family is None or task.family == family]
-    if not chosen:
-        raise ValueError(f"no family {family!r}, known are {sorted({task.family for task in all_tasks()})}")
+    chosen = select_tasks(patterns or (() if family else ("*",)), family)
     if as_json:
-        print(
-            json.dumps(
-                [
-                    {
-                        "name": task.name,
-                        "family": task.family,
-                        "description": task.description,
-                        "expert": task.make_expert is not None,
-                        "scores": asdict(task.scores) if task.scores else None,
-                        "tags": sorted(task.tags),
-                    }
-                    for task in chosen
-                ],
-                indent=2,
-            )
-        )
+        print(json.dumps([_facts(task) for task in chosen], indent=2))
         return
     table = Table(title=f"{len(chosen)} tasks")
-    for heading in ("task", "family", "random", "expert", "about"):
+    for heading in ("task", "random", "expert", "solved", "human", "views", "about"):
+        numeric = heading in ("random", "expert", "solved", "human")
         table.add_column(
-            heading, justify="right" if heading in ("random", "expert") else "left", no_wrap=heading == "task"
+            heading, justify="right" if numeric else "left", no_wrap=True, min_width=28 if heading == "task" else None
         )
     for task in chosen:
-        random, expert = (
-            (f"{task.scores.random_mean:.1f}", f"{task.scores.expert_mean:.1f}") if task.scores else ("", "")
+        scores = task.scores
+        expert = scores.expert if scores else None
+        table.add_row(
+            task.name,
+            _mean(scores.random if scores else None),
+            _mean(expert),
+            "" if expert is None or expert.success is None else f"{expert.success:.0%}",
+            _mean(task.human),
+            ", ".join(task.views),
+            task.description,
         )
-        table.add_row(task.name, task.family, random, expert, task.description)
     Console().print(table)
+
+
+def _facts(task: Task) -> dict[str, Any]:
+    return {
+        "name": task.name,
+        "family": task.family,
+        "description": task.description,
+        "expert": task.make_expert is not None,
+        "expert_solves": task.make_expert is not None and task.expert_solves,
+        "max_episode_steps": task.max_episode_steps,
+        "success_source": task.success_source,
+        "scores": asdict(task.scores) if task.scores else None,
+        "human": asdict(task.human) if task.human else None,
+        "tags": sorted(task.tags),
+        "views": list(task.views),
+    }
+
+
+def _mean(score: Score | None) -> str:
+    return "" if score is None else f"{score.mean:.4g}"

@@ -1,6 +1,8 @@
 """Who can play a rollout: chance, and a scripted expert."""
 
+import contextlib
 import copy
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -8,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 
 from gato.evaluation.rollout import EpisodeStart
+from gato.evaluation.time_limit import cpu_time_limit
 
 
 class RandomActor:
@@ -43,19 +46,34 @@ class Expert(Protocol):
 class ExpertActor:
     """Plays every slot with an expert of that slot's environment."""
 
-    def __init__(self, make_expert: Callable[[gym.Env, np.random.Generator], Expert]) -> None:
+    def __init__(
+        self, make_expert: Callable[[gym.Env, np.random.Generator], Expert], *, cpu_seconds: float | None = None
+    ) -> None:
+        """Nothing is made before an episode starts.
+
+        Args:
+            make_expert: builds an expert for an environment; the generator is its own.
+            cpu_seconds: limit of one call of the expert; then `TimeLimitExceededError` comes out of it. See
+                `cpu_time_limit` for where that works.
+        """
         self._make_expert = make_expert
+        self._limit = contextlib.nullcontext if cpu_seconds is None else functools.partial(cpu_time_limit, cpu_seconds)
         self._experts: dict[int, Expert] = {}
 
     def reset(self, starts: Sequence[EpisodeStart]) -> None:
         for start in starts:
             # A stream of its own, apart from those that the rollout draws from the same seed.
             expert = self._make_expert(start.env, np.random.default_rng([start.seed, 2]))
-            expert.reset()
+            with self._limit():
+                expert.reset()
             self._experts[start.slot] = expert
 
     def act(self, observations: Sequence[Any]) -> list[Any]:
         return [
-            None if observation is None else self._experts[slot].act(observation)
+            None if observation is None else self._act(slot, observation)
             for slot, observation in enumerate(observations)
         ]
+
+    def _act(self, slot: int, observation: Any) -> Any:
+        with self._limit():
+            return self._experts[slot].act(observation)

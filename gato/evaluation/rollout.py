@@ -52,6 +52,8 @@ def rollout(
     options: Sequence[Mapping[str, Any] | None] | None = None,
     num_envs: int = 1,
     noise: tuple[float, float] | None = None,
+    noise_strength: float = 1.0,
+    linger: int | None = None,
     keep_frames: Container[int] = (),
 ) -> Iterator[Rollout]:
     """Plays one episode per seed, `num_envs` side by side, and yields them in the order of the seeds.
@@ -65,12 +67,16 @@ def rollout(
         options: reset options, one mapping an episode.
         noise: [low, high]: each episode draws a probability from this range, with which any executed action is a
             random one instead. Such actions are recorded, and False in the episode's `action_mask`.
+        noise_strength: of such an action in a Box of floats: how far it lies on the way from the actor's to a random
+            one, in [0, 1].
+        linger: ends an episode, as truncated, so many steps after the one whose info first says `success`.
         keep_frames: indices of the episodes whose rendered frames are kept; needs render_mode "rgb_array".
 
     Raises:
-        ValueError: options and seeds differ in number, `num_envs` below 1, or noise outside [0, 1].
+        ValueError: options and seeds differ in number, `num_envs` below 1, noise or its strength outside [0, 1], or
+            linger below 0.
     """
-    _check(seeds, options, num_envs, noise)
+    _check(seeds, options, num_envs, noise, noise_strength, linger)
     num_envs = min(num_envs, len(seeds))
     waiting = iter(range(len(seeds)))
     environments = [make_env() for _ in range(num_envs)]
@@ -88,6 +94,8 @@ def rollout(
                         seed=int(seeds[index]),
                         options=None if options is None else options[index],
                         noise=noise,
+                        noise_strength=noise_strength,
+                        linger=linger,
                         render=index in keep_frames,
                     )
                     starts.append(EpisodeStart(slot=slot, episode=index, seed=int(seeds[index]), env=env))
@@ -113,6 +121,8 @@ def _check(
     options: Sequence[Mapping[str, Any] | None] | None,
     num_envs: int,
     noise: tuple[float, float] | None,
+    noise_strength: float,
+    linger: int | None,
 ) -> None:
     if options is not None and len(options) != len(seeds):
         raise ValueError(f"{len(options)} reset options came for {len(seeds)} seeds: give one an episode, or None")
@@ -120,6 +130,10 @@ def _check(
         raise ValueError(f"num_envs is {num_envs}, needs 1 or more")
     if noise is not None and not 0 <= noise[0] <= noise[1] <= 1:
         raise ValueError(f"noise is {noise}, expected (low, high) with 0 <= low <= high <= 1")
+    if not 0 <= noise_strength <= 1:
+        raise ValueError(f"noise_strength is {noise_strength}, expected a number in [0, 1]")
+    if linger is not None and linger < 0:
+        raise ValueError(f"linger is {linger}, expected 0 or more steps after success")
 
 
 @dataclass(kw_only=True)
@@ -131,6 +145,8 @@ class _Recorder:
     seed: int
     options: Mapping[str, Any] | None
     noise: tuple[float, float] | None
+    noise_strength: float
+    linger: int | None
     render: bool
     observations: list[Any] = field(default_factory=list)
     actions: list[Any] = field(default_factory=list)
@@ -140,6 +156,7 @@ class _Recorder:
     info: dict[str, Any] = field(default_factory=dict)
     terminated: bool = False
     truncated: bool = False
+    steps_since_success: int | None = None
 
     def __post_init__(self) -> None:
         observation, self.info = self.env.reset(
@@ -168,13 +185,28 @@ class _Recorder:
     def step(self, action: Any) -> bool:
         """Executes the action, or a random one; True when the episode is over."""
         chosen = self.noise_rng.random() >= self.noise_probability
-        executed = action if chosen else self.noise_space.sample()
+        executed = action if chosen else self._disturbed(action)
         self.actions.append(copy.deepcopy(executed))
         self.action_mask.append(chosen)
         observation, reward, self.terminated, self.truncated, self.info = self.env.step(executed)
         self.rewards.append(float(reward))
         self._observe(observation)
+        if self.steps_since_success is not None:
+            self.steps_since_success += 1
+        elif self.info.get("success"):
+            self.steps_since_success = 0
+        if self.linger is not None and self.steps_since_success == self.linger:
+            self.truncated = not self.terminated
         return self.terminated or self.truncated
+
+    def _disturbed(self, action: Any) -> Any:
+        """A random action, or one on the way there."""
+        space = self.noise_space
+        random_action = space.sample()
+        if not isinstance(space, gym.spaces.Box) or space.dtype.kind != "f" or self.noise_strength == 1:
+            return random_action
+        mixed = (1 - self.noise_strength) * np.asarray(action) + self.noise_strength * random_action
+        return np.clip(mixed, space.low, space.high).astype(space.dtype)
 
     def result(self) -> Rollout:
         episode = Episode(

@@ -12,7 +12,8 @@ from gato.data.encoded import ElementsCache, EncodedSource, episode_encoder
 from gato.data.episode import Dialogue, Episode, ImageText
 from gato.data.mixture import build_mixture
 from gato.data.rows import ControlRows, split_records
-from gato.data.sources.minari import MinariSource, write_minari
+from gato.data.sources.minari import MinariSource
+from gato.data.sources.minari_writer import write_minari
 from gato.data.sources.pictures import write_pictures
 from gato.data.window import make_batch
 

@@ -6,9 +6,12 @@ import re
 import numpy as np
 import pytest
 
+from gato.envs import select_tasks
 from gato.envs.rooms import COLORS, ROOM_SIDES, SHAPES, Room, RoomObject, random_room
 from gato.envs.scenes import Scene, descriptions, dialogues, scenes
 from gato.envs.tiles import tile_atlas
+
+TASKS = select_tasks(["babyai-go-to-*"], ["classic_control", "box2d", "dark_room"])
 
 
 @pytest.fixture(scope="module")
@@ -125,15 +128,15 @@ def test_pictures_consist_of_whole_patches(drawn):
 
 
 def test_descriptions_are_varied_and_repeatable():
-    texts = descriptions(np.random.default_rng(0), 300)
-    assert texts == descriptions(np.random.default_rng(0), 300)
+    texts = descriptions(np.random.default_rng(0), 300, TASKS)
+    assert texts == descriptions(np.random.default_rng(0), 300, TASKS)
     assert len(set(texts)) > 250
     assert any("Push the cart left or right" in text for text in texts)
 
 
 def test_described_places_fit_the_rooms_size():
     """In a room two cells wide, or high, nothing lies in between."""
-    texts = descriptions(np.random.default_rng(1), 800)
+    texts = descriptions(np.random.default_rng(1), 800, TASKS)
     low = [text for text in texts if "2 cells high" in text]
     narrow = [text for text in texts if "2 cells wide" in text]
     assert low
@@ -144,7 +147,7 @@ def test_described_places_fit_the_rooms_size():
 
 
 def test_dialogues_alternate_and_answer_from_the_description():
-    talks = dialogues(np.random.default_rng(0), 400)
+    talks = dialogues(np.random.default_rng(0), 400, TASKS)
     assert len(set(talks)) > 300
     checked = 0
     for talk in talks:

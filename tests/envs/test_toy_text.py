@@ -1,11 +1,12 @@
 """The grids: lakes that can be crossed, shown in the observation, and experts that waste no step."""
 
-from collections import deque
+from collections import Counter, deque
 
+import gymnasium
 import numpy as np
 import pytest
 
-from gato.envs import get_task
+from gato.envs import Expert, get_task
 from gato.envs.toy_text import FROZEN, GOAL, HOLE
 
 
@@ -104,7 +105,86 @@ def test_cliff_walk_is_cut_at_its_limit():
         assert truncated == (step == task.max_episode_steps - 1)
 
 
-@pytest.mark.parametrize("name", ["frozen-lake", "taxi", "cliff-walking"])
+def play(env: gymnasium.Env, expert: Expert, seed: int) -> tuple[list[int], float]:
+    """Positions or states on the way, and the return."""
+    observation, _ = env.reset(seed=seed)
+    seen, total, ended = [], 0.0, False
+    while not ended:
+        observation, reward, terminated, truncated, _ = env.step(expert.act(observation))
+        seen.append(observation if isinstance(observation, int) else tuple(observation["position"].tolist()))
+        total, ended = total + reward, terminated or truncated
+    return seen, total
+
+
+def test_ice_slips_to_either_side_as_often_as_not_at_all():
+    """From the corner, going right: a third stays (up is the edge), a third goes right, a third down."""
+    env = get_task("frozen-lake-slippery").make()
+    ends = Counter()
+    for seed in range(600):
+        env.reset(seed=seed)
+        observation, *_ = env.step(2)
+        ends[tuple(observation["position"].tolist())] += 1
+    assert set(ends) == {(0, 0), (0, 1), (1, 0)}
+    assert all(count == pytest.approx(200, abs=4 * np.sqrt(600 * 2 / 9)) for count in ends.values())
+
+
+def test_slips_depend_on_the_seed_alone():
+    task = get_task("frozen-lake-slippery")
+    env = task.make()
+    expert = task.make_expert(env, np.random.default_rng(0))
+    first = [play(env, expert, seed) for seed in range(5)]
+    assert [play(env, expert, seed) for seed in range(5)] == first
+    assert [play(task.make(), expert, seed) for seed in range(5)] == first
+
+
+def test_expert_crosses_the_slippery_lake_nearly_as_often_as_can_be():
+    """The best chance within the time is exact, by going back from the last step; luck is left."""
+    task = get_task("frozen-lake-slippery")
+    env = task.make()
+    expert = task.make_expert(env, np.random.default_rng(0))
+    chances, crossed = [], []
+    for seed in range(150):
+        lake = env.reset(seed=seed)[0]["map"]
+        if seed < 25:
+            chances.append(best_chance(lake, task.max_episode_steps))
+        crossed.append(play(env, expert, seed)[1])
+    expected, error = np.mean(chances), np.std(chances) / np.sqrt(len(chances))
+    assert np.mean(crossed) > expected - 0.02 - 3 * np.hypot(error, np.std(crossed) / np.sqrt(len(crossed)))
+
+
+def best_chance(lake: np.ndarray, num_steps: int) -> float:
+    """Of being at the goal after so many moves at most."""
+    size = len(lake)
+    moves = ((0, -1), (1, 0), (0, 1), (-1, 0))
+    goes = np.zeros((4, size, size, 2), int)
+    for index, (row, column) in enumerate(moves):
+        rows, columns = np.indices((size, size))
+        goes[index] = np.stack([rows + row, columns + column], axis=-1).clip(0, size - 1)
+    chance = (lake == GOAL).astype(float)
+    for _ in range(num_steps):
+        moved = chance[goes[..., 0], goes[..., 1]]
+        best = np.max([moved[i - 1] + moved[i] + moved[(i + 1) % 4] for i in range(4)], axis=0) / 3
+        chance = np.where(lake == FROZEN, best, lake == GOAL)
+    return float(chance[0, 0])
+
+
+def test_slippery_cliff_is_never_fallen_off():
+    """The edge is too slippery: the way leads up by pushing against the walls that slide only up or nowhere."""
+    task = get_task("cliff-walking-slippery")
+    env = task.make()
+    expert = task.make_expert(env, np.random.default_rng(0))
+    start, goal = 36, 47
+    assert task.action_names[expert.act(start)] == "left"
+    for seed in range(30):
+        states, total = play(env, expert, seed)
+        assert states[-1] == goal
+        assert total == -len(states)
+        assert task.success(total, {})
+
+
+@pytest.mark.parametrize(
+    "name", ["frozen-lake", "frozen-lake-slippery", "taxi", "cliff-walking", "cliff-walking-slippery"]
+)
 def test_experts_are_functions_of_the_observation(name: str):
     task = get_task(name)
     env = task.make()

@@ -209,3 +209,60 @@ def test_wrong_arguments_are_named(arguments, message):
 def test_frames_without_a_render_mode_are_an_error():
     with pytest.raises(ValueError, match="rgb_array"):
         list(rollout(Countdown, RandomActor(spaces.Discrete(4)), [0], keep_frames=[0]))
+
+
+class Successful(Countdown):
+    """Succeeds when five steps are left, and says so from then on."""
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        super().reset(seed=seed, options=options)
+        self.buffer[0] = 9
+        return self.observe(), {}
+
+    def step(self, action: Any):
+        observation, reward, over, truncated, info = super().step(action)
+        return observation, reward, over, truncated, {**info, "success": bool(self.buffer[0] <= 5)}
+
+
+@pytest.mark.parametrize("linger, steps", [(0, 4), (2, 6), (4, 8), (5, 9), (7, 9), (None, 9)])
+def test_episode_is_cut_some_steps_after_success(linger: int | None, steps: int):
+    (played,) = rollout(Successful, RandomActor(spaces.Discrete(4)), [0], linger=linger)
+    assert len(played.episode) == steps
+    assert (played.episode.terminated, played.episode.truncated) == (steps == 9, steps < 9)
+
+
+def test_linger_is_not_negative():
+    with pytest.raises(ValueError, match="linger is -1"):
+        list(rollout(Countdown, RandomActor(spaces.Discrete(4)), [0], linger=-1))
+
+
+class Still:
+    """Always the same action."""
+
+    def reset(self, starts) -> None: ...
+
+    def act(self, observations):
+        return [np.array([0.5], np.float32)]
+
+
+def test_noise_of_half_strength_lies_half_way_to_random():
+    def make() -> gym.Env:
+        return gym.make("Pendulum-v1", max_episode_steps=200)
+
+    def play(strength: float) -> Any:
+        (played,) = rollout(make, Still(), [0], noise=(0.5, 0.5), noise_strength=strength)
+        return played.episode
+
+    full, half, none = play(1.0), play(0.5), play(0.0)
+    mask = full.action_mask
+    assert 0.3 < mask.mean() < 0.7
+    assert np.array_equal(half.action_mask, mask)
+    np.testing.assert_allclose(half.actions, (full.actions + 0.5) / 2, rtol=1e-6)
+    assert np.all(none.actions == 0.5)
+    assert np.all(full.actions[mask] == 0.5)
+    assert half.actions.dtype == np.float32
+
+
+def test_noise_strength_is_a_share():
+    with pytest.raises(ValueError, match=r"noise_strength is 1\.5"):
+        list(rollout(Countdown, RandomActor(spaces.Discrete(4)), [0], noise_strength=1.5))

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from minari.data_collector import EpisodeBuffer
 
 from gato.data.episode import Episode
-from gato.data.sources.minari import MinariSource, write_minari
+from gato.data.sources.minari import MinariSource
+from gato.data.sources.minari_writer import write_minari
 
 RECORDED = Path(__file__).parents[4] / "shared" / "data" / "minari"  # beside the repository, where there is one
 

@@ -8,7 +8,7 @@ from gymnasium.spaces import Discrete
 
 from gato.config import SourceConfig
 from gato.data.episode import Dialogue, Document, Episode, ImageText
-from gato.data.sources.minari import write_minari
+from gato.data.sources.minari_writer import write_minari
 from gato.data.sources.opening import open_source
 from gato.data.sources.pictures import write_pictures
 
