@@ -161,15 +161,27 @@ class SourceConfig:
     """One dataset of the mixture."""
 
     name: str  # unique; metrics are reported under it
-    kind: Literal["minari", "text", "dialogue", "captions", "questions"]
+    kind: Literal[
+        "minari",
+        "text",
+        "dialogue",
+        "captions",
+        "questions",
+    ]
     path: str  # a Minari dataset folder, or a file or folder that the kind reads
+    options: dict[str, Any] = field(default_factory=dict)  # of the kind, JSON values; see docs/data.md
     weight: float = 1.0  # share of rows, relative to the other sources
     held_out: float = 0.02  # share of episodes or documents kept for the held-out loss
+    min_return: float | None = None  # keep episodes of this share of the expert's return (section 3.1: 0.8); None = all
     prompt: PromptConfig = field(default_factory=PromptConfig)  # control sources only
 
     def __post_init__(self) -> None:
         _require(self.weight > 0, f"source {self.name!r}: weight is {self.weight}, must be positive")
         _require(0 <= self.held_out < 1, f"source {self.name!r}: held_out is {self.held_out}, must lie in [0, 1)")
+        _require(
+            self.min_return is None or 0 <= self.min_return <= 1,
+            f"source {self.name!r}: min_return is {self.min_return}, must lie in [0, 1]",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -327,6 +339,10 @@ def _field_value(hint: Any, value: Any, where: str) -> Any:
         if not isinstance(value, list | tuple):
             raise TypeError(f"{where} is {value!r}, expected a list")
         return tuple(_field_value(args[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise TypeError(f"{where} is {value!r}, expected an object")
+        return value
     if origin is Literal:
         if value not in args:
             raise ValueError(f"{where} is {value!r}, expected one of {list(args)}")

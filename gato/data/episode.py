@@ -6,7 +6,7 @@ leaf has time as its first axis (a list of str for Text).
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import gymnasium as gym
 import numpy as np
@@ -101,6 +101,7 @@ class Source(Protocol):
     def __getitem__(self, index: int) -> Record: ...
 
 
+@runtime_checkable
 class ControlSource(Protocol):
     """A dataset of episodes of one environment."""
 

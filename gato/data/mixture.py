@@ -12,10 +12,10 @@ import grain
 from gato.batch import Batch
 from gato.config import DataConfig, TokenizerConfig
 from gato.data.encoded import ElementsCache, EncodedSource, encode_language, episode_encoder
+from gato.data.episode import ControlSource, Dialogue, ImageText
+from gato.data.returns import episode_returns, good_episodes
 from gato.data.rows import ControlRows, PairRows, Rows, TextRows
-from gato.data.sources.minari import MinariSource
 from gato.data.sources.opening import open_source
-from gato.data.sources.pictures import PictureSource
 from gato.data.window import make_batch
 from gato.tokenizer.text import TextTokenizer
 
@@ -95,15 +95,14 @@ def build_mixture(
         raise ValueError("the data config has no sources, expected at least one")
     cache = ElementsCache(CACHE_BYTES)
     rows = [
-        _open_rows(config, source_id, tokenizer, text, cache, seed, held_out)
-        for source_id in range(len(config.sources))
+        open_rows(config, source_id, tokenizer, text, cache, seed, held_out) for source_id in range(len(config.sources))
     ]
     if not any(len(part.records) for part in rows):
         raise ValueError("no source holds anything out: set held_out above 0, and give it two or more records")
     return Mixture(rows, config, tokenizer, seed)
 
 
-def _open_rows(
+def open_rows(
     config: DataConfig,
     source_id: int,
     tokenizer: TokenizerConfig,
@@ -113,14 +112,20 @@ def _open_rows(
     held_out: bool,
 ) -> Rows:
     """Opens one source with the encoding and the rows of its kind."""
-    opened = open_source(config.sources[source_id])
-    if isinstance(opened, MinariSource):
-        terminal = config.sources[source_id].prompt.terminal_observation
+    source = config.sources[source_id]
+    opened = open_source(source)
+    if isinstance(opened, ControlSource):
+        terminal = source.prompt.terminal_observation
+        good = None if source.min_return is None else good_episodes(episode_returns(opened), source.min_return)
         encode = episode_encoder(opened, config, tokenizer, text, terminal_observation=terminal)
         encoded = EncodedSource(opened, encode, cache)
-        return ControlRows(encoded, config, source_id, groups=opened.groups, seed=seed, held_out=held_out)
+        return ControlRows(encoded, config, source_id, groups=opened.groups, seed=seed, held_out=held_out, good=good)
+    if source.min_return is not None:
+        raise ValueError(f"{opened.name} holds no episodes: leave min_return out")
     if text is None:
         raise ValueError(f"{opened.name} holds text, but no text tokenizer was given: train or load one")
     encoded = EncodedSource(opened, partial(encode_language, data=config, tokenizer=tokenizer, text=text), cache)
-    kind = PairRows if isinstance(opened, PictureSource) else TextRows
+    first = opened[0]
+    pictured = isinstance(first, ImageText) or (isinstance(first, Dialogue) and first.image is not None)
+    kind = PairRows if pictured else TextRows
     return kind(encoded, config, source_id, seed=seed, held_out=held_out)

@@ -36,7 +36,16 @@ class Rows(ABC):
 
     isolated = False  # whether the timesteps of a row are unrelated
 
-    def __init__(self, encoded: EncodedSource, data: DataConfig, source_id: int, *, seed: int, held_out: bool) -> None:
+    def __init__(
+        self,
+        encoded: EncodedSource,
+        data: DataConfig,
+        source_id: int,
+        *,
+        seed: int,
+        held_out: bool,
+        good: np.ndarray | None = None,
+    ) -> None:
         """Chooses the records that rows may start from.
 
         Args:
@@ -45,10 +54,19 @@ class Rows(ABC):
             source_id: index of this one among them.
             seed: of the run.
             held_out: rows of what is kept from training, instead of what is trained on.
+            good: (records,) bool, which records are used at all; None uses all of them.
+
+        Raises:
+            ValueError: no record is left.
         """
         self._encoded, self._data, self._source_id = encoded, data, source_id
         self._stream = (seed, source_id, int(held_out))
-        self.records = split_records(len(encoded), data.sources[source_id].held_out, held_out=held_out)
+        # What is good decides within a side, never the side: another filter leaks nothing across.
+        self._usable = np.arange(len(encoded)) if good is None else np.flatnonzero(good)
+        split = split_records(len(encoded), data.sources[source_id].held_out, held_out=held_out)
+        self.records = np.intersect1d(split, self._usable)
+        if not len(self.records) and not held_out:
+            raise ValueError(f"{encoded.name}: none of {len(split)} records is left to train on: lower min_return")
 
     def __len__(self) -> int:
         return NUM_ROWS
@@ -68,17 +86,25 @@ class ControlRows(Rows):
     """Rows of episodes, some of them prompted."""
 
     def __init__(
-        self, encoded: EncodedSource, data: DataConfig, source_id: int, *, groups: np.ndarray, seed: int, held_out: bool
+        self,
+        encoded: EncodedSource,
+        data: DataConfig,
+        source_id: int,
+        *,
+        groups: np.ndarray,
+        seed: int,
+        held_out: bool,
+        good: np.ndarray | None = None,
     ) -> None:
         """As `Rows`; `groups` (episodes,) tells which episodes may prompt one another.
 
         Training episodes are prompted by training episodes only. Held-out ones may be prompted by any, as when acting,
         but what their prompts show is never counted in the held-out loss.
         """
-        super().__init__(encoded, data, source_id, seed=seed, held_out=held_out)
+        super().__init__(encoded, data, source_id, seed=seed, held_out=held_out, good=good)
         self._prompt = data.sources[source_id].prompt
         self._prompt_loss = self._prompt.loss and not held_out
-        self._partners = Partners(groups, np.arange(len(encoded)) if held_out else self.records)
+        self._partners = Partners(groups, self._usable if held_out else self.records)
 
     def _draw(self, rng: np.random.Generator) -> Elements:
         episode = self._draw_record(rng)

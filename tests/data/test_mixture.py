@@ -10,7 +10,8 @@ from gymnasium.spaces import Box, Dict, Discrete, Text
 from gato.config import DataConfig, PromptConfig, SourceConfig
 from gato.data.encoded import ElementsCache, EncodedSource, episode_encoder
 from gato.data.episode import Dialogue, Episode, ImageText
-from gato.data.mixture import build_mixture
+from gato.data.mixture import build_mixture, open_rows
+from gato.data.returns import episode_returns, good_episodes
 from gato.data.rows import ControlRows, split_records
 from gato.data.sources.minari import MinariSource
 from gato.data.sources.minari_writer import write_minari
@@ -28,7 +29,7 @@ def sources(tmp_path_factory):
         Episode(
             observations=np.full((9, 1), i),
             actions=np.arange(8) % 2,
-            rewards=np.zeros(8),
+            rewards=np.full(8, i / 8),
             terminated=True,
             truncated=False,
         )
@@ -241,3 +242,22 @@ def test_a_terminal_observation_is_shown_in_prompts_only(sources, config):
             # Prompts are three timesteps and the last observation, 11 elements.
             distances = np.diff(np.flatnonzero(tokens == config.separator_id))
             assert np.flatnonzero(distances == 2).tolist() == [3]
+
+
+def test_poor_episodes_are_left_out_by_the_paper_s_rule(sources, config):
+    source = dataclasses.replace(sources(control=1)[0], held_out=0.0)
+    opened = MinariSource(source.path, "control")
+    returns = np.array([opened[index].episode_return for index in range(len(opened))])
+    assert np.allclose(opened.episode_returns(), returns)
+    assert np.allclose(episode_returns(opened), returns)
+    expected = good_episodes(returns, 0.5)
+    assert 0 < expected.sum() < len(opened)
+    data = data_config((dataclasses.replace(source, min_return=0.5),))
+    rows = open_rows(data, 0, config, None, ElementsCache(1 << 20), 0, False)
+    assert rows.records.tolist() == np.flatnonzero(expected).tolist()
+
+
+def test_text_has_no_returns_to_filter_by(sources, config, text):
+    (source,) = sources(prose=1)
+    with pytest.raises(ValueError, match="prose holds no episodes: leave min_return out"):
+        build_mixture(data_config((dataclasses.replace(source, min_return=0.8),)), config, text, seed=0)

@@ -18,7 +18,7 @@ def episodes(make_elements):
 
 @pytest.fixture
 def control_rows(episodes, make_encoded):
-    def make(*, records=None, groups=None, seed=0, held_out_share=0.25, held_out=False, data=None, **prompt):
+    def make(*, records=None, groups=None, seed=0, held_out_share=0.25, held_out=False, data=None, good=None, **prompt):
         source = SourceConfig(
             name="numbers", kind="minari", path="", held_out=held_out_share, prompt=PromptConfig(**prompt)
         )
@@ -26,7 +26,7 @@ def control_rows(episodes, make_encoded):
         records = episodes if records is None else records
         groups = np.zeros(len(records), np.int64) if groups is None else np.asarray(groups)
         config = DataConfig(sources=(source,), **sizes)
-        return ControlRows(make_encoded(records), config, 0, groups=groups, seed=seed, held_out=held_out)
+        return ControlRows(make_encoded(records), config, 0, groups=groups, seed=seed, held_out=held_out, good=good)
 
     return make
 
@@ -388,3 +388,18 @@ def test_only_pairs_have_nothing_to_do_with_each_other(text_rows, control_rows, 
     assert text_rows(pairs(make_elements), PairRows)[0].isolated
     assert not text_rows(pairs(make_elements))[0].isolated
     assert not control_rows()[0].isolated
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+def test_only_good_episodes_are_shown_and_none_changes_sides(control_rows, held_out):
+    good = np.arange(NUM_EPISODES) % 3 > 0
+    everything = control_rows(held_out=held_out)
+    filtered = control_rows(held_out=held_out, good=good, probability=0.5)
+    assert filtered.records.tolist() == [index for index in everything.records.tolist() if good[index]]
+    shown = set().union(*(episodes_shown(filtered[i]) for i in range(200)))
+    assert shown <= set(np.flatnonzero(good).tolist())
+
+
+def test_a_filter_that_leaves_nothing_is_refused(control_rows):
+    with pytest.raises(ValueError, match="none of 18 records is left to train on: lower min_return"):
+        control_rows(good=np.zeros(NUM_EPISODES, bool))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import h5py
 import minari
 import numpy as np
 from minari.dataset.minari_storage import MinariStorage
@@ -55,6 +56,14 @@ class MinariSource:
 
     def __len__(self) -> int:
         return len(self._options)
+
+    def episode_returns(self) -> list[float]:
+        """Undiscounted, without reading observations."""
+        file = Path(self._dataset.storage.data_path) / "main_data.hdf5"
+        if not file.is_file():  # Minari's other layout keeps everything of an episode together
+            return [self[index].episode_return for index in range(len(self))]
+        with h5py.File(file) as episodes:
+            return [float(episodes[f"episode_{index}/rewards"][()].sum()) for index in range(len(self))]
 
     def __getitem__(self, index: int) -> Episode:
         if not 0 <= index < len(self):

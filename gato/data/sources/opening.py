@@ -1,26 +1,40 @@
 """Opens the dataset that a source config names."""
 
+import functools
+import inspect
+from collections.abc import Callable
+from typing import TypeAlias
+
 from gato.config import SourceConfig
+from gato.data.episode import ControlSource, Source
 from gato.data.sources.dialogue import DialogueSource
 from gato.data.sources.minari import MinariSource
 from gato.data.sources.pictures import PictureSource
 from gato.data.sources.text import TextSource
 
-AnySource = MinariSource | PictureSource | TextSource | DialogueSource
+AnySource: TypeAlias = ControlSource | Source
+
+_KINDS: dict[str, Callable[..., AnySource]] = {
+    "minari": MinariSource,
+    "text": TextSource,
+    "dialogue": DialogueSource,
+    "captions": functools.partial(PictureSource, kind="captions"),
+    "questions": functools.partial(PictureSource, kind="questions"),
+}
 
 
 def open_source(source: SourceConfig) -> AnySource:
     """The records of one source.
 
     Raises:
-        FileNotFoundError, ValueError: the path does not exist, or does not hold what the kind says.
+        FileNotFoundError: there is nothing at the path.
+        ValueError: there is something else than the kind says, or the kind has no such options.
     """
-    match source.kind:
-        case "minari":
-            return MinariSource(source.path, source.name)
-        case "captions" | "questions":
-            return PictureSource(source.path, source.name, source.kind)
-        case "text":
-            return TextSource(source.path, source.name)
-        case "dialogue":
-            return DialogueSource(source.path, source.name)
+    opener = _KINDS[source.kind]
+    parameters = inspect.signature(opener).parameters.values()
+    known = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY and each.name != "kind"]
+    if unknown := sorted(set(source.options) - set(known)):
+        raise ValueError(
+            f"source {source.name!r}: kind {source.kind!r} has no options {unknown}, it has {known or 'none'}"
+        )
+    return opener(source.path, source.name, **source.options)

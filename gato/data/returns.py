@@ -1,0 +1,37 @@
+"""The paper's filter of demonstrations: which episodes of a dataset come near enough to its expert.
+
+Source: Gato (Reed et al., 2022), section 3.1 and appendix E.
+"""
+
+import numpy as np
+
+from gato.data.episode import ControlSource
+
+MAX_WINDOW = 1000  # episodes over which the expert's return is averaged
+
+
+def expert_return(returns: np.ndarray) -> float:
+    """The best mean return of consecutive episodes: a tenth of all, at most `MAX_WINDOW`, at least one.
+
+    Args:
+        returns: (episodes,), in the order in which they were recorded.
+    """
+    window = max(1, min(MAX_WINDOW, len(returns) // 10))
+    sums = np.concatenate([[0.0], np.cumsum(returns, dtype=np.float64)])
+    return float((sums[window:] - sums[:-window]).max() / window)
+
+
+def good_episodes(returns: np.ndarray, share: float) -> np.ndarray:
+    """(episodes,) bool: whose return misses the expert's by at most 1 - `share` of its magnitude.
+
+    For a positive expert return this is the paper's "at least `share` of it"; costs, which are negative, get the same
+    leeway.
+    """
+    expert = expert_return(returns)
+    return returns >= expert - (1 - share) * abs(expert)
+
+
+def episode_returns(source: ControlSource) -> np.ndarray:
+    """(episodes,) float64; reads every episode where the source cannot tell its returns by itself."""
+    told = getattr(source, "episode_returns", None)
+    return np.array(told() if told else [source[index].episode_return for index in range(len(source))], np.float64)
