@@ -189,7 +189,10 @@ class DataConfig:
     """What is read, and how sequences are laid out in rows."""
 
     sources: tuple[SourceConfig, ...] = ()
-    batch_size: int = 512  # rows a step (section 3)
+    weight_temperature: float = (
+        1.0  # weights are raised to its inverse: above 1 evens them out, 1 takes them as they are
+    )
+    batch_size: int = 512  # rows a step (section 3), of all processes together
     context_length: int = 1024  # sequence elements a row (section 3)
     max_patches: int = 1024  # most image patches a row; a window is cut before it needs more
     pairs_per_row: int = 5  # image-text pairs joined in one row (section 2.3)
@@ -201,6 +204,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         names = [source.name for source in self.sources]
         _require(len(set(names)) == len(names), f"source names must be unique, are {names}")
+        _require(self.weight_temperature > 0, f"weight_temperature is {self.weight_temperature}, must be positive")
 
 
 @dataclass(frozen=True, kw_only=True)

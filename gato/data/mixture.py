@@ -26,7 +26,16 @@ _PREFETCH_BATCHES = 2
 class Mixture:
     """An endless iterator of batches whose place in the stream can be saved and restored exactly."""
 
-    def __init__(self, rows: Sequence[Rows], data: DataConfig, tokenizer: TokenizerConfig, seed: int) -> None:
+    def __init__(
+        self,
+        rows: Sequence[Rows],
+        data: DataConfig,
+        tokenizer: TokenizerConfig,
+        seed: int,
+        *,
+        process_index: int = 0,
+        process_count: int = 1,
+    ) -> None:
         """Mixes rows by the weights of their sources; a source without records is left out.
 
         Args:
@@ -34,14 +43,30 @@ class Mixture:
             data: sizes and weights.
             tokenizer: pads.
             seed: the one that the rows were made with.
+            process_index: which part of every batch this process reads.
+            process_count: processes that share a batch; together they read what one alone would have read.
+
+        Raises:
+            ValueError: the batch cannot be shared equally, or no such part.
         """
+        if not 0 <= process_index < process_count or data.batch_size % process_count:
+            raise ValueError(
+                f"process {process_index} of {process_count} cannot share a batch of {data.batch_size} rows: choose a "
+                "batch_size that the number of processes divides"
+            )
         self.source_names = tuple(source.name for source in data.sources)
         self._identity = {"sources": list(self.source_names), "batch_size": data.batch_size, "seed": seed}
         mixed = grain.MapDataset.mix(
             [grain.MapDataset.source(part) for part in rows if len(part.records)],
-            [source.weight for source, part in zip(data.sources, rows, strict=True) if len(part.records)],
+            [
+                source.weight ** (1 / data.weight_temperature)
+                for source, part in zip(data.sources, rows, strict=True)
+                if len(part.records)
+            ],
         )
-        batches = mixed.batch(data.batch_size, batch_fn=partial(make_batch, data=data, tokenizer=tokenizer))
+        share = mixed.slice(slice(process_index, None, process_count))
+        to_batch = partial(make_batch, data=data, tokenizer=tokenizer)
+        batches = share.batch(data.batch_size // process_count, batch_fn=to_batch)
         options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=_PREFETCH_BATCHES)
         self._batches = iter(batches.to_iter_dataset(options))
 
@@ -76,6 +101,8 @@ def build_mixture(
     *,
     seed: int,
     held_out: bool = False,
+    process_index: int = 0,
+    process_count: int = 1,
 ) -> Mixture:
     """Opens all sources and mixes their rows.
 
@@ -86,10 +113,12 @@ def build_mixture(
         seed: decides every row.
         held_out: rows of the episodes and documents kept from training, instead of those trained on. Sources that keep
             nothing are left out of the stream, but not out of `source_names`.
+        process_index: which part of every batch this process reads.
+        process_count: processes that share a batch. A state of one count continues under any other.
 
     Raises:
         FileNotFoundError: a source's path does not exist.
-        ValueError: no sources, a damaged source, or nothing held out.
+        ValueError: no sources, a damaged source, nothing held out, or a batch that cannot be shared.
     """
     if not config.sources:
         raise ValueError("the data config has no sources, expected at least one")
@@ -99,7 +128,7 @@ def build_mixture(
     ]
     if not any(len(part.records) for part in rows):
         raise ValueError("no source holds anything out: set held_out above 0, and give it two or more records")
-    return Mixture(rows, config, tokenizer, seed)
+    return Mixture(rows, config, tokenizer, seed, process_index=process_index, process_count=process_count)
 
 
 def open_rows(
@@ -126,6 +155,7 @@ def open_rows(
         raise ValueError(f"{opened.name} holds text, but no text tokenizer was given: train or load one")
     encoded = EncodedSource(opened, partial(encode_language, data=config, tokenizer=tokenizer, text=text), cache)
     first = opened[0]
+    twins = getattr(opened, "twins", None)
     pictured = isinstance(first, ImageText) or (isinstance(first, Dialogue) and first.image is not None)
     kind = PairRows if pictured else TextRows
-    return kind(encoded, config, source_id, seed=seed, held_out=held_out)
+    return kind(encoded, config, source_id, seed=seed, held_out=held_out, twins=twins)

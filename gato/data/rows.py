@@ -6,6 +6,7 @@ several image-text pairs (section 2.3 of the paper).
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -18,14 +19,18 @@ from gato.tokenizer.elements import Elements
 NUM_ROWS = 1 << 48  # rows of a source: more than any run takes, and few enough for index arithmetic in 64 bits
 
 
-def split_records(num_records: int, share: float, *, held_out: bool) -> np.ndarray:
+def split_records(num_records: int, share: float, *, held_out: bool, twins: Sequence[str] | None = None) -> np.ndarray:
     """The records trained on, or those held out: ascending indices, the same for every seed and run.
 
     Args:
         num_records: of the source.
         share: held out, [0, 1); at least one record if it is above 0, but never all.
         held_out: which side to return.
+        twins: one name a record; records of one name stay on one side, and the share is one of names.
     """
+    if twins is not None:
+        names, name_of_record = np.unique(np.asarray(twins), return_inverse=True)
+        return np.flatnonzero(np.isin(name_of_record, split_records(len(names), share, held_out=held_out)))
     num_held_out = min(max(round(num_records * share), int(share > 0)), num_records - 1)
     order = np.random.default_rng(num_records).permutation(num_records)
     return np.sort(order[:num_held_out] if held_out else order[num_held_out:])
@@ -45,6 +50,7 @@ class Rows(ABC):
         seed: int,
         held_out: bool,
         good: np.ndarray | None = None,
+        twins: Sequence[str] | None = None,
     ) -> None:
         """Chooses the records that rows may start from.
 
@@ -55,6 +61,7 @@ class Rows(ABC):
             seed: of the run.
             held_out: rows of what is kept from training, instead of what is trained on.
             good: (records,) bool, which records are used at all; None uses all of them.
+            twins: one name a record; records of one name are all trained on or all held out.
 
         Raises:
             ValueError: no record is left.
@@ -63,7 +70,7 @@ class Rows(ABC):
         self._stream = (seed, source_id, int(held_out))
         # What is good decides within a side, never the side: another filter leaks nothing across.
         self._usable = np.arange(len(encoded)) if good is None else np.flatnonzero(good)
-        split = split_records(len(encoded), data.sources[source_id].held_out, held_out=held_out)
+        split = split_records(len(encoded), data.sources[source_id].held_out, held_out=held_out, twins=twins)
         self.records = np.intersect1d(split, self._usable)
         if not len(self.records) and not held_out:
             raise ValueError(f"{encoded.name}: none of {len(split)} records is left to train on: lower min_return")

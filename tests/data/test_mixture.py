@@ -261,3 +261,37 @@ def test_text_has_no_returns_to_filter_by(sources, config, text):
     (source,) = sources(prose=1)
     with pytest.raises(ValueError, match="prose holds no episodes: leave min_return out"):
         build_mixture(data_config((dataclasses.replace(source, min_return=0.8),)), config, text, seed=0)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_processes_share_what_one_would_have_read(sources, config, text, assert_same, count):
+    """Row for row, in order, and also where the stream is taken up by another number of processes."""
+    data = data_config(sources(control=2, prose=1, captions=1))
+    alone = build_mixture(data, config, text, seed=0)
+    take(alone, 2)
+    state = alone.get_state()
+    together = [
+        build_mixture(data, config, text, seed=0, process_index=index, process_count=count) for index in range(count)
+    ]
+    for mixture in together:
+        mixture.set_state(state)
+    for whole in take(alone, 3):
+        parts = [next(mixture) for mixture in together]
+        for row in range(data.batch_size):
+            part = parts[row % count]
+            assert np.array_equal(part.tokens[row // count], whole.tokens[row])
+            assert part.source_ids[row // count] == whole.source_ids[row]
+    assert all(mixture.get_state() == alone.get_state() for mixture in together)
+
+
+@pytest.mark.parametrize("index, count", [(0, 3), (2, 2), (-1, 2)])
+def test_a_batch_that_cannot_be_shared_is_refused(sources, config, index, count):
+    with pytest.raises(ValueError, match=f"process {index} of {count} cannot share a batch of 4 rows"):
+        build_mixture(data_config(sources(control=1)), config, None, seed=0, process_index=index, process_count=count)
+
+
+def test_a_high_temperature_evens_the_shares_out(sources, config, text):
+    """Weights 9 and 1 at temperature 2 are 3 and 1."""
+    data = data_config(sources(control=9, prose=1), batch_size=40, weight_temperature=2.0)
+    ids = np.concatenate([batch.source_ids for batch in take(build_mixture(data, config, text, seed=0), 10)])
+    assert abs(ids.mean() - 0.25) < 0.01

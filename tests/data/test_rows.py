@@ -403,3 +403,12 @@ def test_only_good_episodes_are_shown_and_none_changes_sides(control_rows, held_
 def test_a_filter_that_leaves_nothing_is_refused(control_rows):
     with pytest.raises(ValueError, match="none of 18 records is left to train on: lower min_return"):
         control_rows(good=np.zeros(NUM_EPISODES, bool))
+
+
+def test_twins_stay_together_and_the_share_is_one_of_names():
+    twins = [f"emoji {index // 3}" for index in range(60)]
+    held_out = split_records(60, 0.2, held_out=True, twins=twins)
+    trained_on = split_records(60, 0.2, held_out=False, twins=twins)
+    assert sorted([*held_out, *trained_on]) == list(range(60))
+    assert len(held_out) == 12
+    assert not {twins[index] for index in held_out} & {twins[index] for index in trained_on}

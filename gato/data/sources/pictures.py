@@ -1,8 +1,9 @@
 """Pictures with text: a folder or a zip file with pictures and one .jsonl that describes them.
 
 Captions are lines {"image": "a.png", "caption": ...}, questions {"image": "a.png", "question": ..., "answer": ...};
-images are named relative to the .jsonl. Questions about one image that follow each other are one dialogue. Any format
-that Pillow decodes is read; what we write is PNG, without loss.
+images are named relative to the .jsonl. Questions about one image that follow each other are one dialogue. A line may
+name its "twins": pictures of one such name are never split into trained and held out ones; without it, those of one
+file are twins. Any format that Pillow decodes is read; what we write is PNG, without loss.
 """
 
 import hashlib
@@ -55,6 +56,7 @@ class PictureSource:
         self._records = [[item] for item in items]
         if kind == "questions":
             self._records = [list(lines) for _, lines in itertools.groupby(items, lambda item: item[1]["image"])]
+        self.twins = [str(item.get("twins", item["image"])) for (_, item), *_ in self._records]
 
     def __len__(self) -> int:
         return len(self._records)
