@@ -167,8 +167,9 @@ class SourceConfig:
         "dialogue",
         "captions",
         "questions",
+        "prepared",
     ]
-    path: str  # a Minari dataset folder, or a file or folder that the kind reads
+    path: str  # a file or folder that the kind reads
     options: dict[str, Any] = field(default_factory=dict)  # of the kind, JSON values; see docs/data.md
     weight: float = 1.0  # share of rows, relative to the other sources
     held_out: float = 0.02  # share of episodes or documents kept for the held-out loss

@@ -23,7 +23,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "gato.tokenizer": ({"gato.config"}, {"numpy", "sentencepiece", "gymnasium.spaces"}),
     "gato.data": (
         {"gato.config", "gato.batch", "gato.tokenizer"},
-        {"numpy", "grain", "gymnasium", "minari", "h5py", "PIL"},
+        {"numpy", "grain", "array_record", "gymnasium", "minari", "h5py", "PIL"},
     ),
     "gato.model": ({"gato.config", "gato.batch"}, {"jax", "flax"}),
     "gato.checkpoint": ({"gato.config"}, {"jax", "orbax", "numpy"}),
@@ -37,7 +37,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     ),
     "gato.evaluation": (
         {"gato.config", "gato.batch", "gato.tokenizer", "gato.data", "gato.inference"},
-        {"gymnasium", "numpy", "scipy", "matplotlib", "PIL"},
+        {"gymnasium", "numpy", "matplotlib", "PIL"},
     ),
 }
 TABLE["gato.cli"] = (set(TABLE), {"tyro", "rich", "jax", "numpy", "gymnasium", "PIL"})

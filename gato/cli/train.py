@@ -1,6 +1,7 @@
 """`gato train`: one network on the sources of a run."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -77,6 +78,31 @@ def text_tokenizer(data: DataConfig, vocab_size: int) -> TextTokenizer:
     return TextTokenizer.train(texts, vocab_size, whole=tuple(SPEAKERS.values()))
 
 
+def load_settings(config: str, sources: Path | None, assignments: Sequence[str]) -> RunConfig:
+    """A run as a command line describes it.
+
+    Raises:
+        ValueError: it has no data sources.
+    """
+    settings = load_config(config)
+    if sources is not None:
+        settings = settings.with_sources(load_sources(sources))
+    settings = settings.override(assignments)
+    if not settings.data.sources:
+        raise ValueError(f"run {settings.name!r} has no data sources: give --sources FILE.json")
+    return settings
+
+
+def with_text(settings: RunConfig, tokenizer: Path | None) -> tuple[RunConfig, TextTokenizer]:
+    """The run with a text tokenizer from a file, or else a new one trained on the sources' text."""
+    if tokenizer is not None:
+        text = TextTokenizer.load(tokenizer)
+    else:
+        text = text_tokenizer(settings.data, settings.tokenizer.text_vocab_size)
+    sized = dataclasses.replace(settings.tokenizer, text_vocab_size=text.vocab_size)
+    return dataclasses.replace(settings, tokenizer=sized), text
+
+
 def train(
     config: Annotated[str, tyro.conf.Positional],
     run: Path | None = None,
@@ -100,23 +126,10 @@ def train(
         overwrite: delete the checkpoints that the folder holds.
         tensorboard: also write TensorBoard files (extra: tensorboard).
     """
-    settings = load_config(config)
-    if sources is not None:
-        settings = settings.with_sources(load_sources(sources))
-    settings = settings.override(set)
-    if not settings.data.sources:
-        raise ValueError(f"run {settings.name!r} has no data sources: give --sources FILE.json")
+    settings = load_settings(config, sources, set)
     run = run or Path("runs") / settings.name
     kept = run / "tokenizer.model"
-    if tokenizer is not None:
-        text = TextTokenizer.load(tokenizer)
-    elif kept.exists():
-        text = TextTokenizer.load(kept)
-    else:
-        text = text_tokenizer(settings.data, settings.tokenizer.text_vocab_size)
-    settings = dataclasses.replace(
-        settings, tokenizer=dataclasses.replace(settings.tokenizer, text_vocab_size=text.vocab_size)
-    )
+    settings, text = with_text(settings, tokenizer or (kept if kept.exists() else None))
     run.mkdir(parents=True, exist_ok=True)
     text.save(kept)
     train_run(settings, run, text=text, resume=resume, overwrite=overwrite, tensorboard=tensorboard, console=Console())

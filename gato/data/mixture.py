@@ -8,14 +8,14 @@ from functools import partial
 from typing import Any, Self
 
 import grain
+import numpy as np
 
 from gato.batch import Batch
 from gato.config import DataConfig, TokenizerConfig
-from gato.data.encoded import ElementsCache, EncodedSource, encode_language, episode_encoder
-from gato.data.episode import ControlSource, Dialogue, ImageText
-from gato.data.returns import episode_returns, good_episodes
+from gato.data.encoded import ElementsCache
+from gato.data.opened import open_encoded
+from gato.data.returns import good_episodes
 from gato.data.rows import ControlRows, PairRows, Rows, TextRows
-from gato.data.sources.opening import open_source
 from gato.data.window import make_batch
 from gato.tokenizer.text import TextTokenizer
 
@@ -142,20 +142,16 @@ def open_rows(
 ) -> Rows:
     """Opens one source with the encoding and the rows of its kind."""
     source = config.sources[source_id]
-    opened = open_source(source)
-    if isinstance(opened, ControlSource):
-        terminal = source.prompt.terminal_observation
-        good = None if source.min_return is None else good_episodes(episode_returns(opened), source.min_return)
-        encode = episode_encoder(opened, config, tokenizer, text, terminal_observation=terminal)
-        encoded = EncodedSource(opened, encode, cache)
-        return ControlRows(encoded, config, source_id, groups=opened.groups, seed=seed, held_out=held_out, good=good)
+    filtered = source.min_return is not None
+    encoded, facts = open_encoded(source, config, tokenizer, text, cache, with_returns=filtered)
+    if facts.kind != "control":
+        if filtered:
+            raise ValueError(f"{encoded.name} holds no episodes: leave min_return out")
+        kind = PairRows if facts.kind == "pairs" else TextRows
+        return kind(encoded, config, source_id, seed=seed, held_out=held_out, twins=facts.twins)
+    good = None
     if source.min_return is not None:
-        raise ValueError(f"{opened.name} holds no episodes: leave min_return out")
-    if text is None:
-        raise ValueError(f"{opened.name} holds text, but no text tokenizer was given: train or load one")
-    encoded = EncodedSource(opened, partial(encode_language, data=config, tokenizer=tokenizer, text=text), cache)
-    first = opened[0]
-    twins = getattr(opened, "twins", None)
-    pictured = isinstance(first, ImageText) or (isinstance(first, Dialogue) and first.image is not None)
-    kind = PairRows if pictured else TextRows
-    return kind(encoded, config, source_id, seed=seed, held_out=held_out, twins=twins)
+        good = good_episodes(np.array(facts.returns), source.min_return)
+    return ControlRows(
+        encoded, config, source_id, groups=np.array(facts.groups), seed=seed, held_out=held_out, good=good
+    )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gato.config import DataConfig
-from gato.data.encoded import EncodedSource
+from gato.data.prepared import EncodedRecords
 from gato.data.prompt import Part, Partners, join_demonstrations
 from gato.data.window import Row, draw_span, draw_window, largest_timestep
 from gato.tokenizer.elements import Elements
@@ -43,7 +43,7 @@ class Rows(ABC):
 
     def __init__(
         self,
-        encoded: EncodedSource,
+        encoded: EncodedRecords,
         data: DataConfig,
         source_id: int,
         *,
@@ -94,7 +94,7 @@ class ControlRows(Rows):
 
     def __init__(
         self,
-        encoded: EncodedSource,
+        encoded: EncodedRecords,
         data: DataConfig,
         source_id: int,
         *,

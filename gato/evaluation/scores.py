@@ -9,10 +9,10 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
-from scipy.stats import norm
 
 Prompt = Literal["right", "wrong", "none"]
 Variants = Literal["all", "trained", "held-out"]
@@ -102,7 +102,7 @@ def wilson_interval(successes: int, trials: int) -> Interval:
         raise ValueError(
             f"{successes} successes in {trials} trials: expected 0 <= successes <= trials and 1 or more trials"
         )
-    z = float(norm.ppf(0.975))
+    z = NormalDist().inv_cdf(0.975)
     rate = successes / trials
     centre = (rate + z**2 / (2 * trials)) / (1 + z**2 / trials)
     half = z / (1 + z**2 / trials) * math.sqrt(rate * (1 - rate) / trials + z**2 / (4 * trials**2))

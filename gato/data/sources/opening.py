@@ -30,6 +30,8 @@ def open_source(source: SourceConfig) -> AnySource:
         FileNotFoundError: there is nothing at the path.
         ValueError: there is something else than the kind says, or the kind has no such options.
     """
+    if source.kind == "prepared":
+        raise ValueError(f"source {source.name!r} is prepared and holds no records any more: open the one it came from")
     opener = _KINDS[source.kind]
     parameters = inspect.signature(opener).parameters.values()
     known = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY and each.name != "kind"]

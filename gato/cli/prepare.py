@@ -1,0 +1,60 @@
+"""`gato data prepare`: encodes every source of a run once, for machines that only train."""
+
+import dataclasses
+import functools
+import json
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.progress import Progress
+
+from gato.cli.train import load_settings, with_text
+from gato.data.encoded import ElementsCache
+from gato.data.opened import open_encoded
+from gato.data.prepared import encoding_of, write_prepared
+
+TOKENIZER_FILE, SOURCES_FILE = "tokenizer.model", "sources.json"
+
+
+def prepare(
+    config: Annotated[str, tyro.conf.Positional],
+    out: Path,
+    sources: Path | None = None,
+    tokenizer: Path | None = None,
+    set: tuple[str, ...] = (),
+) -> None:
+    """Encodes the sources of a run. Example: gato data prepare gato-79m --sources sources.json --out prepared
+
+    Sources that the folder holds already are kept, so an interrupted call goes on.
+
+    Args:
+        config: a shipped run (see `gato info`), or a .py or .json file.
+        out: folder; each source gets a folder of its name in it, beside the tokenizer and a sources.json for training.
+        sources: JSON list of data sources, in place of the config's; paths count from its folder.
+        tokenizer: SentencePiece model; if not given, the one in `out`, or a new one trained on the sources' text.
+        set: settings by name, as for `gato train`.
+    """
+    console = Console()
+    settings = load_settings(config, sources, set)
+    kept = out / TOKENIZER_FILE
+    settings, text = with_text(settings, tokenizer or (kept if kept.exists() else None))
+    out.mkdir(parents=True, exist_ok=True)
+    text.save(kept)
+    entries = []
+    with Progress(console=console) as progress:
+        for source in settings.data.sources:
+            folder = out / source.name
+            if not folder.exists():
+                encoded, facts = open_encoded(
+                    source, settings.data, settings.tokenizer, text, ElementsCache(0), with_returns=True
+                )
+                terminal = source.prompt.terminal_observation
+                encoding = encoding_of(settings.data, settings.tokenizer, text, terminal_observation=terminal)
+                bar = progress.add_task(source.name, total=len(encoded))
+                write_prepared(folder, encoded, facts, encoding, advance=functools.partial(progress.advance, bar))
+            entry = dataclasses.asdict(dataclasses.replace(source, kind="prepared", path=source.name, options={}))
+            entries.append(entry)
+    (out / SOURCES_FILE).write_text(json.dumps(entries, indent=2) + "\n")
+    console.print(f"train with: gato train {config} --sources {out / SOURCES_FILE} --tokenizer {kept}", soft_wrap=True)

@@ -1,0 +1,52 @@
+"""One source of a config, opened: its records as elements, and what rows need to know beside them."""
+
+from functools import partial
+
+from gato.config import DataConfig, SourceConfig, TokenizerConfig
+from gato.data.encoded import ElementsCache, EncodedSource, encode_language, episode_encoder
+from gato.data.episode import ControlSource, Dialogue, ImageText
+from gato.data.prepared import EncodedRecords, PreparedSource, RowFacts, encoding_of
+from gato.data.returns import episode_returns
+from gato.data.sources.opening import open_source
+from gato.tokenizer.text import TextTokenizer
+
+
+def open_encoded(
+    source: SourceConfig,
+    data: DataConfig,
+    tokenizer: TokenizerConfig,
+    text: TextTokenizer | None,
+    cache: ElementsCache,
+    *,
+    with_returns: bool,
+) -> tuple[EncodedRecords, RowFacts]:
+    """Opens a source, prepared or not.
+
+    Args:
+        source: which.
+        data: how records are encoded.
+        tokenizer: vocabulary and constants.
+        text: needed where the source holds text.
+        cache: keeps what was encoded.
+        with_returns: whether the returns of episodes are wanted, which may take a while.
+
+    Raises:
+        FileNotFoundError, ValueError: it is not there, not what its kind says, or cannot be encoded.
+    """
+    terminal = source.prompt.terminal_observation
+    if source.kind == "prepared":
+        prepared = PreparedSource(source.path, source.name)
+        prepared.check_encoding(encoding_of(data, tokenizer, text, terminal_observation=terminal))
+        return prepared, prepared.facts
+    opened = open_source(source)
+    if isinstance(opened, ControlSource):
+        encode = episode_encoder(opened, data, tokenizer, text, terminal_observation=terminal)
+        returns = episode_returns(opened).tolist() if with_returns else None
+        facts = RowFacts(kind="control", groups=opened.groups.tolist(), returns=returns)
+        return EncodedSource(opened, encode, cache), facts
+    if text is None:
+        raise ValueError(f"{opened.name} holds text, but no text tokenizer was given: train or load one")
+    encoded = EncodedSource(opened, partial(encode_language, data=data, tokenizer=tokenizer, text=text), cache)
+    first = opened[0]
+    pictured = isinstance(first, ImageText) or (isinstance(first, Dialogue) and first.image is not None)
+    return encoded, RowFacts(kind="pairs" if pictured else "text", twins=getattr(opened, "twins", None))

@@ -1,0 +1,207 @@
+"""Sources encoded beforehand: for training where the format's library is missing, or faster than encoding allows.
+
+<folder>/records.array_record   the elements of every record, in order
+<folder>/manifest.json          how they were encoded, what rows need to know beside them, and the file's SHA-256
+
+What is kept are encoded records and not rows, so windows and prompts are drawn anew in every epoch, and rows cut from
+a prepared source equal those cut from the source itself.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+from array_record.python import array_record_module
+
+from gato.config import DataConfig, TokenizerConfig
+from gato.tokenizer.elements import Elements
+from gato.tokenizer.text import TextTokenizer
+
+RowKind: TypeAlias = Literal["control", "text", "pairs"]
+
+_RECORDS, _MANIFEST = "records.array_record", "manifest.json"
+_VERSION = 1
+_FIELDS: dict[str, tuple[str, int]] = {  # of Elements: stored type, and number of axes
+    "tokens": ("<i4", 1),
+    "local_positions": ("<i4", 1),
+    "loss_mask": ("|b1", 1),
+    "changed_mask": ("|b1", 1),
+    "patches": ("|u1", 4),
+    "patch_indices": ("<i4", 1),
+    "patch_intervals": ("<i4", 2),
+    "starts": ("<i8", 1),
+}
+
+
+class EncodedRecords(Protocol):
+    """Records as elements, by index."""
+
+    name: str
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Elements: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowFacts:
+    """What rows need to know of a source beside its elements; lists have one entry a record."""
+
+    kind: RowKind
+    groups: list[int] | None = None  # episodes that may prompt one another
+    returns: list[float] | None = None  # of episodes
+    twins: list[str] | None = None  # records that stay on one side of the split
+
+
+def encoding_of(
+    data: DataConfig, tokenizer: TokenizerConfig, text: TextTokenizer | None, *, terminal_observation: bool
+) -> dict[str, Any]:
+    """Everything that decides how a record becomes elements, as JSON values."""
+    return {
+        "tokenizer": asdict(tokenizer),
+        "text_model": None if text is None else hashlib.sha256(text.to_bytes()).hexdigest(),
+        "text_observation_loss": data.text_observation_loss,
+        "question_loss": data.question_loss,
+        "terminal_observation": terminal_observation,
+    }
+
+
+def pack(elements: Elements) -> bytes:
+    """Elements as bytes: the shapes of all fields as uint32, then their values."""
+    arrays = [np.asarray(getattr(elements, field), dtype) for field, (dtype, _) in _FIELDS.items()]
+    shapes = np.array([size for array in arrays for size in array.shape], "<u4")
+    return b"".join([shapes.tobytes(), *(array.tobytes() for array in arrays)])
+
+
+def unpack(content: bytes) -> Elements:
+    """What `pack` packed; the arrays are read-only views of `content`.
+
+    Raises:
+        ValueError: these bytes are no packed elements.
+    """
+    num_sizes = sum(axes for _, axes in _FIELDS.values())
+    sizes = iter(np.frombuffer(content, "<u4", num_sizes).tolist())
+    offset = 4 * num_sizes
+    fields = {}
+    for field, (dtype, axes) in _FIELDS.items():
+        shape = tuple(next(sizes) for _ in range(axes))
+        count = int(np.prod(shape, dtype=np.int64))
+        fields[field] = np.frombuffer(content, dtype, count, offset).reshape(shape)
+        offset += fields[field].nbytes
+    if offset != len(content):
+        raise ValueError(f"a record has {len(content)} bytes, its fields take {offset}")
+    return Elements(**fields)
+
+
+class PreparedSource:
+    """A prepared source; read where it lies, record by record."""
+
+    def __init__(self, folder: str | Path, name: str) -> None:
+        """Opens the folder and checks its file against the digest in the manifest.
+
+        Raises:
+            FileNotFoundError: there is no prepared source.
+            ValueError: it is damaged, or of a later version.
+        """
+        folder = Path(folder)
+        if not (folder / _MANIFEST).is_file():
+            raise FileNotFoundError(f"{name}: {folder} holds no prepared source, expected {_MANIFEST} in it")
+        manifest = json.loads((folder / _MANIFEST).read_text())
+        if manifest.get("version") != _VERSION:
+            raise ValueError(f"{name}: {folder} has version {manifest.get('version')}, expected {_VERSION}")
+        if _digest(folder / _RECORDS) != manifest["sha256"]:
+            raise ValueError(
+                f"{name}: {folder / _RECORDS} is damaged, its digest is not that of the manifest: copy anew"
+            )
+        self.name = name
+        self.facts = RowFacts(**manifest["facts"])
+        self.encoding: dict[str, Any] = manifest["encoding"]
+        self._num_records: int = manifest["num_records"]
+        self._path = str(folder / _RECORDS)
+        self._reader = array_record_module.ArrayRecordReader(self._path)
+
+    def __len__(self) -> int:
+        return self._num_records
+
+    def __getitem__(self, index: int) -> Elements:
+        if not 0 <= index < len(self):
+            raise IndexError(f"{self.name}: record {index} of {len(self)}")
+        (content,) = self._reader.read([index])
+        return unpack(content)
+
+    def check_encoding(self, expected: dict[str, Any]) -> None:
+        """Refuses to mix elements that were encoded in another way than the run's.
+
+        Raises:
+            ValueError: names what differs.
+        """
+        flat, wanted = _flat(self.encoding), _flat(expected)
+        different = [key for key in wanted if flat.get(key) != wanted[key]]
+        if different:
+            told = ", ".join(f"{key} {flat.get(key)!r} instead of {wanted[key]!r}" for key in different)
+            raise ValueError(f"{self.name} was prepared with {told}: prepare it anew, or set the run accordingly")
+
+
+def write_prepared(
+    folder: str | Path,
+    encoded: EncodedRecords,
+    facts: RowFacts,
+    encoding: dict[str, Any],
+    *,
+    advance: Callable[[], None] = lambda: None,
+) -> None:
+    """Encodes every record into the folder, which appears when it is complete.
+
+    Args:
+        folder: must not exist.
+        encoded: encodes a record when it is asked for.
+        facts: of the source.
+        encoding: as `encoding_of` gives it.
+        advance: called after every record.
+
+    Raises:
+        FileExistsError: the folder exists.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise FileExistsError(f"{folder} exists: delete it or choose another folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
+    partial.mkdir()
+    try:
+        writer = array_record_module.ArrayRecordWriter(str(partial / _RECORDS), "group_size:1")
+        for record in _records(encoded):
+            writer.write(pack(record))
+            advance()
+        writer.close()
+        manifest = {
+            "version": _VERSION,
+            "num_records": len(encoded),
+            "sha256": _digest(partial / _RECORDS),
+            "facts": asdict(facts),
+            "encoding": encoding,
+        }
+        (partial / _MANIFEST).write_text(json.dumps(manifest))
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _records(encoded: EncodedRecords) -> Iterator[Elements]:
+    return (encoded[index] for index in range(len(encoded)))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flat(encoding: dict[str, Any]) -> dict[str, Any]:
+    tokenizer = {f"tokenizer.{key}": value for key, value in encoding["tokenizer"].items()}
+    return {**tokenizer, **{key: value for key, value in encoding.items() if key != "tokenizer"}}
