@@ -3,10 +3,10 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import Any, Protocol
 
 from gato.config import DataConfig, TokenizerConfig
-from gato.data.episode import ControlSource, Dialogue, Document, Episode, ImageText, Source
+from gato.data.episode import ControlSource, Dialogue, Document, Episode, ImageText
 from gato.tokenizer.elements import Elements
 from gato.tokenizer.language import encode_caption, encode_dialogue, encode_document
 from gato.tokenizer.spaces import TimestepTokenizer
@@ -38,10 +38,20 @@ class ElementsCache:
         return made
 
 
+class Records(Protocol):
+    """Whatever can be encoded, by index."""
+
+    name: str
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Any: ...
+
+
 class EncodedSource:
     """The records of one source as elements, by index."""
 
-    def __init__(self, source: Source | ControlSource, encode: Callable[[Any], Elements], cache: ElementsCache) -> None:
+    def __init__(self, source: Records, encode: Callable[[Any], Elements], cache: ElementsCache) -> None:
         """Joins a source and its encoding.
 
         Args:

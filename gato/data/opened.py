@@ -8,6 +8,7 @@ from gato.data.episode import ControlSource, Dialogue, ImageText
 from gato.data.prepared import EncodedRecords, PreparedSource, RowFacts, encoding_of
 from gato.data.returns import episode_returns
 from gato.data.sources.opening import open_source
+from gato.tokenizer.elements import Elements
 from gato.tokenizer.text import TextTokenizer
 
 
@@ -37,7 +38,7 @@ def open_encoded(
     if source.kind == "prepared":
         prepared = PreparedSource(source.path, source.name)
         prepared.check_encoding(encoding_of(data, tokenizer, text, terminal_observation=terminal))
-        return prepared, prepared.facts
+        return EncodedSource(prepared, _as_they_are, cache), prepared.facts
     opened = open_source(source)
     if isinstance(opened, ControlSource):
         encode = episode_encoder(opened, data, tokenizer, text, terminal_observation=terminal)
@@ -50,3 +51,7 @@ def open_encoded(
     first = opened[0]
     pictured = isinstance(first, ImageText) or (isinstance(first, Dialogue) and first.image is not None)
     return encoded, RowFacts(kind="pairs" if pictured else "text", twins=getattr(opened, "twins", None))
+
+
+def _as_they_are(elements: Elements) -> Elements:
+    return elements
