@@ -167,6 +167,12 @@ class SourceConfig:
         "dialogue",
         "captions",
         "questions",
+        "parquet",
+        "huggingface",
+        "huggingface_text",
+        "lerobot",
+        "rlds",
+        "webdataset",
         "prepared",
     ]
     path: str  # a file or folder that the kind reads

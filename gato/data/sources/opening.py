@@ -8,9 +8,14 @@ from typing import TypeAlias
 from gato.config import SourceConfig
 from gato.data.episode import ControlSource, Source
 from gato.data.sources.dialogue import DialogueSource
+from gato.data.sources.huggingface import HuggingFaceEpisodes, HuggingFaceLanguage
+from gato.data.sources.lerobot import LeRobotSource
 from gato.data.sources.minari import MinariSource
+from gato.data.sources.parquet import ParquetSource
 from gato.data.sources.pictures import PictureSource
+from gato.data.sources.rlds import RldsSource
 from gato.data.sources.text import TextSource
+from gato.data.sources.webdataset import WebdatasetSource
 
 AnySource: TypeAlias = ControlSource | Source
 
@@ -20,6 +25,12 @@ _KINDS: dict[str, Callable[..., AnySource]] = {
     "dialogue": DialogueSource,
     "captions": functools.partial(PictureSource, kind="captions"),
     "questions": functools.partial(PictureSource, kind="questions"),
+    "parquet": ParquetSource,
+    "huggingface": HuggingFaceEpisodes,
+    "huggingface_text": HuggingFaceLanguage,
+    "lerobot": LeRobotSource,
+    "rlds": RldsSource,
+    "webdataset": WebdatasetSource,
 }
 
 

@@ -1,0 +1,181 @@
+"""Records that a program already holds or loads in its own way, as a source: any sequence, or a finite iterator.
+
+What comes from elsewhere is checked here as a storage format would be: each record's type, and each episode against the
+spaces that it is said to belong to.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from gato.data.episode import Dialogue, Document, Episode, ImageText
+from gato.data.sources.minari_format import check_shapes
+from gato.tokenizer.tree import flatten, leaf_spaces
+
+
+class MemorySource:
+    """Documents, dialogues and pictures with text."""
+
+    def __init__(self, records: Iterable[Document | Dialogue | ImageText], name: str) -> None:
+        """Takes the records.
+
+        Args:
+            records: a sequence, which is asked for a record each time one is needed and must then give the same one for
+                the same index; or another iterable, which is run to its end at once and held in memory.
+            name: names the source in errors and metrics.
+
+        Raises:
+            ValueError: no records.
+            TypeError: a record of another type; those of a sequence are checked when they are taken.
+        """
+        self.name = name
+        self._records = _listed(records, name)
+        if self._records is not records:
+            for index in range(len(self)):
+                self[index]
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: int) -> Document | Dialogue | ImageText:
+        record = _taken(self._records, index, self.name)
+        if not isinstance(record, Document | Dialogue | ImageText):
+            raise TypeError(_wrong_type(record, index, self.name, "Document, Dialogue or ImageText"))
+        return record
+
+
+class MemoryControlSource:
+    """Episodes of one environment."""
+
+    def __init__(
+        self,
+        episodes: Iterable[Episode],
+        name: str,
+        *,
+        observation_space: gym.Space,
+        action_space: gym.Space,
+        groups: Sequence[int] | np.ndarray | None = None,
+    ) -> None:
+        """Takes the episodes.
+
+        Args:
+            episodes: as the records of `MemorySource`.
+            name: names the source in errors and metrics.
+            observation_space: every observation is a member, as every episode is checked for when it is taken.
+            action_space: the same of actions.
+            groups: one integer an episode; episodes with equal ones show the same task and may prompt one another. None
+                = those with equal `options`; to read these, all episodes are taken once.
+
+        Raises:
+            ValueError: no episodes, one that does not fit the spaces, or as many groups as there are not episodes.
+            TypeError: an episode of another type.
+        """
+        self.name = name
+        self.observation_space, self.action_space = observation_space, action_space
+        self._episodes = _listed(episodes, name)
+        if self._episodes is not episodes and groups is not None:
+            for index in range(len(self)):
+                self[index]
+        if groups is None:
+            tasks = [self._task(index) for index in range(len(self))]
+            numbers = {task: number for number, task in enumerate(dict.fromkeys(tasks))}
+            groups = [numbers[task] for task in tasks]
+        self.groups: np.ndarray = np.asarray(groups)
+        if self.groups.shape != (len(self),) or self.groups.dtype.kind not in "iu":
+            came = f"{self.groups.dtype} {self.groups.shape}"
+            raise ValueError(f"{name}: groups are {came}, expected one integer for each of the {len(self)} episodes")
+
+    def __len__(self) -> int:
+        return len(self._episodes)
+
+    def __getitem__(self, index: int) -> Episode:
+        episode = _taken(self._episodes, index, self.name)
+        if not isinstance(episode, Episode):
+            raise TypeError(_wrong_type(episode, index, self.name, "Episode"))
+        try:
+            check_members(self.observation_space, episode.observations, "observations")
+            check_members(self.action_space, episode.actions, "actions")
+        except ValueError as error:
+            raise ValueError(f"{self.name}: episode {index}: {error}") from error
+        return episode
+
+    def _task(self, index: int) -> str:
+        episode = self[index]
+        try:
+            return json.dumps(episode.options or {}, sort_keys=True)
+        except TypeError as error:
+            raise ValueError(f"{self.name}: episode {index}: its options are no JSON ({error}): give groups") from error
+
+
+def check_members(space: gym.Space, tree: Any, path: str) -> None:
+    """Refuses a batched tree that holds anything but members of the space, one a timestep.
+
+    Integers and floats of any width are taken; floats are not taken for integers.
+
+    Raises:
+        ValueError: another structure, shape, type or value; names the leaf and the timestep.
+    """
+    check_shapes(space, tree, path)
+    for (leaf_path, leaf_space), values in zip(leaf_spaces(space, path), flatten(space, tree, path), strict=True):
+        if isinstance(leaf_space, spaces.Text):
+            for timestep, text in enumerate(values):
+                if text not in leaf_space:
+                    raise ValueError(
+                        f"{leaf_path} is {text!r} at timestep {timestep}, expected {leaf_space.min_length} to "
+                        f"{leaf_space.max_length} of the space's characters: correct the text, or widen the space"
+                    )
+        else:
+            _check_numbers(leaf_space, values, leaf_path)
+
+
+def _check_numbers(space: gym.Space, values: np.ndarray, path: str) -> None:
+    low, high = _bounds(space, path)
+    if values.dtype.kind == "f" and np.dtype(space.dtype).kind != "f":
+        raise ValueError(f"{path} is {values.dtype}, expected integers for {space}: convert them")
+    wrong = ~((values >= low) & (values <= high) & np.isfinite(values))
+    if wrong.any():
+        timestep, *element = np.argwhere(wrong)[0].tolist()
+        place = f"timestep {timestep}" + (f", element {element}" if element else "")
+        raise ValueError(
+            f"{path} is {values[(timestep, *element)]} at {place}, expected a member of {space}: "
+            "correct the data or the space"
+        )
+
+
+def _bounds(space: gym.Space, path: str) -> tuple[Any, Any]:
+    """The lowest and the highest member, both inclusive."""
+    match space:
+        case spaces.Discrete():
+            return space.start, space.start + space.n - 1
+        case spaces.MultiDiscrete():
+            return space.start, space.start + space.nvec - 1
+        case spaces.MultiBinary():
+            return 0, 1
+        case spaces.Box():
+            return space.low, space.high
+        case _:
+            raise ValueError(f"{path} is {type(space).__name__}, expected one of the spaces that Gato reads")
+
+
+def _listed(records: Iterable[Any], name: str) -> Sequence[Any]:
+    """The records themselves if they can be asked for by index, or else all of them in a list."""
+    if isinstance(records, str | bytes | Mapping | Set):
+        raise TypeError(f"{name}: {type(records).__name__} came, expected records in an order: a list or an iterator")
+    listed: Any = records if hasattr(records, "__getitem__") and hasattr(records, "__len__") else list(records)
+    if not len(listed):
+        raise ValueError(f"{name}: no records came, expected at least one")
+    return listed
+
+
+def _taken(records: Sequence[Any], index: int, name: str) -> Any:
+    if not 0 <= index < len(records):
+        raise IndexError(f"{name}: record {index} of {len(records)}")
+    return records[index]
+
+
+def _wrong_type(record: Any, index: int, name: str, expected: str) -> str:
+    return f"{name}: record {index} is {type(record).__name__}, expected {expected} of gato.data.episode"

@@ -1,0 +1,44 @@
+"""Tables of records or timesteps: rows by number, whatever stores them.
+
+Schemas and tables are pyarrow's; their type is `Any`, because that library is optional.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+_BLOCK_ROWS = 1024  # read at a time where every row is looked at
+
+
+class Table(Protocol):
+    """Rows by number."""
+
+    schema: Any
+
+    def __len__(self) -> int: ...
+
+    def read(self, columns: Sequence[str], start: int, stop: int) -> Any:
+        """Rows [start, stop) of some columns, as a pyarrow table."""
+
+
+def read_blocks(table: Table, column: str) -> Iterator[tuple[int, Any]]:
+    """A whole column, some rows at a time: the number of the first of them, and a pyarrow array of chunks."""
+    for start in range(0, len(table), _BLOCK_ROWS):
+        yield start, table.read([column], start, min(start + _BLOCK_ROWS, len(table)))[column]
+
+
+def find_type(schema: Any, column: str) -> Any:
+    """The Arrow type of a column, None if there is none of that name."""
+    number = schema.get_field_index(column)
+    return None if number < 0 else schema.field(number).type
+
+
+def require_type(schema: Any, column: str, where: str) -> Any:
+    """The Arrow type of a column.
+
+    Raises:
+        ValueError: there is none of that name, or more than one.
+    """
+    kind = find_type(schema, column)
+    if kind is None:
+        raise ValueError(f"{where}: expected one column {column!r}, found {schema.names}: check the names")
+    return kind
