@@ -196,9 +196,7 @@ class DataConfig:
     """What is read, and how sequences are laid out in rows."""
 
     sources: tuple[SourceConfig, ...] = ()
-    weight_temperature: float = (
-        1.0  # weights are raised to its inverse: above 1 evens them out, 1 takes them as they are
-    )
+    weight_temperature: float = 1.0  # weights are raised to its inverse: above 1 evens them out
     batch_size: int = 512  # rows a step (section 3), of all processes together
     context_length: int = 1024  # sequence elements a row (section 3)
     max_patches: int = 1024  # most image patches a row; a window is cut before it needs more
@@ -212,6 +210,11 @@ class DataConfig:
         names = [source.name for source in self.sources]
         _require(len(set(names)) == len(names), f"source names must be unique, are {names}")
         _require(self.weight_temperature > 0, f"weight_temperature is {self.weight_temperature}, must be positive")
+
+    @property
+    def row_weights(self) -> tuple[float, ...]:
+        """Shares of rows, one a source, relative to one another."""
+        return tuple(source.weight ** (1 / self.weight_temperature) for source in self.sources)
 
 
 @dataclass(frozen=True, kw_only=True)

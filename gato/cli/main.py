@@ -8,6 +8,7 @@ import tyro
 from gato.cli.caption import ask, caption
 from gato.cli.chat import chat
 from gato.cli.collect import collect
+from gato.cli.data import data
 from gato.cli.evaluate import evaluate
 from gato.cli.info import info
 from gato.cli.measure import measure
@@ -19,6 +20,7 @@ from gato.cli.train import train
 COMMANDS: dict[str, Callable[..., None]] = {
     "quickstart": quickstart,
     "tasks": tasks,
+    "data": data,
     "collect": collect,
     "measure": measure,
     "train": train,

@@ -58,11 +58,7 @@ class Mixture:
         self._identity = {"sources": list(self.source_names), "batch_size": data.batch_size, "seed": seed}
         mixed = grain.MapDataset.mix(
             [grain.MapDataset.source(part) for part in rows if len(part.records)],
-            [
-                source.weight ** (1 / data.weight_temperature)
-                for source, part in zip(data.sources, rows, strict=True)
-                if len(part.records)
-            ],
+            [weight for weight, part in zip(data.row_weights, rows, strict=True) if len(part.records)],
         )
         share = mixed.slice(slice(process_index, None, process_count))
         to_batch = partial(make_batch, data=data, tokenizer=tokenizer)

@@ -50,6 +50,22 @@ def test_a_resumed_run_writes_every_step_once(trained):
     assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3, 4]
 
 
+def test_prepared_sources_train_like_the_sources_themselves(trained, tmp_path):
+    folder, prepared = trained.parent, tmp_path / "prepared"
+    tokenizer = ["--tokenizer", str(trained / "tokenizer.model")]
+    prepare = ["data", "prepare", "gato-79m", "--sources", str(folder / "sources.json"), "--out", str(prepared)]
+    run([*prepare, *tokenizer, "--set", *TINY])
+    run([*prepare, *tokenizer, "--set", *TINY])  # finds everything there
+    train = ["train", "gato-79m", "--sources", str(prepared / "sources.json"), "--run", str(tmp_path / "run")]
+    run([*train, *tokenizer, "--set", *TINY, "training.num_steps=4"])
+
+    def losses(path):
+        lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+        return [line["loss"] for line in lines if "loss" in line]
+
+    assert losses(tmp_path / "run") == losses(trained)
+
+
 def test_a_run_is_not_overwritten_unasked(trained, capsys):
     with pytest.raises(SystemExit):
         run(["train", str(trained / "config.json"), "--run", str(trained)])
