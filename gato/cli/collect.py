@@ -68,7 +68,7 @@ def record_all(recordings: Sequence[Recording], out: Path, num_workers: int, con
         failures.setdefault(collection.recording.task, error)
         console.print(f"  [red]{collection.recording.task}[/red]: {error}", soft_wrap=True)
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), _Pace())
+    columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn(), _Pace())
     with Progress(*columns, console=console, speed_estimate_period=120) as progress:
         total = sum(recording.episodes for recording in recordings)
         bar = progress.add_task("episodes", total=total, completed=sum(one.kept for one in collections))
