@@ -77,6 +77,8 @@ def record_all(recordings: Sequence[Recording], out: Path, num_workers: int, con
                 _tell(collection.finish_if_enough(), console)
             for job, result in work(next_job, _record, num_workers):
                 collection = collections[job.collection_index]
+                if collection.complete:
+                    continue
                 if isinstance(result, Exception):
                     fail(collection, result)
                 else:

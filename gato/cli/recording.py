@@ -243,7 +243,6 @@ class Collection:
         timed_out = sum(part.timed_out for part in self.parts.values())
         seconds = sum(part.seconds for part in self.parts.values())
         mean = sum(part.return_sum for part in self.parts.values()) / kept
-        shutil.rmtree(self.folder)
         return (
             f"{self.recording.task}: {self.recording.episodes} episodes, {timesteps} timesteps, "
             f"mean return {mean:.4g}, {seconds:.0f} s; {kept} of {played} good enough"
@@ -251,7 +250,9 @@ class Collection:
         )
 
     def close(self) -> None:
-        """Lets another process take over."""
+        """Lets another process take over, and tidies up once nothing plays any more."""
+        if self.complete:
+            shutil.rmtree(self.folder, ignore_errors=True)  # parts that were under way when enough were there
         if self._lock is not None:
             self._lock.close()
             self._lock = None
