@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import re
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -87,3 +90,16 @@ def test_reference_file_round_trips_and_leaves_the_literature_out(tmp_path):
 
 def test_every_score_belongs_to_a_task():
     assert set(reference_scores()) <= {task.name for task in all_tasks()}
+
+
+def test_the_pages_count_the_tasks_as_they_are():
+    root = Path(__file__).parents[2]
+    counts = Counter(task.family for task in all_tasks())
+    experts = Counter(task.family for task in all_tasks() if task.make_expert)
+    rows = re.findall(r"^\| (\w+) \| (\d+) \| (\d+) \|", (root / "docs" / "environments.md").read_text(), re.MULTILINE)
+    assert {family: (int(tasks), int(solved)) for family, tasks, solved in rows} == {
+        family: (counts[family], experts[family]) for family in counts
+    }
+    told = re.search(r"(\d+) tasks, (\d+) of them with an expert", (root / "README.md").read_text())
+    assert told
+    assert (int(told[1]), int(told[2])) == (counts.total(), experts.total())
