@@ -16,7 +16,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -190,11 +190,16 @@ class Collection:
             self._open_folder()
 
     @property
+    def total(self) -> Part:
+        """All finished parts together."""
+        return Part(
+            **{item.name: sum(getattr(part, item.name) for part in self.parts.values()) for item in fields(Part)}
+        )
+
+    @property
     def kept(self) -> int:
         """Episodes that count so far, at most as many as are wanted."""
-        if self.complete:
-            return self.recording.episodes
-        return min(sum(part.kept for part in self.parts.values()), self.recording.episodes)
+        return self.recording.episodes if self.complete else min(self.total.kept, self.recording.episodes)
 
     def next_part(self) -> int | None:
         """The number of the part to play next; None while what is under way should be enough.
@@ -205,8 +210,7 @@ class Collection:
         wanted = self.recording.episodes
         if self.complete or self.failure or self.kept >= wanted:
             return None
-        played = sum(part.played for part in self.parts.values())
-        kept = sum(part.kept for part in self.parts.values())
+        played, kept = self.total.played, self.total.kept
         if played >= _MOST_PLAYED * wanted:
             raise ValueError(
                 f"task {self.recording.task!r}: only {kept} of {played} episodes are good enough, {wanted} wanted: "
@@ -238,21 +242,19 @@ class Collection:
             },
         )
         self.complete = True
-        played = sum(part.played for part in self.parts.values())
-        kept = sum(part.kept for part in self.parts.values())
-        timed_out = sum(part.timed_out for part in self.parts.values())
-        seconds = sum(part.seconds for part in self.parts.values())
-        mean = sum(part.return_sum for part in self.parts.values()) / kept
+        shutil.rmtree(self.folder, ignore_errors=True)  # a part may still be writing there: see `close`
+        total = self.total
         return (
             f"{self.recording.task}: {self.recording.episodes} episodes, {timesteps} timesteps, "
-            f"mean return {mean:.4g}, {seconds:.0f} s; {kept} of {played} good enough"
-            + (f", {timed_out} out of time" if timed_out else "")
+            f"mean return {total.return_sum / total.kept:.4g}, {total.seconds:.0f} s; "
+            f"{total.kept} of {total.played} good enough"
+            + (f", {total.timed_out} out of time" if total.timed_out else "")
         )
 
     def close(self) -> None:
         """Lets another process take over, and tidies up once nothing plays any more."""
         if self.complete:
-            shutil.rmtree(self.folder, ignore_errors=True)  # parts that were under way when enough were there
+            shutil.rmtree(self.folder, ignore_errors=True)  # of parts that were still under way when there were enough
         if self._lock is not None:
             self._lock.close()
             self._lock = None
