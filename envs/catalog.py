@@ -24,7 +24,7 @@ FAMILIES = (
     "minigrid",
     "sokoban",
     "atari",
-    "dark_room",
+    "context",
 )
 # A taste of every family that has experts: forty tasks whose demonstrations take minutes in all.
 QUICK: tuple[str, ...] = (

@@ -10,7 +10,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from .task import Expert, Task
+from ..task import Expert, Task
 
 MOVES = ((-1, 0), (1, 0), (0, -1), (0, 1), (0, 0))  # (row, column) step of each action
 ACTION_NAMES = ("up", "down", "left", "right", "stay")
@@ -151,7 +151,7 @@ _HELD_OUT_GOALS = range(4, 49, 5)
 TASKS: tuple[Task, ...] = (
     Task(
         name="dark-room",
-        family="dark_room",
+        family="context",
         description="Walk to the invisible goal cell that the demonstration ends at, and stay there.",
         make=_make,
         make_expert=_make_expert,

@@ -27,8 +27,8 @@ DEMONSTRATIONS = (
     Recording(task="dark-room", episodes=4_000, keep="all"),
 )
 # The tasks that texts and dialogues are about: few enough for a small network.
-TOLD_FAMILIES = ("classic_control", "toy_text", "box2d", "dark_room")
-TOLD_TASKS = ("babyai-go-to-red-ball-grey", "babyai-go-to-local", "babyai-open-door", "babyai-pickup-loc")
+TOLD_FAMILIES = ("classic_control", "toy_text", "box2d")
+TOLD_TASKS = ("babyai-go-to-red-ball-grey", "babyai-go-to-local", "babyai-open-door", "babyai-pickup-loc", "dark-room")
 NUM_SCENES = 20_000
 NUM_HELD_OUT_SCENES = 400
 NUM_TEXTS = 4_000

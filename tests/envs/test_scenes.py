@@ -11,7 +11,7 @@ from gato.envs.rooms import COLORS, ROOM_SIDES, SHAPES, Room, RoomObject, random
 from gato.envs.scenes import Scene, descriptions, dialogues, scenes
 from gato.envs.tiles import tile_atlas
 
-TASKS = select_tasks(["babyai-go-to-*"], ["classic_control", "box2d", "dark_room"])
+TASKS = select_tasks(["babyai-go-to-*", "dark-room"], ["classic_control", "box2d"])
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 from gymnasium.utils.env_checker import data_equivalence
 
 from gato.envs import get_task
-from gato.envs.dark_room import DarkRoom
+from gato.envs.context.dark_room import DarkRoom
 
 UP, DOWN, LEFT, RIGHT, STAY = range(5)
 
