@@ -179,7 +179,10 @@ class SourceConfig:
     options: dict[str, Any] = field(default_factory=dict)  # of the kind, JSON values; see docs/data.md
     weight: float = 1.0  # share of rows, relative to the other sources
     held_out: float = 0.02  # share of episodes or documents kept for the held-out loss
+    max_epochs: float | None = None  # most times that the run shows its training records, on average; None = no limit
+    max_tokens: int | None = None  # most sequence elements of it that the run shows; None = no limit
     min_return: float | None = None  # keep episodes of this share of the expert's return (section 3.1: 0.8); None = all
+    bad_records: Literal["stop", "skip"] = "stop"  # what a record that cannot be read or encoded leads to
     prompt: PromptConfig = field(default_factory=PromptConfig)  # control sources only
 
     def __post_init__(self) -> None:
@@ -189,6 +192,9 @@ class SourceConfig:
             self.min_return is None or 0 <= self.min_return <= 1,
             f"source {self.name!r}: min_return is {self.min_return}, must lie in [0, 1]",
         )
+        for name in ("max_epochs", "max_tokens"):
+            value = getattr(self, name)
+            _require(value is None or value > 0, f"source {self.name!r}: {name} is {value}, must be positive")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,7 +53,16 @@ def prepare(
                 terminal = source.prompt.terminal_observation
                 encoding = encoding_of(settings.data, settings.tokenizer, text, terminal_observation=terminal)
                 bar = progress.add_task(source.name, total=len(encoded))
-                write_prepared(folder, encoded, facts, encoding, advance=functools.partial(progress.advance, bar))
+                bad = write_prepared(
+                    folder,
+                    encoded,
+                    facts,
+                    encoding,
+                    skip_bad=source.bad_records == "skip",
+                    advance=functools.partial(progress.advance, bar),
+                )
+                for reason in bad.values():
+                    progress.console.print(f"skipped {reason}", markup=False, highlight=False, soft_wrap=True)
             entry = dataclasses.asdict(dataclasses.replace(source, kind="prepared", path=source.name, options={}))
             entries.append(entry)
     (out / SOURCES_FILE).write_text(json.dumps(entries, indent=2) + "\n")

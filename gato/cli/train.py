@@ -10,6 +10,7 @@ import tyro
 from rich.console import Console
 
 from gato.cli.configurations import load_config, load_sources
+from gato.cli.skip_log import SkipLog
 from gato.config import DataConfig, RunConfig
 from gato.data.corpus import corpus
 from gato.data.mixture import build_mixture
@@ -37,14 +38,25 @@ def train_run(
     console: Console,
 ) -> TrainResult:
     """Trains a complete config in a run folder; what `gato train` and the quickstart share."""
-    batches = build_mixture(config.data, config.tokenizer, text, seed=config.seed)
+    num_rows = config.training.num_steps * config.data.batch_size
+    batches = build_mixture(config.data, config.tokenizer, text, seed=config.seed, num_rows=num_rows)
+    if any(source.max_epochs or source.max_tokens for source in config.data.sources):
+        shares = ", ".join(
+            f"{name} {share:.1%}" for name, share in zip(batches.source_names, batches.row_shares, strict=True)
+        )
+        console.print(f"rows by source, within their budgets: {shares}", markup=False, highlight=False, soft_wrap=True)
     loss_function = model_loss(config.model, config.tokenizer, len(batches.source_names))
     evaluators: list[Evaluator] = []
     if config.training.evaluate_every:
         evaluators.append(
             HeldOutLoss(
                 loss_function,
-                lambda: build_mixture(config.data, config.tokenizer, text, seed=config.seed, held_out=True),
+                lambda: SkipLog(
+                    build_mixture(config.data, config.tokenizer, text, seed=config.seed, held_out=True),
+                    run,
+                    console,
+                    resume=True,
+                ),
                 config.training.held_out_batches,
                 batches.source_names,
             )
@@ -55,7 +67,7 @@ def train_run(
         run_folder=run,
         params=jax.jit(init_parameters, static_argnums=(0, 1))(config.model, config.tokenizer, parameter_key),
         loss_function=loss_function,
-        batches=batches,
+        batches=SkipLog(batches, run, console, resume=resume),
         key=step_key,
         evaluators=evaluators,
         tokenizer_model=text.to_bytes(),

@@ -48,8 +48,16 @@ class Records(Protocol):
     def __getitem__(self, index: int) -> Any: ...
 
 
+class BadRecordError(ValueError):
+    """One record of a source cannot be read or encoded; others can."""
+
+    def __init__(self, source: str, index: int, reason: str) -> None:
+        super().__init__(reason)
+        self.source, self.index = source, index
+
+
 class EncodedSource:
-    """The records of one source as elements, by index."""
+    """The records of one source as elements, by index; a bad one is a `BadRecordError`."""
 
     def __init__(self, source: Records, encode: Callable[[Any], Elements], cache: ElementsCache) -> None:
         """Joins a source and its encoding.
@@ -61,6 +69,7 @@ class EncodedSource:
         """
         self.name = source.name
         self._source, self._encode, self._cache = source, encode, cache
+        self._bad: dict[int, str] = {}  # what is known not to work is not tried again
 
     def __len__(self) -> int:
         return len(self._source)
@@ -69,11 +78,18 @@ class EncodedSource:
         return self._cache.get((self.name, index), lambda: self._make(index))
 
     def _make(self, index: int) -> Elements:
-        record = self._source[index]
+        if index in self._bad:
+            raise BadRecordError(self.name, index, self._bad[index])
+        try:
+            record = self._source[index]
+        except (ValueError, OSError) as error:
+            self._bad[index] = str(error)
+            raise BadRecordError(self.name, index, str(error)) from error
         try:
             return self._encode(record)
         except ValueError as error:
-            raise ValueError(f"{self.name}: {type(record).__name__.lower()} {index}: {error}") from error
+            self._bad[index] = f"{self.name}: {type(record).__name__.lower()} {index}: {error}"
+            raise BadRecordError(self.name, index, self._bad[index]) from error
 
 
 def episode_encoder(

@@ -12,6 +12,7 @@ import numpy as np
 
 from gato.batch import Batch
 from gato.config import DataConfig, TokenizerConfig
+from gato.data.budgets import row_shares
 from gato.data.encoded import ElementsCache
 from gato.data.opened import open_encoded
 from gato.data.returns import good_episodes
@@ -33,16 +34,18 @@ class Mixture:
         tokenizer: TokenizerConfig,
         seed: int,
         *,
+        num_rows: int | None = None,
         process_index: int = 0,
         process_count: int = 1,
     ) -> None:
-        """Mixes rows by the weights of their sources; a source without records is left out.
+        """Mixes rows by the weights and budgets of their sources; a source without records is left out.
 
         Args:
             rows: one a source, in the order of the config; `build_mixture` opens them.
             data: sizes and weights.
             tokenizer: pads.
             seed: the one that the rows were made with.
+            num_rows: that the run takes in all, for the budgets of sources; None leaves budgets out.
             process_index: which part of every batch this process reads.
             process_count: processes that share a batch; together they read what one alone would have read.
 
@@ -55,10 +58,17 @@ class Mixture:
                 "batch_size that the number of processes divides"
             )
         self.source_names = tuple(source.name for source in data.sources)
-        self._identity = {"sources": list(self.source_names), "batch_size": data.batch_size, "seed": seed}
+        self._rows = rows
+        self.row_shares = row_shares(rows, data, num_rows)
+        self._identity = {
+            "sources": list(self.source_names),
+            "row_shares": self.row_shares,
+            "batch_size": data.batch_size,
+            "seed": seed,
+        }
         mixed = grain.MapDataset.mix(
             [grain.MapDataset.source(part) for part in rows if len(part.records)],
-            [weight for weight, part in zip(data.row_weights, rows, strict=True) if len(part.records)],
+            [share for share in self.row_shares if share],
         )
         share = mixed.slice(slice(process_index, None, process_count))
         to_batch = partial(make_batch, data=data, tokenizer=tokenizer)
@@ -71,6 +81,12 @@ class Mixture:
 
     def __next__(self) -> Batch:
         return next(self._batches)
+
+    def skipped(self) -> dict[str, dict[int, str]]:
+        """Records that could not be used so far and why, by source; of sources whose bad records are skipped."""
+        return {
+            name: dict(part.skipped) for name, part in zip(self.source_names, self._rows, strict=True) if part.skipped
+        }
 
     def get_state(self) -> dict[str, Any]:
         """Where the stream stands, as JSON values."""
@@ -97,6 +113,7 @@ def build_mixture(
     *,
     seed: int,
     held_out: bool = False,
+    num_rows: int | None = None,
     process_index: int = 0,
     process_count: int = 1,
 ) -> Mixture:
@@ -109,6 +126,7 @@ def build_mixture(
         seed: decides every row.
         held_out: rows of the episodes and documents kept from training, instead of those trained on. Sources that keep
             nothing are left out of the stream, but not out of `source_names`.
+        num_rows: that the run takes in all, for the budgets of sources; None leaves budgets out.
         process_index: which part of every batch this process reads.
         process_count: processes that share a batch. A state of one count continues under any other.
 
@@ -124,7 +142,9 @@ def build_mixture(
     ]
     if not any(len(part.records) for part in rows):
         raise ValueError("no source holds anything out: set held_out above 0, and give it two or more records")
-    return Mixture(rows, config, tokenizer, seed, process_index=process_index, process_count=process_count)
+    return Mixture(
+        rows, config, tokenizer, seed, num_rows=num_rows, process_index=process_index, process_count=process_count
+    )
 
 
 def open_rows(
@@ -147,7 +167,7 @@ def open_rows(
         return kind(encoded, config, source_id, seed=seed, held_out=held_out, twins=facts.twins)
     good = None
     if source.min_return is not None:
-        good = good_episodes(np.array(facts.returns), source.min_return)
+        good = good_episodes(np.array(facts.returns, np.float64), source.min_return)
     return ControlRows(
         encoded, config, source_id, groups=np.array(facts.groups), seed=seed, held_out=held_out, good=good
     )

@@ -2,9 +2,11 @@
 
 from functools import partial
 
+import numpy as np
+
 from gato.config import DataConfig, SourceConfig, TokenizerConfig
 from gato.data.encoded import ElementsCache, EncodedSource, encode_language, episode_encoder
-from gato.data.episode import ControlSource, Dialogue, ImageText
+from gato.data.episode import ControlSource, Dialogue, ImageText, Record, Source
 from gato.data.prepared import EncodedRecords, PreparedSource, RowFacts, encoding_of
 from gato.data.returns import episode_returns
 from gato.data.sources.opening import open_source
@@ -42,15 +44,32 @@ def open_encoded(
     opened = open_source(source)
     if isinstance(opened, ControlSource):
         encode = episode_encoder(opened, data, tokenizer, text, terminal_observation=terminal)
-        returns = episode_returns(opened).tolist() if with_returns else None
+        skip_bad = source.bad_records == "skip"
+        returns = _or_none(episode_returns(opened, skip_bad=skip_bad)) if with_returns else None
         facts = RowFacts(kind="control", groups=opened.groups.tolist(), returns=returns)
         return EncodedSource(opened, encode, cache), facts
     if text is None:
         raise ValueError(f"{opened.name} holds text, but no text tokenizer was given: train or load one")
     encoded = EncodedSource(opened, partial(encode_language, data=data, tokenizer=tokenizer, text=text), cache)
-    first = opened[0]
+    first = _first_readable(opened, skip_bad=source.bad_records == "skip")
     pictured = isinstance(first, ImageText) or (isinstance(first, Dialogue) and first.image is not None)
     return encoded, RowFacts(kind="pairs" if pictured else "text", twins=getattr(opened, "twins", None))
+
+
+def _first_readable(source: Source, *, skip_bad: bool) -> Record:
+    """A record of the source's kind."""
+    for index in range(len(source)):
+        try:
+            return source[index]
+        except (ValueError, OSError):
+            if not skip_bad:
+                raise
+    raise ValueError(f"{source.name}: none of {len(source)} records can be read")
+
+
+def _or_none(returns: np.ndarray) -> list[float | None]:
+    """As JSON values."""
+    return [None if np.isnan(value) else float(value) for value in returns]
 
 
 def _as_they_are(elements: Elements) -> Elements:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
@@ -20,13 +20,14 @@ import numpy as np
 from array_record.python import array_record_module
 
 from gato.config import DataConfig, TokenizerConfig
+from gato.data.encoded import BadRecordError
 from gato.tokenizer.elements import Elements
 from gato.tokenizer.text import TextTokenizer
 
 RowKind: TypeAlias = Literal["control", "text", "pairs"]
 
 _RECORDS, _MANIFEST = "records.array_record", "manifest.json"
-_VERSION = 1
+_VERSION = 2
 _FIELDS: dict[str, tuple[str, int]] = {  # of Elements: stored type, and number of axes
     "tokens": ("<i4", 1),
     "local_positions": ("<i4", 1),
@@ -55,7 +56,7 @@ class RowFacts:
 
     kind: RowKind
     groups: list[int] | None = None  # episodes that may prompt one another
-    returns: list[float] | None = None  # of episodes
+    returns: list[float | None] | None = None  # of episodes; None where one cannot be read
     twins: list[str] | None = None  # records that stay on one side of the split
 
 
@@ -123,6 +124,7 @@ class PreparedSource:
         self.facts = RowFacts(**manifest["facts"])
         self.encoding: dict[str, Any] = manifest["encoding"]
         self._num_records: int = manifest["num_records"]
+        self._bad: dict[str, str] = manifest["bad"]
         self._path = str(folder / _RECORDS)
         self._reader = array_record_module.ArrayRecordReader(self._path)
 
@@ -132,6 +134,8 @@ class PreparedSource:
     def __getitem__(self, index: int) -> Elements:
         if not 0 <= index < len(self):
             raise IndexError(f"{self.name}: record {index} of {len(self)}")
+        if str(index) in self._bad:
+            raise ValueError(f"{self._bad[str(index)]} (when it was prepared)")
         (content,) = self._reader.read([index])
         return unpack(content)
 
@@ -154,19 +158,22 @@ def write_prepared(
     facts: RowFacts,
     encoding: dict[str, Any],
     *,
+    skip_bad: bool = False,
     advance: Callable[[], None] = lambda: None,
-) -> None:
-    """Encodes every record into the folder, which appears when it is complete.
+) -> dict[int, str]:
+    """Encodes every record into the folder, which appears when it is complete; returns the bad ones and why.
 
     Args:
         folder: must not exist.
         encoded: encodes a record when it is asked for.
         facts: of the source.
         encoding: as `encoding_of` gives it.
+        skip_bad: a record that cannot be used leaves a gap of its number, instead of ending the call.
         advance: called after every record.
 
     Raises:
         FileExistsError: the folder exists.
+        BadRecordError: a record cannot be used, and none are skipped.
     """
     folder = Path(folder)
     if folder.exists():
@@ -176,25 +183,30 @@ def write_prepared(
     partial.mkdir()
     try:
         writer = array_record_module.ArrayRecordWriter(str(partial / _RECORDS), "group_size:1")
-        for record in _records(encoded):
-            writer.write(pack(record))
+        bad: dict[int, str] = {}
+        for index in range(len(encoded)):
+            try:
+                writer.write(pack(encoded[index]))
+            except BadRecordError as error:
+                if not skip_bad:
+                    raise
+                bad[index] = str(error)
+                writer.write(b"")
             advance()
         writer.close()
         manifest = {
             "version": _VERSION,
             "num_records": len(encoded),
+            "bad": bad,
             "sha256": _digest(partial / _RECORDS),
             "facts": asdict(facts),
             "encoding": encoding,
         }
         (partial / _MANIFEST).write_text(json.dumps(manifest))
         partial.rename(folder)
+        return bad
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _records(encoded: EncodedRecords) -> Iterator[Elements]:
-    return (encoded[index] for index in range(len(encoded)))
 
 
 def _digest(path: Path) -> str:

@@ -24,16 +24,36 @@ def expert_return(returns: np.ndarray) -> float:
 
 
 def good_episodes(returns: np.ndarray, share: float) -> np.ndarray:
-    """(episodes,) bool: whose return misses the expert's by at most 1 - `share` of its magnitude.
+    """(episodes,) bool: whose return misses the expert's by at most 1 - `share` of its magnitude. NaN is never good.
 
     For a positive expert return this is the paper's "at least `share` of it"; costs, which are negative, get the same
     leeway.
     """
-    expert = expert_return(returns)
+    known = returns[~np.isnan(returns)]
+    if not len(known):
+        return np.zeros(len(returns), bool)
+    expert = expert_return(known)
     return returns >= expert - (1 - share) * abs(expert)
 
 
-def episode_returns(source: ControlSource) -> np.ndarray:
-    """(episodes,) float64; reads every episode where the source cannot tell its returns by itself."""
+def episode_returns(source: ControlSource, *, skip_bad: bool = False) -> np.ndarray:
+    """(episodes,) float64; reads every episode where the source cannot tell its returns by itself.
+
+    Args:
+        skip_bad: the return of an episode that cannot be read is NaN.
+    """
     told = getattr(source, "episode_returns", None)
-    return np.array(told() if told else [source[index].episode_return for index in range(len(source))], np.float64)
+    try:
+        if told:
+            return np.array(told(), np.float64)
+    except (ValueError, OSError):  # of one episode, which is found below
+        if not skip_bad:
+            raise
+    returns = np.full(len(source), np.nan)
+    for index in range(len(source)):
+        try:
+            returns[index] = source[index].episode_return
+        except (ValueError, OSError):
+            if not skip_bad:
+                raise
+    return returns

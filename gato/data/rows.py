@@ -11,11 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from gato.config import DataConfig
+from gato.data.encoded import BadRecordError
 from gato.data.prepared import EncodedRecords
 from gato.data.prompt import Part, Partners, join_demonstrations
 from gato.data.window import Row, draw_span, draw_window, largest_timestep
 from gato.tokenizer.elements import Elements
 
+_MOST_BAD = 100  # bad records that one row may meet before something is wrong with all of them
 NUM_ROWS = 1 << 48  # rows of a source: more than any run takes, and few enough for index arithmetic in 64 bits
 
 
@@ -68,6 +70,8 @@ class Rows(ABC):
         """
         self._encoded, self._data, self._source_id = encoded, data, source_id
         self._stream = (seed, source_id, int(held_out))
+        self._skips_bad = data.sources[source_id].bad_records == "skip"
+        self.skipped: dict[int, str] = {}  # records that could not be used so far, and why
         # What is good decides within a side, never the side: another filter leaks nothing across.
         self._usable = np.arange(len(encoded)) if good is None else np.flatnonzero(good)
         split = split_records(len(encoded), data.sources[source_id].held_out, held_out=held_out, twins=twins)
@@ -80,7 +84,34 @@ class Rows(ABC):
 
     def __getitem__(self, index: int) -> Row:
         rng = np.random.default_rng((*self._stream, index))
-        return Row(elements=self._draw(rng), source_id=self._source_id, isolated=self.isolated)
+        for _ in range(_MOST_BAD):
+            try:
+                return Row(elements=self._draw(rng), source_id=self._source_id, isolated=self.isolated)
+            except BadRecordError as error:
+                if not self._skips_bad:
+                    raise ValueError(f"{error} (or leave such records out with bad_records 'skip')") from error
+                self.skipped[error.index] = str(error)
+        raise ValueError(
+            f"{self._encoded.name}: row {index} met {_MOST_BAD} bad records one after the other, such as: "
+            f"{next(iter(self.skipped.values()))}"
+        )
+
+    def estimate_elements(self, sample: int) -> float:
+        """About how many elements the records of this side have together, from a sample of so many.
+
+        Raises:
+            ValueError: no record of the sample can be used.
+        """
+        lengths = []
+        for index in self.records[np.linspace(0, len(self.records) - 1, min(sample, len(self.records))).astype(int)]:
+            try:
+                lengths.append(len(self._encoded[int(index)]))
+            except BadRecordError:
+                if not self._skips_bad:
+                    raise
+        if not lengths:
+            raise ValueError(f"{self._encoded.name}: none of {sample} records can be used")
+        return float(np.mean(lengths)) * len(self.records)
 
     @abstractmethod
     def _draw(self, rng: np.random.Generator) -> Elements: ...
@@ -135,9 +166,10 @@ class ControlRows(Rows):
         part: Part = "end" if rng.random() < self._prompt.end_share else "uniform"
         # The row must keep room for a timestep of its own.
         num_elements, num_patches = largest_timestep(body)
+        demonstrations = [self._encoded[int(partner)] for partner in partners]
         try:
             prompt = join_demonstrations(
-                [self._encoded[int(partner)] for partner in partners],
+                demonstrations,
                 part,
                 min(self._prompt.max_tokens, self._data.context_length - num_elements),
                 max_patches=self._data.max_patches - num_patches,

@@ -58,12 +58,23 @@ class MinariSource:
         return len(self._options)
 
     def episode_returns(self) -> list[float]:
-        """Undiscounted, without reading observations."""
+        """Undiscounted, without reading observations.
+
+        Raises:
+            ValueError: the rewards of an episode cannot be read.
+        """
         file = Path(self._dataset.storage.data_path) / "main_data.hdf5"
         if not file.is_file():  # Minari's other layout keeps everything of an episode together
             return [self[index].episode_return for index in range(len(self))]
-        with h5py.File(file) as episodes:
-            return [float(episodes[f"episode_{index}/rewards"][()].sum()) for index in range(len(self))]
+        index = 0
+        try:
+            with h5py.File(file) as episodes:
+                returns = []
+                for index in range(len(self)):
+                    returns.append(float(episodes[f"episode_{index}/rewards"][()].sum()))
+                return returns
+        except (KeyError, OSError) as error:
+            raise ValueError(f"{self.name}: episode {index}: its rewards cannot be read: {error}") from error
 
     def __getitem__(self, index: int) -> Episode:
         if not 0 <= index < len(self):
