@@ -7,6 +7,7 @@ Sections and appendices named in the comments are those of "A Generalist Agent" 
 import dataclasses
 import difflib
 import json
+import math
 import types
 import typing
 from collections.abc import Sequence
@@ -115,6 +116,7 @@ class ModelConfig:
     pixel_offset: float = 127.5  # subtracted from uint8 pixels; 127.5 maps them to [-1, 1] (section 2.1)
     pixel_scale: float = 510.0  # then divides: 127.5 x sqrt(patch size) as in section 2.1
     unit_rms_inputs: bool = False  # departure: everything that enters the residual stream has RMS about 1
+    parallel_actions: bool = False  # action tokens are not fed in, so that one pass gives them all (appendix G)
     smooth_bins: bool = False  # departure: neighbouring continuous bins start with similar embeddings
     compute_dtype: Literal["float32", "bfloat16"] = (
         "float32"  # of matrix products; softmax, norms and loss stay float32
@@ -157,6 +159,26 @@ class PromptConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FieldScale:
+    """How the numbers of one continuous leaf map to [-1, 1]: linearly, and clipped beyond low and high."""
+
+    path: str  # of the leaf, such as "observation/state" or "action"
+    low: tuple[float, ...]  # of each element, row-major, in the environment's own units; maps to -1
+    high: tuple[float, ...]  # maps to 1; equal to low where an element is constant
+
+    def __post_init__(self) -> None:
+        sizes = len(self.low), len(self.high)
+        _require(
+            sizes[0] == sizes[1] > 0, f"scale of {self.path!r}: {sizes[0]} lows and {sizes[1]} highs, needs one each"
+        )
+        for element, (low, high) in enumerate(zip(self.low, self.high, strict=True)):
+            _require(
+                math.isfinite(low) and math.isfinite(high) and low <= high,
+                f"scale of {self.path!r}: element {element} spans {low} to {high}, needs finite numbers in order",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class SourceConfig:
     """One dataset of the mixture."""
 
@@ -184,8 +206,13 @@ class SourceConfig:
     min_return: float | None = None  # keep episodes of this share of the expert's return (section 3.1: 0.8); None = all
     bad_records: Literal["stop", "skip"] = "stop"  # what a record that cannot be read or encoded leads to
     prompt: PromptConfig = field(default_factory=PromptConfig)  # control sources only
+    scaling: Literal["mu-law", "range", "quantiles"] = (
+        "mu-law"  # of continuous numbers: the paper's rule; departures: least to largest or 1st to 99th percentile seen
+    )
+    fields: tuple[FieldScale, ...] = ()  # what scaling measured; filled in once, by `gato.data.scaling.with_scales`
 
     def __post_init__(self) -> None:
+        _require(self.name != "", f"a source of {self.path!r} has no name: it is told apart by one")
         _require(self.weight > 0, f"source {self.name!r}: weight is {self.weight}, must be positive")
         _require(0 <= self.held_out < 1, f"source {self.name!r}: held_out is {self.held_out}, must lie in [0, 1)")
         _require(
@@ -195,6 +222,12 @@ class SourceConfig:
         for name in ("max_epochs", "max_tokens"):
             value = getattr(self, name)
             _require(value is None or value > 0, f"source {self.name!r}: {name} is {value}, must be positive")
+        _require(
+            not self.fields or self.scaling != "mu-law",
+            f"source {self.name!r}: fields are given, but scaling is 'mu-law': set scaling, or leave fields out",
+        )
+        paths = [scale.path for scale in self.fields]
+        _require(len(set(paths)) == len(paths), f"source {self.name!r}: fields must be of different paths, are {paths}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,6 +303,8 @@ class PolicyConfig:
     prompt_part: Literal["first", "end"] = "first"  # which end of the demonstration is kept (the paper: the first)
     terminal_observation: bool = False  # departure: a demonstration ends with the observation after its last action
     temperature: float = 1.0  # of action sampling; 0 takes the most likely legal action
+    continuous_temperature: float | None = None  # the same for continuous action tokens; None takes `temperature`
+    refresh_every: int = 0  # timesteps after which the whole window is encoded anew, which is exact; 0 = never
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ import pytest
 
 from gato.config import (
     DataConfig,
+    FieldScale,
     ModelConfig,
     OptimizerConfig,
     PromptConfig,
@@ -22,6 +23,13 @@ MIXED = RunConfig(
         sources=(
             SourceConfig(name="play", kind="minari", path="a", prompt=PromptConfig(probability=0.5, demonstrations=3)),
             SourceConfig(name="read", kind="text", path="b", weight=2.5),
+            SourceConfig(
+                name="lift",
+                kind="minari",
+                path="c",
+                scaling="quantiles",
+                fields=(FieldScale(path="action", low=(-0.1, 1 / 3), high=(1e-300, 2**53 + 0.0)),),
+            ),
         )
     ),
 )
@@ -32,6 +40,7 @@ def test_json_round_trip_keeps_every_field_and_type():
     assert again == MIXED
     assert isinstance(again.data.sources, tuple)
     assert again.data.sources[0].prompt.demonstrations == 3
+    assert isinstance(again.data.sources[2].fields[0], FieldScale)
 
 
 def test_file_round_trip(tmp_path):
@@ -92,6 +101,15 @@ def test_paper_literal_discrete_ids_reuse_text_ids():
             r"config.data.sources\[0\].prompt.loss is 'no', expected bool",
         ),
         ({"data": {"sources": [{"name": "a", "kind": "sound", "path": "p"}]}}, ValueError, "kind is 'sound'"),
+        (
+            {
+                "data": {
+                    "sources": [{"name": "a", "kind": "text", "path": "p", "fields": [{"path": "x", "low": [True]}]}]
+                }
+            },
+            TypeError,
+            r"config.data.sources\[0\].fields\[0\].low\[0\] is True, expected float",
+        ),
     ],
 )
 def test_wrong_json_is_refused_with_the_place(plain, error, message):
@@ -140,6 +158,18 @@ def test_wrong_overrides_are_refused(assignment, message):
         (lambda: PromptConfig(demonstrations=0), "demonstrations is 0"),
         (lambda: SourceConfig(name="a", kind="text", path="p", weight=0), "'a': weight is 0"),
         (lambda: SourceConfig(name="a", kind="text", path="p", held_out=1), "'a': held_out is 1"),
+        (lambda: SourceConfig(name="", kind="text", path="p"), "a source of 'p' has no name"),
+        (
+            lambda: dataclasses.replace(MIXED.data.sources[2], scaling="mu-law"),
+            "'lift': fields are given, but scaling is 'mu-law'",
+        ),
+        (
+            lambda: dataclasses.replace(MIXED.data.sources[2], fields=MIXED.data.sources[2].fields * 2),
+            "'lift': fields must be of different paths",
+        ),
+        (lambda: FieldScale(path="x", low=(0.0,), high=()), "scale of 'x': 1 lows and 0 highs"),
+        (lambda: FieldScale(path="x", low=(0, 2), high=(1, 1)), "scale of 'x': element 1 spans 2 to 1"),
+        (lambda: FieldScale(path="x", low=(0,), high=(float("inf"),)), "element 0 spans 0 to inf"),
         (lambda: DataConfig(sources=(MIXED.data.sources[0],) * 2), "source names must be unique"),
     ],
 )

@@ -1,6 +1,12 @@
-"""All groups of the context suite; the seven kinds and their sources are those of the modules beside this one."""
+"""All groups of the context suite, each from a module beside this one."""
 
 from ..task import Task
-from . import dark_room
+from . import cart_position, dark_room, pendulum_mode, remapped_moves, shown_object
 
-TASKS: tuple[Task, ...] = (*dark_room.TASKS,)
+TASKS: tuple[Task, ...] = (
+    *dark_room.TASKS,
+    *shown_object.TASKS,
+    *cart_position.TASKS,
+    *pendulum_mode.TASKS,
+    *remapped_moves.TASKS,
+)

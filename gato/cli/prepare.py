@@ -14,6 +14,7 @@ from gato.cli.train import load_settings, with_text
 from gato.data.encoded import ElementsCache
 from gato.data.opened import open_encoded
 from gato.data.prepared import encoding_of, write_prepared
+from gato.data.scaling import with_scales
 
 TOKENIZER_FILE, SOURCES_FILE = "tokenizer.model", "sources.json"
 
@@ -42,16 +43,23 @@ def prepare(
     settings, text = with_text(settings, tokenizer or (kept if kept.exists() else None))
     out.mkdir(parents=True, exist_ok=True)
     text.save(kept)
+    data = with_scales(
+        settings.data,
+        settings.tokenizer,
+        report_progress=lambda name: console.print(f"measuring the fields of {name}", markup=False, highlight=False),
+    )
     entries = []
     with Progress(console=console) as progress:
-        for source in settings.data.sources:
+        for source in data.sources:
             folder = out / source.name
             if not folder.exists():
                 encoded, facts = open_encoded(
-                    source, settings.data, settings.tokenizer, text, ElementsCache(0), with_returns=True
+                    source, data, settings.tokenizer, text, ElementsCache(0), with_returns=True
                 )
                 terminal = source.prompt.terminal_observation
-                encoding = encoding_of(settings.data, settings.tokenizer, text, terminal_observation=terminal)
+                encoding = encoding_of(
+                    data, settings.tokenizer, text, terminal_observation=terminal, fields=source.fields
+                )
                 bar = progress.add_task(source.name, total=len(encoded))
                 bad = write_prepared(
                     folder,

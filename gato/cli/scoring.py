@@ -12,7 +12,7 @@ from gato.evaluation.evaluate import PromptStudy, Subject, evaluate_task, study_
 from gato.evaluation.policy_actor import PolicyActor
 from gato.evaluation.rollout import Rollout, rollout
 from gato.evaluation.scores import ScoreRecord
-from gato.inference.agent import Agent
+from gato.inference.agent import NO_SOURCE, Agent
 from gato.inference.batch_policy import BatchPolicy
 from gato.tokenizer.elements import Elements
 
@@ -41,9 +41,10 @@ def subject_of(task: Task) -> Subject:
 
 
 def open_policy(agent: Agent, task: Task, num_envs: int) -> BatchPolicy:
-    """A policy for so many copies of the task's environment."""
+    """A policy for so many copies of the task's environment, scaled as the source of the task's name."""
     env = task.make()
-    policy = BatchPolicy(agent, env.observation_space, env.action_space, num_envs=num_envs)
+    source = task.name if task.name in agent.fields else NO_SOURCE
+    policy = BatchPolicy(agent, env.observation_space, env.action_space, num_envs=num_envs, source=source)
     env.close()
     return policy
 

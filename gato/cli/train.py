@@ -1,5 +1,6 @@
 """`gato train`: one network on the sources of a run."""
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,11 +10,14 @@ import jax
 import tyro
 from rich.console import Console
 
+from gato.checkpoint import DamagedCheckpointError, list_checkpoints
+from gato.checkpoint import load_config as load_checkpoint_config
 from gato.cli.configurations import load_config, load_sources
 from gato.cli.skip_log import SkipLog
 from gato.config import DataConfig, RunConfig
 from gato.data.corpus import corpus
 from gato.data.mixture import build_mixture
+from gato.data.scaling import with_scales
 from gato.data.sources.opening import open_source
 from gato.model.gato import init_parameters
 from gato.tokenizer.language import SPEAKERS
@@ -38,6 +42,7 @@ def train_run(
     console: Console,
 ) -> TrainResult:
     """Trains a complete config in a run folder; what `gato train` and the quickstart share."""
+    config = _with_scales(config, run, resume=resume, console=console)
     num_rows = config.training.num_steps * config.data.batch_size
     batches = build_mixture(config.data, config.tokenizer, text, seed=config.seed, num_rows=num_rows)
     if any(source.max_epochs or source.max_tokens for source in config.data.sources):
@@ -76,6 +81,41 @@ def train_run(
         tensorboard=tensorboard,
         console=console,
     )
+
+
+def _with_scales(config: RunConfig, run: Path, *, resume: bool, console: Console) -> RunConfig:
+    """The run with the fields of its scaled sources: those that it was begun with, or else newly measured ones.
+
+    Raises:
+        ValueError: a resumed run is scaled in another way than it was begun; or as `gato.data.scaling.with_scales`.
+    """
+    data = config.data
+    if resume and (saved := _saved_config(run)) is not None:
+        begun = {source.name: source for source in saved.data.sources}
+        sources = []
+        for source in data.sources:
+            before = begun.get(source.name, source)
+            if before.scaling != source.scaling:
+                raise ValueError(
+                    f"source {source.name!r}: scaling was {before.scaling!r} and is {source.scaling!r} now: a resumed "
+                    "run keeps it; restore it, or start another run"
+                )
+            sources.append(dataclasses.replace(source, fields=source.fields or before.fields))
+        data = dataclasses.replace(data, sources=tuple(sources))
+    data = with_scales(
+        data,
+        config.tokenizer,
+        report_progress=lambda name: console.print(f"measuring the fields of {name}", markup=False, highlight=False),
+    )
+    return dataclasses.replace(config, data=data)
+
+
+def _saved_config(run: Path) -> RunConfig | None:
+    """The config of the newest checkpoint that tells its own; None if there is none."""
+    for folder in reversed(list_checkpoints(run)):
+        with contextlib.suppress(DamagedCheckpointError):
+            return load_checkpoint_config(folder)
+    return None
 
 
 def text_tokenizer(data: DataConfig, vocab_size: int) -> TextTokenizer:

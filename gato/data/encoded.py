@@ -2,10 +2,10 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Protocol
 
-from gato.config import DataConfig, TokenizerConfig
+from gato.config import DataConfig, FieldScale, TokenizerConfig
 from gato.data.episode import ControlSource, Dialogue, Document, Episode, ImageText
 from gato.tokenizer.elements import Elements
 from gato.tokenizer.language import encode_caption, encode_dialogue, encode_document
@@ -99,15 +99,21 @@ def episode_encoder(
     text: TextTokenizer | None,
     *,
     terminal_observation: bool,
+    fields: Sequence[FieldScale] = (),
 ) -> Callable[[Episode], Elements]:
     """The encoding of one source's episodes, with or without the observation after the last action.
 
     Raises:
-        ValueError: the spaces of the source cannot be represented.
+        ValueError: the spaces of the source cannot be represented, or the fields are not of them.
     """
     try:
         timesteps = TimestepTokenizer(
-            source.observation_space, source.action_space, tokenizer, text, text_loss=data.text_observation_loss
+            source.observation_space,
+            source.action_space,
+            tokenizer,
+            text,
+            fields=fields,
+            text_loss=data.text_observation_loss,
         )
     except ValueError as error:
         raise ValueError(f"{source.name}: {error}") from error

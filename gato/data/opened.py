@@ -34,20 +34,29 @@ def open_encoded(
         with_returns: whether the returns of episodes are wanted, which may take a while.
 
     Raises:
-        FileNotFoundError, ValueError: it is not there, not what its kind says, or cannot be encoded.
+        FileNotFoundError, ValueError: it is not there, not what its kind says, not measured for the scaling that it
+            asks for, or cannot be encoded.
     """
+    if source.scaling != "mu-law" and not source.fields:
+        raise ValueError(
+            f"{source.name}: scaling is {source.scaling!r}, but its fields were not measured: see "
+            "gato.data.scaling.with_scales"
+        )
     terminal = source.prompt.terminal_observation
     if source.kind == "prepared":
         prepared = PreparedSource(source.path, source.name)
-        prepared.check_encoding(encoding_of(data, tokenizer, text, terminal_observation=terminal))
+        expected = encoding_of(data, tokenizer, text, terminal_observation=terminal, fields=source.fields)
+        prepared.check_encoding(expected)
         return EncodedSource(prepared, _as_they_are, cache), prepared.facts
     opened = open_source(source)
     if isinstance(opened, ControlSource):
-        encode = episode_encoder(opened, data, tokenizer, text, terminal_observation=terminal)
+        encode = episode_encoder(opened, data, tokenizer, text, terminal_observation=terminal, fields=source.fields)
         skip_bad = source.bad_records == "skip"
         returns = _or_none(episode_returns(opened, skip_bad=skip_bad)) if with_returns else None
         facts = RowFacts(kind="control", groups=opened.groups.tolist(), returns=returns)
         return EncodedSource(opened, encode, cache), facts
+    if source.fields:
+        raise ValueError(f"{opened.name} holds no episodes: leave scaling and fields out")
     if text is None:
         raise ValueError(f"{opened.name} holds text, but no text tokenizer was given: train or load one")
     encoded = EncodedSource(opened, partial(encode_language, data=data, tokenizer=tokenizer, text=text), cache)

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 from array_record.python import array_record_module
 
-from gato.config import DataConfig, TokenizerConfig
+from gato.config import DataConfig, FieldScale, TokenizerConfig
 from gato.data.encoded import BadRecordError
 from gato.tokenizer.elements import Elements
 from gato.tokenizer.text import TextTokenizer
@@ -61,7 +61,12 @@ class RowFacts:
 
 
 def encoding_of(
-    data: DataConfig, tokenizer: TokenizerConfig, text: TextTokenizer | None, *, terminal_observation: bool
+    data: DataConfig,
+    tokenizer: TokenizerConfig,
+    text: TextTokenizer | None,
+    *,
+    terminal_observation: bool,
+    fields: Sequence[FieldScale] = (),
 ) -> dict[str, Any]:
     """Everything that decides how a record becomes elements, as JSON values."""
     return {
@@ -70,6 +75,7 @@ def encoding_of(
         "text_observation_loss": data.text_observation_loss,
         "question_loss": data.question_loss,
         "terminal_observation": terminal_observation,
+        "fields": [{"path": scale.path, "low": list(scale.low), "high": list(scale.high)} for scale in fields],
     }
 
 
@@ -148,7 +154,7 @@ class PreparedSource:
         flat, wanted = _flat(self.encoding), _flat(expected)
         different = [key for key in wanted if flat.get(key) != wanted[key]]
         if different:
-            told = ", ".join(f"{key} {flat.get(key)!r} instead of {wanted[key]!r}" for key in different)
+            told = ", ".join(f"{key} {_told(flat.get(key))} instead of {_told(wanted[key])}" for key in different)
             raise ValueError(f"{self.name} was prepared with {told}: prepare it anew, or set the run accordingly")
 
 
@@ -212,6 +218,12 @@ def write_prepared(
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _told(value: Any) -> str:
+    """In words, but never longer than a line: fields may hold hundreds of numbers."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."
 
 
 def _flat(encoding: dict[str, Any]) -> dict[str, Any]:

@@ -1,17 +1,21 @@
 """Agent: weights together with all that is needed to use them."""
 
-from dataclasses import dataclass
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import jax
 
 from gato.checkpoint import load_checkpoint
-from gato.config import ModelConfig, PolicyConfig, TokenizerConfig
+from gato.config import FieldScale, ModelConfig, PolicyConfig, TokenizerConfig
 from gato.inference.weights import Weights
 from gato.model.gato import Parameters
 from gato.tokenizer.text import TextTokenizer
+
+NO_SOURCE: Final = ""  # names an environment that is none of an agent's sources: its numbers keep the paper's rule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +27,38 @@ class Agent:
     policy: PolicyConfig
     params: Parameters
     text: TextTokenizer | None = None  # needed for anything that holds text
+    fields: Mapping[str, tuple[FieldScale, ...]] = field(default_factory=dict)  # of each source, none where unscaled
 
     @cached_property
     def weights(self) -> Weights:
         """The parameters as compiled steps take them; made once and shared."""
         return Weights.of(self.params, self.model)
+
+    def fields_of(self, source: str | None) -> tuple[FieldScale, ...]:
+        """How the numbers of an environment are scaled: as those of the source that is named.
+
+        Args:
+            source: name of a source that the agent was trained on; `NO_SOURCE` for none of them; None where all of
+                them follow the paper's rule, so that there is nothing to choose.
+
+        Raises:
+            ValueError: there is such a choice and none was made, or no source of that name.
+        """
+        if source == NO_SOURCE:
+            return ()
+        scaled = [name for name, fields in self.fields.items() if fields]
+        if source is None:
+            if scaled:
+                raise ValueError(
+                    f"the agent scales the numbers of its sources {scaled}: name the one that this environment is of, "
+                    f"as in source={scaled[0]!r}, or source={NO_SOURCE!r} for none of its sources"
+                )
+            return ()
+        if source not in self.fields:
+            near = difflib.get_close_matches(source, self.fields, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"those are {list(self.fields)}"
+            raise ValueError(f"{source!r} is no source that the agent was trained on: {hint}")
+        return self.fields[source]
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -45,4 +76,5 @@ class Agent:
             policy=checkpoint.config.policy,
             params=jax.device_put(checkpoint.params),
             text=None if stored is None else TextTokenizer.from_bytes(stored),
+            fields={source.name: source.fields for source in checkpoint.config.data.sources},
         )

@@ -15,11 +15,12 @@ import numpy as np
 from gymnasium.spaces import Space
 
 from gato.config import PolicyConfig
+from gato.inference.action_table import ActionTable
 from gato.inference.agent import Agent
 from gato.inference.chunks import Row, assemble, bucket_size, pieces
 from gato.inference.context import Context
 from gato.inference.prompt import cut_demonstration
-from gato.inference.sampling import legal_rows
+from gato.inference.slot import Slot, with_action
 from gato.inference.step import ActionLayout, StepInput, act, place, prefill
 from gato.inference.vector import entry, stack
 from gato.model.cache import Cache
@@ -31,19 +32,8 @@ _PROMPT_PIECE = 128  # elements of a prompt prefilled at a time
 _NUM_SEEDS = 2**32
 
 
-class _Slot:
-    """What the host remembers of one environment."""
-
-    def __init__(self, seed: int, prompt: Elements | None, context_length: int) -> None:
-        self.seed = seed
-        self.prompt = prompt
-        self.context = Context(context_length, 0 if prompt is None else len(prompt))
-        self.step = 0  # timesteps since the episode began
-        self.carried: int | None = None  # the last action token, which is not cached yet
-
-
 class BatchPolicy:
-    """Acts in `num_envs` environments of the same spaces at once; each keeps its own context.
+    """Acts in `num_envs` environments at once; each keeps its own context, and may be of another task.
 
     An action depends on its environment's prompt, history, seed and step, and on nothing else in the batch.
     """
@@ -55,6 +45,7 @@ class BatchPolicy:
         action_space: Space,
         *,
         num_envs: int = 1,
+        source: str | None = None,
         config: PolicyConfig | None = None,
         modalities: Mapping[str, Modality] | None = None,
     ) -> None:
@@ -62,14 +53,16 @@ class BatchPolicy:
 
         Args:
             agent: weights and tokenizers.
-            observation_space: of each environment.
-            action_space: of each environment.
+            observation_space: of each environment; `assign` gives some another.
+            action_space: likewise.
             num_envs: slots.
+            source: whose scaling the numbers of the environments have, see `Agent.fields_of`.
             config: how to act; None takes the agent's.
             modalities: as the training data were encoded with, see `TimestepTokenizer`.
 
         Raises:
-            ValueError: a space cannot be represented, or `num_envs` is below 1.
+            ValueError: a space cannot be represented or is not that of the source, the agent scales sources and none
+                is named or one that it does not know, or `num_envs` is below 1.
         """
         if num_envs < 1:
             raise ValueError(f"num_envs is {num_envs}, needs 1 or more")
@@ -77,22 +70,13 @@ class BatchPolicy:
         self.num_envs = num_envs
         self.config = agent.policy if config is None else config
         self._agent = agent
-        self._timesteps = TimestepTokenizer(
-            observation_space, action_space, agent.tokenizer, agent.text, modalities=modalities
-        )
-        self._layout = ActionLayout(
-            model=agent.model,
-            tokenizer=agent.tokenizer,
-            ranges=tuple((int(low), int(high)) for low, high in self._timesteps.action_ranges),
-            temperature=self.config.temperature,
-        )
-        rows, _ = legal_rows(self._layout.ranges)
-        dtype = jnp.dtype(agent.model.compute_dtype)
-        self._head_RD = jnp.asarray(agent.params["embedding"]["tokens"][rows], dtype)
         self._cache = self._empty_cache(num_envs)
         self._prompt_keys: tuple[jax.Array, ...] | None = None
         self._prefilled: tuple[Elements, Cache] | None = None  # the prompt of the last reset that had one
-        self._slots = [_Slot(seed, None, self.config.context_length) for seed in range(num_envs)]
+        self._table: ActionTable | None = None
+        timesteps = self._tokenizer(observation_space, action_space, source, modalities)
+        self._slots = [self._slot(timesteps, seed, None) for seed in range(num_envs)]
+        self._fit_table()
 
     @classmethod
     def load(
@@ -102,6 +86,7 @@ class BatchPolicy:
         action_space: Space,
         *,
         num_envs: int = 1,
+        source: str | None = None,
         config: PolicyConfig | None = None,
         modalities: Mapping[str, Modality] | None = None,
     ) -> Self:
@@ -111,22 +96,43 @@ class BatchPolicy:
             observation_space,
             action_space,
             num_envs=num_envs,
+            source=source,
             config=config,
             modalities=modalities,
         )
 
-    def encode_demonstration(self, observations: Any, actions: Any) -> Elements:
+    def assign(
+        self,
+        indices: Sequence[int],
+        observation_space: Space,
+        action_space: Space,
+        *,
+        source: str | None = None,
+        modalities: Mapping[str, Modality] | None = None,
+    ) -> None:
+        """Gives some slots environments of other spaces; they begin an episode as after construction.
+
+        The first step with a new combination of action sizes compiles; arguments and errors are the constructor's.
+        """
+        self._check_indices(indices)
+        timesteps = self._tokenizer(observation_space, action_space, source, modalities)
+        for index in indices:
+            self._slots[index] = self._slot(timesteps, index, None)
+        self._fit_table()
+
+    def encode_demonstration(self, observations: Any, actions: Any, *, slot: int = 0) -> Elements:
         """A prompt for `reset`: whole timesteps of an episode, as many as `prompt_tokens` allows.
 
         Args:
             observations: batched over time in Minari's form, as `TimestepTokenizer.encode_episode` takes it: one more
                 than actions, or as many unless the config asks for the terminal observation.
             actions: likewise.
+            slot: whose spaces they are of.
 
         Raises:
             ValueError: a value does not fit its space, or one timestep alone is too long.
         """
-        elements = self._timesteps.encode_episode(
+        elements = self._slots[slot].timesteps.encode_episode(
             observations, actions, terminal_observation=self.config.terminal_observation
         )
         return cut_demonstration(elements, self.config.prompt_tokens, self.config.prompt_part)
@@ -149,7 +155,7 @@ class BatchPolicy:
         if prompt is not None and len(indices):
             self._place_prompt(prompt, indices)
         for index, seed in zip(indices, seeds, strict=True):
-            self._slots[index] = _Slot(int(seed), prompt, self.config.context_length)
+            self._slots[index] = self._slot(self._slots[index].timesteps, int(seed), prompt)
 
     def predict(
         self,
@@ -201,26 +207,70 @@ class BatchPolicy:
         ]
         if all(elements is None for elements in encoded):
             return [None] * self.num_envs
-        step = self._step_input(encoded)
-        layout = dataclasses.replace(self._layout, temperature=0.0) if deterministic else self._layout
+        assert self._table is not None
+        self._refresh(encoded)
+        layout = ActionLayout(
+            model=self._agent.model,
+            tokenizer=self._agent.tokenizer,
+            first_row=self._table.rows.start,
+            sampled=self._table.is_sampled and not deterministic,
+            mixed=self._table.is_mixed,
+        )
+        step = self._step_input(encoded, self._table)
         tokens, self._cache = act(layout, self._agent.weights, self._head_RD, step, self._cache, self._prompt_keys)
         host_tokens = jax.device_get(tokens)
-        actions: list[Any] = [None] * self.num_envs
-        for index, (elements, slot) in enumerate(zip(encoded, self._slots, strict=True)):
-            if elements is not None:
-                actions[index] = self._timesteps.decode_action(host_tokens[index])
-                slot.carried = int(host_tokens[index, -1])
-                slot.step += 1
-        return actions
+        return [
+            None if elements is None else self._finish_timestep(slot, elements, host_tokens[index])
+            for index, (elements, slot) in enumerate(zip(encoded, self._slots, strict=True))
+        ]
+
+    def _finish_timestep(self, slot: Slot, observed: Elements, tokens: np.ndarray) -> Any:
+        tokens = tokens[: slot.num_action_tokens]
+        whole = with_action(observed, tokens, self._agent.tokenizer.action_position)
+        slot.remember(whole, None if self._agent.model.parallel_actions else int(tokens[-1]))
+        return slot.timesteps.decode_action(tokens)
+
+    def _tokenizer(
+        self,
+        observation_space: Space,
+        action_space: Space,
+        source: str | None,
+        modalities: Mapping[str, Modality] | None,
+    ) -> TimestepTokenizer:
+        return TimestepTokenizer(
+            observation_space,
+            action_space,
+            self._agent.tokenizer,
+            self._agent.text,
+            modalities=modalities,
+            fields=self._agent.fields_of(source),
+        )
+
+    def _slot(self, timesteps: TimestepTokenizer, seed: int, prompt: Elements | None) -> Slot:
+        config = self.config
+        return Slot(timesteps, seed, prompt, config.context_length, refresh_every=config.refresh_every)
+
+    def _fit_table(self) -> None:
+        """Takes up the action spaces of all slots. Vocabulary rows once needed stay, since other rows compile anew."""
+        agent, before = self._agent, self._table
+        ranges = [slot.timesteps.action_ranges for slot in self._slots]
+        table = ActionTable.of(ranges, self.config, agent.tokenizer, None if before is None else before.rows)
+        if before is None or table.rows != before.rows:
+            tokens = agent.params["embedding"]["tokens"][table.rows]
+            self._head_RD = jnp.asarray(tokens, jnp.dtype(agent.model.compute_dtype))
+        self._table = table
 
     def _empty_cache(self, num_rows: int) -> Cache:
         model = self._agent.model
         shape = (num_rows, model.num_heads, self.config.context_length, model.head_dim)
         return Cache.empty(model.num_layers, shape, jnp.dtype(model.compute_dtype))
 
-    def _check_reset(self, indices: Sequence[int], seeds: Sequence[int], prompt: Elements | None) -> None:
+    def _check_indices(self, indices: Sequence[int]) -> None:
         if len(set(indices)) != len(indices) or not set(indices) <= set(range(self.num_envs)):
             raise ValueError(f"indices are {list(indices)}, expected different ones in [0, {self.num_envs})")
+
+    def _check_reset(self, indices: Sequence[int], seeds: Sequence[int], prompt: Elements | None) -> None:
+        self._check_indices(indices)
         if len(seeds) != len(indices) or not all(0 <= seed < _NUM_SEEDS for seed in seeds):
             raise ValueError(f"seeds are {list(seeds)}, expected {len(indices)} integers in [0, 2 ** 32)")
         if prompt is None:
@@ -253,30 +303,67 @@ class BatchPolicy:
     def _prefill(self, prompt: Elements) -> Cache:
         """The cache of a single row that holds the prompt."""
         context = Context(self.config.context_length, len(prompt))
-        parts = list(pieces(prompt, _PROMPT_PIECE))
-        num_patches = bucket_size(max(len(part.patches) for part in parts))
-        cache, position = self._empty_cache(1), 0
-        for part in parts:
-            row = Row(elements=part, position=position, context=context)
-            chunk = assemble([row], self._agent.tokenizer, size=_PROMPT_PIECE, num_patches=num_patches)
+        return self._extend(self._empty_cache(1), [prompt], [Row(elements=prompt, position=0, context=context)])
+
+    def _extend(self, cache: Cache, texts: Sequence[Elements | None], rows: Sequence[Row | None]) -> Cache:
+        """The cache with long pieces of sequence written to its rows, some elements of each at a time."""
+        parts = [[] if text is None else list(pieces(text, _PROMPT_PIECE)) for text in texts]
+        num_patches = bucket_size(max(len(part.patches) for row_parts in parts for part in row_parts))
+        for number in range(max(map(len, parts))):
+            chunk_rows = [
+                None
+                if row is None or number >= len(row_parts)
+                else dataclasses.replace(
+                    row,
+                    elements=row_parts[number],
+                    position=row.position + number * _PROMPT_PIECE,
+                    reset=row.reset and number == 0,
+                )
+                for row, row_parts in zip(rows, parts, strict=True)
+            ]
+            chunk = assemble(chunk_rows, self._agent.tokenizer, size=_PROMPT_PIECE, num_patches=num_patches)
             cache = prefill(self._agent.model, self._agent.tokenizer, self._agent.weights, chunk, cache)
-            position += len(part)
         return cache
 
+    def _refresh(self, encoded: Sequence[Elements | None]) -> None:
+        """Encodes the windows that are due anew, so that nothing cached has seen what has left."""
+        windows: list[Elements | None] = [None] * self.num_envs
+        rows: list[Row | None] = [None] * self.num_envs
+        for index, (elements, slot) in enumerate(zip(encoded, self._slots, strict=True)):
+            if elements is None:
+                continue
+            num_elements = len(elements) + slot.num_action_tokens
+            if not slot.refresh_is_due(num_elements):
+                continue
+            window = slot.start_window(num_elements)
+            if slot.prompt is not None:
+                self._place_prompt(slot.prompt, [index])
+            if window is not None:
+                context = slot.context
+                rows[index] = Row(
+                    elements=window, position=context.prompt_length, context=context, reset=slot.must_clear
+                )
+                windows[index], slot.must_clear = window, False
+        if any(window is not None for window in windows):
+            self._cache = self._extend(self._cache, windows, rows)
+
     def _encode(self, index: int, observation: Any) -> Elements:
+        slot = self._slots[index]
         try:
-            elements = self._timesteps.encode_observation(observation)
-            self._slots[index].context.check(len(elements) + self._timesteps.num_action_tokens)
+            elements = slot.timesteps.encode_observation(observation)
+            slot.context.check(len(elements) + slot.num_action_tokens)
         except (TypeError, ValueError) as error:
             if self.num_envs == 1:
                 raise
             raise type(error)(f"environment {index}: {error}") from error
         return elements
 
-    def _step_input(self, encoded: Sequence[Elements | None]) -> StepInput:
-        num_action_tokens = self._timesteps.num_action_tokens
+    def _step_input(self, encoded: Sequence[Elements | None], table: ActionTable) -> StepInput:
+        config, model = self._agent.tokenizer, self._agent.model
+        num_action_tokens = table.num_tokens
         rows: list[Row | None] = []
-        last_indices, gaps, steps = np.zeros((3, self.num_envs), np.int32)
+        wanted = np.zeros((self.num_envs, num_action_tokens if model.parallel_actions else 1), np.int32)
+        gaps, steps = np.zeros((2, self.num_envs), np.int32)
         seeds = np.zeros(self.num_envs, np.uint32)
         action_positions = np.full((self.num_envs, num_action_tokens), -1, np.int32)
         action_slots = np.full((self.num_envs, num_action_tokens), self.config.context_length, np.int32)
@@ -284,26 +371,39 @@ class BatchPolicy:
             if elements is None:
                 rows.append(None)
                 continue
-            position = slot.context.begin_timestep(len(elements) + num_action_tokens)
+            count = slot.num_action_tokens
+            position = slot.context.begin_timestep(len(elements) + count)
             still_visible = slot.context.window_start < position
-            row = Row(
-                elements=elements,
-                position=position,
-                context=slot.context,
-                carried=slot.carried if still_visible else None,
-                reset=slot.step == 0 and slot.prompt is None,
+            carried = slot.carried if still_visible else None
+            separator = len(elements) - 1 + (carried is not None)
+            action_positions[index, :count] = position + len(elements) + np.arange(count)
+            action_slots[index, :count] = slot.context.slots(action_positions[index, :count])
+            if model.parallel_actions:
+                elements = with_action(elements, np.full(count, config.padding_id), config.action_position)
+                wanted[index] = np.minimum(separator + np.arange(num_action_tokens), len(elements) - 1)
+            else:
+                wanted[index] = separator
+            rows.append(
+                Row(
+                    elements=elements,
+                    position=position,
+                    context=slot.context,
+                    carried=carried,
+                    reset=slot.must_clear,
+                )
             )
-            rows.append(row)
-            last_indices[index] = row.num_elements - 1
-            action_positions[index] = position + len(elements) + np.arange(num_action_tokens)
-            action_slots[index] = slot.context.slots(action_positions[index])
+            slot.must_clear = False
             gaps[index], seeds[index], steps[index] = slot.context.num_evicted, slot.seed, slot.step
         arrays: dict[str, Any] = {  # numpy, where the device side declares its own array type
-            "last_indices": last_indices,
+            "wanted": wanted,
             "action_positions": action_positions,
             "action_slots": action_slots,
+            "low": table.low,
+            "high": table.high,
+            "first_rows": table.first_rows,
+            "temperatures": table.temperatures,
             "gaps": gaps,
             "seeds": seeds,
             "steps": steps,
         }
-        return StepInput(chunk=assemble(rows, self._agent.tokenizer), **arrays)
+        return StepInput(chunk=assemble(rows, config), **arrays)

@@ -211,13 +211,15 @@ def decode_text(layout: TextLayout, weights: Weights, head_RD: jax.Array, start:
     num_rows, size = chunk.tokens.shape
     shape = num_rows, config.num_heads, size + layout.max_tokens, config.head_dim
     counts = start.local_positions != layout.tokenizer.no_position
-    legal_mask_R = jnp.arange(len(head_RD)) != layout.start_id
+    legal_mask_1R = (jnp.arange(len(head_RD)) != layout.start_id)[None]
+    sampled = layout.temperature > 0
+    temperature_B = jnp.full(num_rows, layout.temperature) if sampled else None
     keys_AB = draw_keys(start.seeds, start.indices, layout.max_tokens)
 
     def choose(hidden_BD: jax.Array, index: jax.Array | int) -> jax.Array:
         logits_BR = jnp.einsum("bd,rd->br", hidden_BD, head_RD, preferred_element_type=jnp.float32)
-        noise_BR = gumbel_noise(keys_AB[index], len(head_RD)) if layout.temperature > 0 else None
-        return sample(logits_BR, legal_mask_R, layout.temperature, noise_BR)
+        noise_BR = gumbel_noise(keys_AB[index], len(head_RD)) if sampled else None
+        return sample(logits_BR, legal_mask_1R, temperature_B, noise_BR)
 
     def append(tokens_BA: jax.Array, index: jax.Array | int, token_B: jax.Array, finished_B: jax.Array) -> tuple:
         token_B = jnp.where(finished_B, layout.end_id, token_B)
@@ -249,7 +251,7 @@ def decode_text(layout: TextLayout, weights: Weights, head_RD: jax.Array, start:
         return index + 1, *append(tokens_BA, index, choose(hidden_BCD[:, 0], index), finished_B), cache
 
     cache = Cache.empty(config.num_layers, shape, jnp.dtype(config.compute_dtype))
-    hidden_B1D, cache = weights.model(config, layout.tokenizer).extend(chunk, cache, start.lengths - 1)
+    hidden_B1D, cache = weights.model(config, layout.tokenizer).extend(chunk, cache, start.lengths[:, None] - 1)
     tokens_BA = jnp.full((num_rows, layout.max_tokens), layout.end_id, jnp.int32)
     first_B = choose(hidden_B1D[:, 0], 0)
     tokens_BA, finished_B = append(tokens_BA, 0, first_B, start.finished)

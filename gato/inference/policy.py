@@ -32,11 +32,14 @@ class Policy:
         observation_space: spaces.Space,
         action_space: spaces.Space,
         *,
+        source: str | None = None,
         config: PolicyConfig | None = None,
         modalities: Mapping[str, Modality] | None = None,
     ) -> None:
         """Takes the arguments of `BatchPolicy`, and raises as it does."""
-        self._batch = BatchPolicy(agent, observation_space, action_space, config=config, modalities=modalities)
+        self._batch = BatchPolicy(
+            agent, observation_space, action_space, source=source, config=config, modalities=modalities
+        )
 
     @classmethod
     def load(
@@ -45,11 +48,19 @@ class Policy:
         observation_space: spaces.Space,
         action_space: spaces.Space,
         *,
+        source: str | None = None,
         config: PolicyConfig | None = None,
         modalities: Mapping[str, Modality] | None = None,
     ) -> Self:
         """The policy of a run folder or checkpoint folder; the other arguments are the constructor's."""
-        return cls(Agent.load(checkpoint), observation_space, action_space, config=config, modalities=modalities)
+        return cls(
+            Agent.load(checkpoint),
+            observation_space,
+            action_space,
+            source=source,
+            config=config,
+            modalities=modalities,
+        )
 
     @property
     def observation_space(self) -> spaces.Space:

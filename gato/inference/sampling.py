@@ -11,14 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 
-def legal_rows(ranges: Iterable[tuple[int, int]]) -> tuple[slice, np.ndarray]:
-    """The vocabulary rows that a run of action tokens may use.
-
-    Args:
-        ranges: legal ids [low, high) of each of A token slots.
-
-    Returns:
-        rows: the smallest slice of R ids that holds all ranges; and legal_mask (A, R) bool: what each slot allows.
+def legal_rows(ranges: Iterable[tuple[int, int]]) -> slice:
+    """The smallest slice of vocabulary rows that holds all legal id ranges [low, high).
 
     Raises:
         ValueError: there are no ranges, or one is empty.
@@ -28,9 +22,7 @@ def legal_rows(ranges: Iterable[tuple[int, int]]) -> tuple[slice, np.ndarray]:
         raise ValueError(
             f"legal id ranges are {bounds.tolist()}, expected at least one [low, high) with 0 <= low < high"
         )
-    rows = slice(int(bounds[:, 0].min()), int(bounds[:, 1].max()))
-    ids = np.arange(rows.start, rows.stop)
-    return rows, (bounds[:, :1] <= ids) & (ids < bounds[:, 1:])
+    return slice(int(bounds[:, 0].min()), int(bounds[:, 1].max()))
 
 
 def draw_keys(seeds: jax.Array, steps: jax.Array, num_draws: int) -> jax.Array:
@@ -58,24 +50,29 @@ def gumbel_noise(keys: jax.Array, num_rows: int) -> jax.Array:
 
 
 def sample(
-    logits_BR: jax.Array, legal_mask_R: jax.Array, temperature: float, noise_BR: jax.Array | None = None
+    logits_BR: jax.Array,
+    legal_mask_BR: jax.Array,
+    temperature_B: jax.Array | None = None,
+    noise_BR: jax.Array | None = None,
 ) -> jax.Array:
     """Chooses one row index each among the legal rows.
 
     Args:
         logits_BR: any float dtype; computed with in float32.
-        legal_mask_R: at least one True.
-        temperature: 0 takes the most likely legal row, the lowest index among equals.
+        legal_mask_BR: at least one True in each row.
+        temperature_B: 0 takes the most likely legal row, the lowest index among equals; None is 0 everywhere.
         noise_BR: Gumbel noise, with which the choice is a draw from softmax(logits / temperature) over the legal
-            rows; needed unless the temperature is 0.
+            rows; goes with the temperature.
 
     Returns:
         (B,) int32 indices, always of a legal row.
 
     Source: the Gumbel-max trick (Gumbel, 1954).
     """
-    logits_BR = jnp.where(legal_mask_R[None], logits_BR.astype(jnp.float32), -jnp.inf)
-    if temperature > 0:
+    logits_BR = jnp.where(legal_mask_BR, logits_BR.astype(jnp.float32), -jnp.inf)
+    if temperature_B is not None:
         assert noise_BR is not None
-        logits_BR = logits_BR / temperature + noise_BR
+        temperature_B1 = temperature_B[:, None]
+        drawn_BR = logits_BR / jnp.where(temperature_B1 > 0, temperature_B1, 1) + noise_BR
+        logits_BR = jnp.where(temperature_B1 > 0, drawn_BR, logits_BR)
     return jnp.argmax(logits_BR, axis=-1).astype(jnp.int32)

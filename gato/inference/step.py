@@ -1,7 +1,8 @@
 """What runs on the device when acting: one call prefills a prompt, one places it, one makes a whole action.
 
 An action of A tokens costs one prefill of the observation and A - 1 decodes. The last token's key and value are
-written with the next observation, so that no call is spent on them.
+written with the next observation, so that no call is spent on them. Where the model's actions are parallel, the
+prefill holds the action's elements too, and is all.
 """
 
 import functools
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 
 from gato.config import ModelConfig, TokenizerConfig
 from gato.inference.prompt import follow
-from gato.inference.sampling import draw_keys, gumbel_noise, legal_rows, sample
+from gato.inference.sampling import draw_keys, gumbel_noise, sample
 from gato.inference.weights import Weights
 from gato.model.cache import Cache, Chunk
 
@@ -23,19 +24,27 @@ class ActionLayout:
 
     model: ModelConfig
     tokenizer: TokenizerConfig
-    ranges: tuple[tuple[int, int], ...]  # legal ids [low, high) of each action token
-    temperature: float
+    first_row: int  # of the vocabulary rows that any row of the batch may use
+    sampled: bool  # whether any temperature is above 0
+    mixed: bool  # whether rows differ in where their legal rows begin
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class StepInput:
-    """One environment step of B rows; A action tokens."""
+    """One environment step of B rows; A is the number of tokens of the longest action.
 
-    chunk: Chunk  # what is new since the last step, up to the separator
-    last_indices: jax.Array  # (B,) int32; where in the chunk the separator stands
-    action_positions: jax.Array  # (B, A) int32; -1 in rows without an observation
-    action_slots: jax.Array  # (B, A) int32; the number of slots in rows without an observation
+    Rows with shorter actions, or without an observation, make tokens that mean nothing.
+    """
+
+    chunk: Chunk  # what is new since the last step: up to the separator, or to the action's end where it is parallel
+    wanted: jax.Array  # (B, 1 or A) int32; where in the chunk the elements stand that predict action tokens
+    action_positions: jax.Array  # (B, A) int32; -1 where there is no action token
+    action_slots: jax.Array  # (B, A) int32; the number of slots where there is no action token
+    low: jax.Array  # (B, A) int32; smallest legal id
+    high: jax.Array  # (B, A) int32; one more than the largest
+    first_rows: jax.Array  # (B,) int32; smallest legal id of the row's whole action, where its noise begins
+    temperatures: jax.Array  # (B, A) float32
     gaps: jax.Array  # (B,) int32; elements that have left between the prompt and the window
     seeds: jax.Array  # (B,) uint32; of the episode
     steps: jax.Array  # (B,) int32; timesteps since the episode began
@@ -80,28 +89,31 @@ def act(
     Args:
         layout: static.
         weights: of the model.
-        head_RD: the rows of the token table that `legal_rows` names, in the compute dtype. An argument because a slice
-            taken in here would be copied for every token.
+        head_RD: the rows of the token table from `first_row` on that are legal somewhere, in the compute dtype. An
+            argument because a slice taken in here would be copied for every token.
         step: the new elements.
         cache: donated.
         prompt_keys: the prompts' keys as they were prefilled; None where no row has a prompt.
     """
-    rows, legal_mask_AR = legal_rows(layout.ranges)
     num_rows, num_action_tokens = step.action_positions.shape
     chunk = step.chunk
     if prompt_keys is not None:
         cache = follow(cache, prompt_keys, chunk.pinned, step.gaps, layout.model.rotary_base)
-    noise_ABR = None
-    if layout.temperature > 0:
-        noise_ABR = gumbel_noise(draw_keys(step.seeds, step.steps, num_action_tokens), len(head_RD))
+    noise_ABR = _noise(layout, step, len(head_RD)) if layout.sampled else None
+    ids_R = layout.first_row + jnp.arange(len(head_RD))
 
     def choose(hidden_BD: jax.Array, index: jax.Array | int) -> jax.Array:
         logits_BR = jnp.einsum("bd,rd->br", hidden_BD, head_RD, preferred_element_type=jnp.float32)
-        noise_BR = None if noise_ABR is None else noise_ABR[index]
-        return rows.start + sample(logits_BR, jnp.asarray(legal_mask_AR)[index], layout.temperature, noise_BR)
+        legal_mask_BR = (ids_R[None] >= step.low[:, index, None]) & (ids_R[None] < step.high[:, index, None])
+        if noise_ABR is None:
+            return layout.first_row + sample(logits_BR, legal_mask_BR)
+        return layout.first_row + sample(logits_BR, legal_mask_BR, step.temperatures[:, index], noise_ABR[index])
 
-    hidden_B1D, cache = weights.model(layout.model, layout.tokenizer).extend(chunk, cache, step.last_indices)
-    first_B = choose(hidden_B1D[:, 0], 0)
+    hidden_BAD, cache = weights.model(layout.model, layout.tokenizer).extend(chunk, cache, step.wanted)
+    if layout.model.parallel_actions:
+        tokens = [choose(hidden_BAD[:, index], index) for index in range(num_action_tokens)]
+        return jnp.stack(tokens, axis=1), cache
+    first_B = choose(hidden_BAD[:, 0], 0)
 
     def decode(carry: tuple[jax.Array, Cache], index: jax.Array) -> tuple[tuple[jax.Array, Cache], jax.Array]:
         token_B, cache = carry
@@ -127,3 +139,12 @@ def act(
 
     (_, cache), rest_AB = jax.lax.scan(decode, (first_B, cache), jnp.arange(1, num_action_tokens))
     return jnp.concatenate([first_B[:, None], rest_AB.T], axis=1), cache
+
+
+def _noise(layout: ActionLayout, step: StepInput, num_rows: int) -> jax.Array:
+    """(A, B, R) noise that depends on each row's seed, step and own legal rows, not on what stands beside it."""
+    noise_ABR = gumbel_noise(draw_keys(step.seeds, step.steps, step.low.shape[1]), num_rows)
+    if not layout.mixed:
+        return noise_ABR
+    # As if the row were alone: its noise begins where its own legal rows do.
+    return jax.vmap(jnp.roll, in_axes=(1, 0, None), out_axes=1)(noise_ABR, step.first_rows - layout.first_row, 1)

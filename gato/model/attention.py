@@ -58,17 +58,17 @@ class Attention(nnx.Module):
         values_BHSK: jax.Array,
         slots_BC: jax.Array,
         visible_BCS: jax.Array,
-        wanted_B: jax.Array | None,
+        wanted_BA: jax.Array | None,
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Writes the chunk's keys and values to their slots, then attends to all visible slots.
 
         Returns:
-            y_BCD, or y_B1D of each row's wanted element, and the cache arrays of the layer with the chunk in them.
+            y_BCD, or y_BAD of each row's wanted elements, and the cache arrays of the layer with the chunk in them.
         """
         q_BHCK, k_BHCK, v_BHCK = self._project(x_BCD, rotation)
-        if wanted_B is not None:
-            q_BHCK = q_BHCK[jnp.arange(len(wanted_B)), :, wanted_B][:, :, None]
-            visible_BCS = visible_BCS[jnp.arange(len(wanted_B)), wanted_B][:, None]
+        if wanted_BA is not None:
+            q_BHCK = jnp.take_along_axis(q_BHCK, wanted_BA[:, None, :, None], axis=2)
+            visible_BCS = jnp.take_along_axis(visible_BCS, wanted_BA[..., None], axis=1)
         keys_BHSK = _written(keys_BHSK, k_BHCK, slots_BC)
         values_BHSK = _written(values_BHSK, v_BHCK, slots_BC)
         attend = masked_attention if q_BHCK.shape[2] == 1 else _attention_of_chunks

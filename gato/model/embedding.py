@@ -24,6 +24,8 @@ class Embedding(nnx.Module):
     def __init__(self, config: ModelConfig, tokenizer: TokenizerConfig, *, rngs: nnx.Rngs) -> None:
         width = config.width
         self._padding_id = tokenizer.padding_id
+        # No local position equals -1.
+        self._unfed_position = tokenizer.action_position if config.parallel_actions else -1
         self._patch_position_size = tokenizer.patch_position_size
         self._dtype = jnp.dtype(config.compute_dtype)
         self._input_scale = width**0.5 if config.unit_rms_inputs else 1.0
@@ -49,12 +51,12 @@ class Embedding(nnx.Module):
         """One vector an element, x_BLD.
 
         Args:
-            elements: where no patch stands, the padding id embeds to zero.
+            elements: where no patch stands, the padding id embeds to zero; so do actions where they are parallel.
             key: draws patch positions from their intervals; None takes the middle.
         """
         # Indices past a table's end add nothing and get no gradient.
-        padding_BL = elements.tokens == self._padding_id
-        tokens_BL = jnp.where(padding_BL, self.tokens.shape[0], elements.tokens)
+        unfed_BL = (elements.tokens == self._padding_id) | (elements.local_positions == self._unfed_position)
+        tokens_BL = jnp.where(unfed_BL, self.tokens.shape[0], elements.tokens)
         x_BLD = _rows(self.tokens, tokens_BL) + _rows(self.local_positions, elements.local_positions)
         x_BLD = (x_BLD * self._input_scale).astype(self._dtype)
         if elements.patches.shape[1] == 0:

@@ -66,14 +66,14 @@ class Block(nnx.Module):
         values_BHSK: jax.Array,
         slots_BC: jax.Array,
         visible_BCS: jax.Array,
-        wanted_B: jax.Array | None,
+        wanted_BA: jax.Array | None,
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The block over a chunk, or over each row's wanted element of it, and the layer's cache with the chunk."""
+        """The block over a chunk, or over each row's wanted elements of it, and the layer's cache with the chunk."""
         y_BCD, keys_BHSK, values_BHSK = self.attention.extend(
-            self.attention_norm(x_BCD), rotation, keys_BHSK, values_BHSK, slots_BC, visible_BCS, wanted_B
+            self.attention_norm(x_BCD), rotation, keys_BHSK, values_BHSK, slots_BC, visible_BCS, wanted_BA
         )
-        if wanted_B is not None:
-            x_BCD = x_BCD[jnp.arange(len(wanted_B)), wanted_B][:, None]
+        if wanted_BA is not None:
+            x_BCD = jnp.take_along_axis(x_BCD, wanted_BA[..., None], axis=1)
         x_BCD = x_BCD + y_BCD
         return x_BCD + self.mlp(self.mlp_norm(x_BCD)), keys_BHSK, values_BHSK
 
@@ -131,7 +131,7 @@ class Transformer(nnx.Module):
         return self.final_norm(x_BLD)
 
     def extend(
-        self, x_BCD: jax.Array, chunk: Chunk, cache: Cache, wanted_B: jax.Array | None = None
+        self, x_BCD: jax.Array, chunk: Chunk, cache: Cache, wanted_BA: jax.Array | None = None
     ) -> tuple[jax.Array, Cache]:
         """The chunk's hidden_BCD, and the cache with the chunk in it. Layers are unrolled; no randomness.
 
@@ -139,7 +139,7 @@ class Transformer(nnx.Module):
             x_BCD: embedded elements.
             chunk: what they are.
             cache: what came before.
-            wanted_B: index in the chunk of the one element of each row whose hidden_B1D is returned instead. In the
+            wanted_BA: indices in the chunk of the elements of each row whose hidden_BAD is returned instead. In the
                 last layer no other element is computed beyond its key and value.
         """
         config = self._config
@@ -150,11 +150,11 @@ class Transformer(nnx.Module):
         rotation = rotation_of(chunk.positions, config.head_dim, config.rotary_base)
         graphdef, weights_N = nnx.split(self.blocks)
         keys, values = [], []
-        wanted = [None] * (config.num_layers - 1) + [wanted_B]
+        wanted = [None] * (config.num_layers - 1) + [wanted_BA]
         layers = zip(_unstack(weights_N, config.num_layers), cache.keys, cache.values, wanted, strict=True)
-        for weights, layer_keys, layer_values, layer_wanted_B in layers:
+        for weights, layer_keys, layer_values, layer_wanted_BA in layers:
             x_BCD, layer_keys, layer_values = nnx.merge(graphdef, weights).extend(
-                x_BCD, rotation, layer_keys, layer_values, chunk.slots, visible_BCS, layer_wanted_B
+                x_BCD, rotation, layer_keys, layer_values, chunk.slots, visible_BCS, layer_wanted_BA
             )
             keys.append(layer_keys)
             values.append(layer_values)

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from gymnasium import spaces
 
-from gato.config import TokenizerConfig
+from gato.config import FieldScale, TokenizerConfig
 from gato.tokenizer.continuous import from_bins, mu_law_decode, mu_law_encode, to_bins
 from gato.tokenizer.image import frames_to_patches, patch_grid, patch_intervals
 from gato.tokenizer.text import TextTokenizer
@@ -94,11 +94,20 @@ class ContinuousLeaf:
     like an observation. Decoding takes the centre of the bin, undoes the mapping, rounds if the dtype is an integer,
     and clips to the bounds. A bound at the extreme of the dtype, or of float32, is none (Gymnasium writes infinite
     integer bounds so), but zero always is one.
+
+    A `FieldScale` replaces this, of observations and actions alike, by a linear map of the span that it gives.
     """
 
-    def __init__(self, path: str, space: spaces.Box, config: TokenizerConfig, *, action: bool) -> None:
+    def __init__(
+        self, path: str, space: spaces.Box, config: TokenizerConfig, *, action: bool, scale: FieldScale | None = None
+    ) -> None:
+        """Takes the scale of this leaf, if it has one.
+
+        Raises:
+            ValueError: the scale is of another number of elements.
+        """
         self.path = path
-        self._space, self._config = space, config
+        self._space, self._config, self._action = space, config, action
         # Any, because numpy's stubs want to know here whether the dtype is of floats or of integers.
         dtype: Any = space.dtype
         self._is_float = dtype.kind == "f"
@@ -109,6 +118,9 @@ class ContinuousLeaf:
         else:
             largest = float(np.iinfo(dtype).max)
             self._linear = ((low > np.iinfo(dtype).min) | (low == 0)) & (high < largest) & action
+        if scale is not None:
+            low, high = self._span(scale)
+            self._linear = np.ones(low.size, bool)
         self._centre = np.where(self._linear, low, -1.0) / 2 + np.where(self._linear, high, 1.0) / 2
         half = np.where(self._linear, high, 1.0) / 2 - np.where(self._linear, low, -1.0) / 2
         self._half = np.where(half > 0, half, 1.0)  # an element with a single value is always at the centre
@@ -118,6 +130,24 @@ class ContinuousLeaf:
         ids = config.continuous_ids
         self.width: int | None = low.size
         self.ranges = np.tile(np.array([[ids.start, ids.stop]], np.int32), (low.size, 1))
+
+    def rescaled(self, scale: FieldScale | None) -> "ContinuousLeaf":
+        """The same leaf under another scale, or under the paper's rule."""
+        return ContinuousLeaf(self.path, self._space, self._config, action=self._action, scale=scale)
+
+    def _span(self, scale: FieldScale) -> tuple[np.ndarray, np.ndarray]:
+        """(elements,) float64 low and high, rounded to the space's dtype as values are before they are scaled."""
+        size = int(np.prod(self._space.shape))
+        if len(scale.low) != size:
+            raise ValueError(
+                f"{self.path} has {size} elements, but its scale has {len(scale.low)}: measure the scale on data of "
+                "this space"
+            )
+        span = np.array([scale.low, scale.high], np.float64)
+        if self._is_float:
+            dtype: Any = self._space.dtype
+            span = np.clip(span, np.finfo(dtype).min, np.finfo(dtype).max).astype(dtype).astype(np.float64)
+        return span[0], span[1]
 
     def encode(self, values: Values) -> Columns:
         config = self._config
@@ -146,7 +176,8 @@ class ContinuousLeaf:
         dtype: Any = space.dtype
         scaled = from_bins(ids - config.continuous_ids.start, config.num_bins)
         companded = mu_law_decode(scaled, config.mu, config.mu_scale)
-        numbers = np.where(self._linear, self._centre + scaled * self._half, companded)
+        linear = np.clip(self._centre + scaled * self._half, self._low, self._high)  # the very value of a constant
+        numbers = np.where(self._linear, linear, companded)
         if self._is_float:
             representable = (
                 np.clip(numbers, np.finfo(dtype).min, np.finfo(dtype).max).astype(dtype).reshape(space.shape)

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from gymnasium import spaces
 
-from gato.config import TokenizerConfig
+from gato.config import FieldScale, TokenizerConfig
 from gato.tokenizer.leaves import (
     ActionLeaf,
     ContinuousLeaf,
@@ -25,9 +25,14 @@ Modality: TypeAlias = Literal["image", "tensor"]
 
 
 def observation_leaf(
-    path: str, space: spaces.Space, config: TokenizerConfig, text: TextTokenizer | None, modality: Modality | None
+    path: str,
+    space: spaces.Space,
+    config: TokenizerConfig,
+    text: TextTokenizer | None,
+    modality: Modality | None,
+    scale: FieldScale | None = None,
 ) -> ObservationLeaf:
-    """The codec of one observation leaf; `modality` overrides `is_image`."""
+    """The codec of one observation leaf; `modality` overrides `is_image`, and `scale` is for continuous ones only."""
     if isinstance(space, spaces.Text):
         return TextLeaf(path, _require_text(path, text))
     if isinstance(space, spaces.Box):
@@ -35,14 +40,20 @@ def observation_leaf(
             _check_image(path, space)
         if modality == "image" or (modality is None and is_image(space, config)):
             return ImageLeaf(path, space, config)
-    return _number_leaf(path, space, config, action=False)
+    return _number_leaf(path, space, config, action=False, scale=scale)
 
 
-def action_leaf(path: str, space: spaces.Space, config: TokenizerConfig, text: TextTokenizer | None) -> ActionLeaf:
-    """The codec of one action leaf; pictures are tensors here."""
+def action_leaf(
+    path: str,
+    space: spaces.Space,
+    config: TokenizerConfig,
+    text: TextTokenizer | None,
+    scale: FieldScale | None = None,
+) -> ActionLeaf:
+    """The codec of one action leaf; pictures are tensors here, and `scale` is for continuous leaves only."""
     if isinstance(space, spaces.Text):
         return TextActionLeaf(path, space, config, _require_text(path, text))
-    return _number_leaf(path, space, config, action=True)
+    return _number_leaf(path, space, config, action=True, scale=scale)
 
 
 def is_image(space: spaces.Box, config: TokenizerConfig) -> bool:
@@ -71,7 +82,7 @@ def is_discrete(space: spaces.Box, config: TokenizerConfig) -> bool:
 
 
 def _number_leaf(
-    path: str, space: spaces.Space, config: TokenizerConfig, *, action: bool
+    path: str, space: spaces.Space, config: TokenizerConfig, *, action: bool, scale: FieldScale | None
 ) -> DiscreteLeaf | ContinuousLeaf:
     scalar = False
     if isinstance(space, spaces.Discrete):
@@ -82,7 +93,7 @@ def _number_leaf(
         low, sizes, dtype = np.zeros(space.shape, np.int64), np.full(space.shape, 2), space.dtype
     elif isinstance(space, spaces.Box):
         if not is_discrete(space, config):
-            return ContinuousLeaf(path, space, config, action=action)
+            return ContinuousLeaf(path, space, config, action=action, scale=scale)
         low, sizes, dtype = space.low, _spans(space).astype(np.int64) + 1, space.dtype
     else:
         raise ValueError(

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from gato.config import TokenizerConfig
+from gato.config import FieldScale, TokenizerConfig
 from gato.tokenizer.elements import Elements
-from gato.tokenizer.leaves import ActionLeaf, Columns, ImageLeaf
+from gato.tokenizer.leaves import ActionLeaf, Columns, ContinuousLeaf, ImageLeaf
 from gato.tokenizer.rules import Modality, action_leaf, observation_leaf
 from gato.tokenizer.text import TextTokenizer
 from gato.tokenizer.tree import flatten, leaf_spaces, unflatten
@@ -35,6 +35,7 @@ class TimestepTokenizer:
         text: TextTokenizer | None = None,
         *,
         modalities: Mapping[str, Modality] | None = None,
+        fields: Sequence[FieldScale] = (),
         text_loss: bool = True,
     ) -> None:
         """Fixes the layout of a timestep.
@@ -46,10 +47,12 @@ class TimestepTokenizer:
             text: needed where a space holds Text.
             modalities: "image" or "tensor" for observation leaves by path, such as "observation/pixels", where
                 `gato.tokenizer.rules.is_image` would choose the other.
+            fields: scales of continuous leaves by path; the others keep the paper's rule.
             text_loss: whether text in observations is a target.
 
         Raises:
-            ValueError: a space, or the size of a timestep, cannot be represented; the message names the leaf.
+            ValueError: a space, or the size of a timestep, cannot be represented, or a scale is of no such leaf; the
+                message names the leaf.
         """
         if text is not None and text.vocab_size > config.text_vocab_size:
             raise ValueError(
@@ -60,10 +63,17 @@ class TimestepTokenizer:
         observed = leaf_spaces(observation_space, "observation")
         modalities = dict(modalities or {})
         _check_modalities(modalities, [path for path, space in observed if isinstance(space, spaces.Box)])
-        self._leaves = [observation_leaf(path, space, config, text, modalities.get(path)) for path, space in observed]
-        self._action_leaves: list[ActionLeaf] = [
-            action_leaf(path, space, config, text) for path, space in leaf_spaces(action_space, "action")
+        scales = {scale.path: scale for scale in fields}
+        self._leaves = [
+            observation_leaf(path, space, config, text, modalities.get(path), scales.get(path))
+            for path, space in observed
         ]
+        self._action_leaves: list[ActionLeaf] = [
+            action_leaf(path, space, config, text, scales.get(path))
+            for path, space in leaf_spaces(action_space, "action")
+        ]
+        continuous = [leaf.path for leaf in (*self._leaves, *self._action_leaves) if isinstance(leaf, ContinuousLeaf)]
+        _check_fields([scale.path for scale in fields], continuous)
         self._action_stops = np.cumsum([len(leaf.ranges) for leaf in self._action_leaves])
         if not self._action_leaves or not self._action_stops[-1]:
             raise ValueError(f"action is {action_space}, which has no elements: there is nothing to predict")
@@ -253,3 +263,13 @@ def _check_modalities(modalities: Mapping[str, str], paths: Sequence[str]) -> No
             raise ValueError(f"modalities name {path!r}, which is no Box of the observation space: {hint}")
         if modality not in ("image", "tensor"):
             raise ValueError(f"modalities give {modality!r} for {path!r}, expected 'image' or 'tensor'")
+
+
+def _check_fields(paths: Sequence[str], continuous: Sequence[str]) -> None:
+    for path in paths:
+        if path not in continuous:
+            near = difflib.get_close_matches(path, continuous, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"those are {list(continuous)}"
+            raise ValueError(f"fields scale {path!r}, which is no continuous leaf of these spaces: {hint}")
+    if len(set(paths)) < len(paths):
+        raise ValueError(f"fields must be of different paths, are {list(paths)}")

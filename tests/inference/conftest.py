@@ -18,7 +18,7 @@ def text():
 
 @pytest.fixture(scope="session")
 def make_agent(text):
-    def make(num_layers=1, *, dtype="float32", context_length=60, prompt_tokens=24, temperature=1.0):
+    def make(num_layers=1, *, dtype="float32", parallel_actions=False, **policy):
         tokenizer = TokenizerConfig(text_vocab_size=text.vocab_size, num_bins=32, num_discrete=16)
         model = ModelConfig(
             width=32,
@@ -30,13 +30,14 @@ def make_agent(text):
             patch_channels=8,
             unit_rms_inputs=True,
             compute_dtype=dtype,
+            parallel_actions=parallel_actions,
         )
         params = jax.jit(init_parameters, static_argnums=(0, 1))(model, tokenizer, jax.random.key(num_layers))
         attention = params["transformer"]["blocks"]["attention"]
         attention["qkv"]["kernel"] = 2 * attention["qkv"]["kernel"]
         attention["out"]["kernel"] = 3 * attention["out"]["kernel"]
         params["transformer"]["final_norm"]["scale"] = 3 * params["transformer"]["final_norm"]["scale"]
-        policy = PolicyConfig(context_length=context_length, prompt_tokens=prompt_tokens, temperature=temperature)
-        return Agent(model=model, tokenizer=tokenizer, policy=policy, params=params, text=text)
+        settings = PolicyConfig(**{"context_length": 60, "prompt_tokens": 24, **policy})
+        return Agent(model=model, tokenizer=tokenizer, policy=settings, params=params, text=text)
 
     return make

@@ -47,15 +47,17 @@ def demonstration():
 def reference_tokens(agent, rows, seed):
     """The action tokens that full forward passes over training rows give: one row a step, its action at the end."""
     ranges = TimestepTokenizer(OBSERVATIONS, ACTIONS, agent.tokenizer).action_ranges
-    legal, masks = legal_rows(ranges)
-    temperature, length = agent.policy.temperature, agent.policy.context_length
+    legal = legal_rows(ranges)
+    ids = np.arange(legal.start, legal.stop)
+    masks = (ranges[:, :1] <= ids) & (ids < ranges[:, 1:])
+    temperature, length = jnp.array([agent.policy.temperature]), agent.policy.context_length
 
     @jax.jit
     def tokens_of(params, batch, last, step):
         model = rebuild(agent.model, agent.tokenizer, params)
         logits = model.logits(jax.lax.dynamic_slice_in_dim(model(batch)[0], last, NUM_ACTION_TOKENS), legal)
         noise = gumbel_noise(draw_keys(jnp.array([seed], jnp.uint32), step[None], NUM_ACTION_TOKENS), logits.shape[1])
-        chosen = [sample(logits[i][None], masks[i], temperature, noise[i]) for i in range(NUM_ACTION_TOKENS)]
+        chosen = [sample(logits[i][None], masks[i][None], temperature, noise[i]) for i in range(NUM_ACTION_TOKENS)]
         return legal.start + jnp.concatenate(chosen)
 
     return np.stack(
@@ -100,27 +102,41 @@ def training_rows(agent, space, observations, actions, prompt):
 
 
 @pytest.mark.parametrize(
-    ("num_layers", "num_steps", "temperature", "prompted", "space"),
+    ("num_layers", "num_steps", "settings", "prompted", "space"),
     [
-        (1, 24, 1.0, False, OBSERVATIONS),
-        (1, 24, 1.0, True, OBSERVATIONS),
-        (1, 24, 0.0, False, OBSERVATIONS),
-        (1, 16, 1.0, False, WITH_TEXT),
-        (2, 6, 1.0, True, OBSERVATIONS),
+        (1, 24, {}, False, OBSERVATIONS),
+        (1, 24, {}, True, OBSERVATIONS),
+        (1, 24, {"temperature": 0.0}, False, OBSERVATIONS),
+        (1, 16, {}, False, WITH_TEXT),
+        (2, 6, {}, True, OBSERVATIONS),
+        (2, 24, {"refresh_every": 1}, True, OBSERVATIONS),
+        (2, 24, {"refresh_every": 1}, False, OBSERVATIONS),
+        (1, 24, {"parallel_actions": True}, False, OBSERVATIONS),
+        (2, 24, {"parallel_actions": True, "refresh_every": 1}, True, OBSERVATIONS),
     ],
-    ids=["slides", "slides behind a prompt", "greedy", "text of any length", "deep behind a prompt"],
+    ids=[
+        "slides",
+        "slides behind a prompt",
+        "greedy",
+        "text of any length",
+        "deep behind a prompt",
+        "deep, slides behind a prompt, refreshed",
+        "deep, slides, refreshed",
+        "parallel actions",
+        "deep, parallel actions, slides behind a prompt, refreshed",
+    ],
 )
 def test_actions_are_those_of_a_full_forward_pass_over_the_training_row(
-    make_agent, num_layers, num_steps, temperature, prompted, space
+    make_agent, num_layers, num_steps, settings, prompted, space
 ):
-    agent = make_agent(num_layers, temperature=temperature)
+    agent = make_agent(num_layers, **settings)
     policy = Policy(agent, space, ACTIONS)
     prompt = policy.encode_demonstration(*demonstration_of(space)) if prompted else None
     policy.reset(seed=5, prompt=prompt)
     observations, actions = play(policy.act, space, num_steps)
     rows, slid = training_rows(agent, space, observations, actions, prompt)
-    # With several layers, a cached vector has seen timesteps that a row without them does not hold.
-    assert slid == (num_layers == 1)
+    # With several layers, a cached vector has seen timesteps that a row without them does not hold, unless refreshed.
+    assert slid == (num_layers == 1 or "refresh_every" in settings)
     tokenizer = TimestepTokenizer(space, ACTIONS, agent.tokenizer, agent.text)
     chosen = np.stack([tokenizer.encode_action(action) for action in actions])
     np.testing.assert_array_equal(chosen, reference_tokens(agent, rows, 5))
@@ -173,6 +189,63 @@ def test_each_environment_of_a_batch_acts_as_it_would_alone(make_agent, demonstr
         first, idle, last = together.act([plain[step], None, prompted[step]])
         assert idle is None
         np.testing.assert_equal((first, last), (plain_actions[step], prompted_actions[step]))
+
+
+@pytest.mark.parametrize("parallel_actions", [False, True])
+def test_environments_of_other_tasks_in_a_batch_act_as_they_would_alone(make_agent, demonstration, parallel_actions):
+    """Other observations, sizes of actions, legal ids, prompts and lengths, and a slot that changes its task."""
+    agent = make_agent(parallel_actions=parallel_actions)
+    numbers = spaces.Box(-1, 1, (5,), np.float32), spaces.Box(-1, 1, (2,), np.float32)
+    choices = spaces.Discrete(4), spaces.Discrete(3)
+    alone = []
+    for seed, (observed, acted) in enumerate([numbers, choices, (OBSERVATIONS, ACTIONS)]):
+        policy = Policy(agent, observed, acted)
+        policy.reset(seed, policy.encode_demonstration(*demonstration) if observed is OBSERVATIONS else None)
+        alone.append(play(policy.act, observed, 10, seed))
+    together = BatchPolicy(agent, OBSERVATIONS, ACTIONS, num_envs=4)
+    together.assign([1], *choices)
+    together.assign([0], *numbers)
+    together.reset([0, 1], seeds=[0, 1])
+    together.reset([3], seeds=[2], prompt=together.encode_demonstration(*demonstration, slot=3))
+    for step in range(10):
+        actions = together.act([alone[0][0][step], alone[1][0][step], None, alone[2][0][step]])
+        np.testing.assert_equal((actions[0], actions[1], actions[3]), tuple(played[1][step] for played in alone))
+    together.assign([3], *choices)
+    together.reset([3], seeds=[1])
+    for step in range(3):
+        actions = together.act([None, None, None, alone[1][0][step]])
+        np.testing.assert_equal(actions[3], alone[1][1][step])
+
+
+def test_continuous_and_other_tokens_have_temperatures_of_their_own(make_agent):
+    def actions(seed, **settings):
+        policy = Policy(make_agent(**settings), OBSERVATIONS, ACTIONS)
+        policy.reset(seed)
+        return play(policy.act, OBSERVATIONS, 1)[1][0]
+
+    # The choice comes first, so numbers that are not drawn only differ where it does.
+    drawn = [actions(seed, temperature=50.0, continuous_temperature=0.0) for seed in range(12)]
+    assert len({choice for choice, _ in drawn}) > 1
+    assert len({(choice, tuple(numbers)) for choice, numbers in drawn}) == len({choice for choice, _ in drawn})
+    drawn = [actions(seed, temperature=0.0, continuous_temperature=50.0) for seed in range(12)]
+    assert len({choice for choice, _ in drawn}) == 1
+    assert len({tuple(numbers) for _, numbers in drawn}) > 6
+
+
+def test_slots_are_refreshed_without_disturbing_others(make_agent, demonstration):
+    """One slot's window is encoded anew at steps where another's is not due yet."""
+    agent = make_agent(2, refresh_every=5)
+    alone = Policy(agent, OBSERVATIONS, ACTIONS)
+    prompt = alone.encode_demonstration(*demonstration)
+    alone.reset(3, prompt)
+    observations, expected = play(alone.act, OBSERVATIONS, 20)
+    together = BatchPolicy(agent, OBSERVATIONS, ACTIONS, num_envs=2)
+    together.reset(seeds=[3, 3], prompt=prompt)
+    late = [None, None, *observations]
+    for step, observation in enumerate(observations):
+        first, second = together.act([observation, late[step]])
+        np.testing.assert_equal(first, expected[step])
+        np.testing.assert_equal(second, None if step < 2 else expected[step - 2])
 
 
 def test_slots_may_idle_and_start_over_without_disturbing_others(make_agent, demonstration):

@@ -62,14 +62,15 @@ def test_any_split_into_chunks_gives_the_uncached_hidden_vectors(splits, model, 
     np.testing.assert_allclose(jnp.concatenate(hidden, axis=1), run(model, batch), atol=2e-5)
 
 
-def test_one_wanted_element_a_row_is_as_among_all_and_the_cache_too(model, extend, random_batch):
+@pytest.mark.parametrize("wanted", [[[6], [0], [3]], [[5, 6], [0, 1], [4, 2]]], ids=["one", "two"])
+def test_wanted_elements_are_as_among_all_and_the_cache_too(wanted, model, extend, random_batch):
     batch = random_batch()
-    places, wanted = np.arange(7), np.array([6, 0, 3])
+    places, wanted = np.arange(7), np.array(wanted)
     _, cache = extend(_chunk(batch, places, places, places), model.init_cache(3, 16))
     chunk = _chunk(batch, places + 5, places + 5, places + 5)
     every_hidden, every_cache = extend(chunk, cache)
     hidden, cache = extend(chunk, cache, wanted)
-    np.testing.assert_allclose(hidden[:, 0], every_hidden[np.arange(3), wanted], atol=2e-5)
+    np.testing.assert_allclose(hidden, every_hidden[np.arange(3)[:, None], wanted], atol=2e-5)
     jax.tree.map(lambda one, every: np.testing.assert_allclose(one, every, atol=2e-5), cache, every_cache)
 
 

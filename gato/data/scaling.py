@@ -1,0 +1,185 @@
+"""Where the continuous numbers of a source lie: measured once, kept in the config, applied by the source's name.
+
+The paper compands all observations by one mu-law, and so spends few bins on numbers that hardly vary. A source may ask
+for a linear map of each element's own span instead, which is a departure: `SourceConfig.scaling`.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeAlias
+
+import numpy as np
+from gymnasium import spaces
+
+from gato.config import DataConfig, FieldScale, SourceConfig, TokenizerConfig
+from gato.data.episode import ControlSource
+from gato.data.returns import episode_returns, good_episodes
+from gato.data.rows import split_records
+from gato.data.sources.opening import open_source
+from gato.data.timestep_sample import TimestepSample
+from gato.tokenizer.leaves import ContinuousLeaf
+from gato.tokenizer.rules import action_leaf, observation_leaf
+from gato.tokenizer.tree import flatten, leaf_spaces
+
+Span: TypeAlias = Literal["range", "quantiles"]
+
+MAX_EPISODES = 1_000  # evenly spread ones that a source is measured on
+QUANTILES = 0.01, 0.99
+_MAX_TIMESTEPS = 100_000  # of them, that quantiles are taken from
+
+
+def span(values: np.ndarray, rule: Span, extremes: np.ndarray | None = None) -> np.ndarray:
+    """Low and high of each element, (2, elements) float64.
+
+    Where the quantiles of values that differ are equal, as of a contact that is rare, the range stands in for them:
+    otherwise what is rare could not be told at all.
+
+    Args:
+        values: (n, elements), finite, n of 1 or more.
+        rule: "range", or "quantiles" for `QUANTILES`.
+        extremes: (2, elements), least and largest, where `values` are only a sample; None takes those of `values`.
+    """
+    if extremes is None:
+        extremes = np.stack([values.min(axis=0), values.max(axis=0)])
+    extremes = extremes.astype(np.float64)
+    if rule == "range":
+        return extremes
+    inner = np.quantile(values.astype(np.float64), QUANTILES, axis=0)
+    return np.where(inner[0] < inner[1], inner, extremes)
+
+
+def measure(
+    opened: ControlSource, source: SourceConfig, tokenizer: TokenizerConfig, *, max_episodes: int = MAX_EPISODES
+) -> SourceConfig:
+    """The source with its fields, as its `scaling` asks; itself where nothing is asked for or the fields are there.
+
+    What is held out, or left out by `min_return`, is never looked at. The same episodes give the same fields.
+
+    Args:
+        opened: its episodes.
+        source: its settings.
+        tokenizer: tells which numbers are continuous.
+        max_episodes: most that are read, evenly spread.
+
+    Raises:
+        ValueError: it holds no continuous numbers; an episode cannot be read or holds a number that is not finite, and
+            bad records are not skipped.
+    """
+    rule = source.scaling
+    if rule == "mu-law" or source.fields:
+        return source
+    paths = _continuous_paths(opened, tokenizer)
+    if not paths:
+        raise ValueError(
+            f"{source.name}: scaling is {rule!r}, but its spaces hold no continuous numbers: leave scaling out"
+        )
+    skip_bad = source.bad_records == "skip"
+    sample = TimestepSample(_MAX_TIMESTEPS, np.random.default_rng(0))
+    extremes: dict[str, np.ndarray] = {}
+    for index in _spread(_trained_on(opened, source), max_episodes):
+        try:
+            columns = _read(opened, int(index), paths)
+        except (ValueError, OSError):
+            if not skip_bad:
+                raise
+            continue
+        sample.add(columns)
+        for path, values in columns.items():
+            seen = span(values, "range")
+            before = extremes.setdefault(path, seen)
+            extremes[path] = np.stack([np.minimum(before[0], seen[0]), np.maximum(before[1], seen[1])])
+    if not extremes:
+        raise ValueError(f"{source.name}: scaling is {rule!r}, but none of its episodes can be used")
+    spans = {path: span(values, rule, extremes[path]) for path, values in sample.columns().items()}
+    fields = tuple(
+        FieldScale(path=path, low=tuple(low.tolist()), high=tuple(high.tolist())) for path, (low, high) in spans.items()
+    )
+    return dataclasses.replace(source, fields=fields)
+
+
+def with_scales(
+    data: DataConfig, tokenizer: TokenizerConfig, *, report_progress: Callable[[str], None] = lambda name: None
+) -> DataConfig:
+    """The config with the fields of every source that asks for scaling and has none yet.
+
+    Args:
+        data: the sources.
+        tokenizer: tells which numbers are continuous.
+        report_progress: called with the name of each source before it is measured.
+
+    Raises:
+        FileNotFoundError: a path does not exist.
+        ValueError: a source holds no episodes, or is prepared and came without its fields; or as `measure`.
+    """
+    return dataclasses.replace(
+        data, sources=tuple(_with_scale(source, tokenizer, report_progress) for source in data.sources)
+    )
+
+
+def _with_scale(source: SourceConfig, tokenizer: TokenizerConfig, report: Callable[[str], None]) -> SourceConfig:
+    if source.scaling == "mu-law" or source.fields:
+        return source
+    if source.kind == "prepared":
+        raise ValueError(
+            f"{source.name}: scaling is {source.scaling!r}, but a prepared source has no numbers left to measure: use "
+            "the sources.json beside it, which holds its fields"
+        )
+    report(source.name)
+    opened = open_source(source)
+    if not isinstance(opened, ControlSource):
+        raise ValueError(f"{source.name}: scaling is {source.scaling!r}, but it holds no episodes: leave scaling out")
+    return measure(opened, source, tokenizer)
+
+
+def _continuous_paths(opened: ControlSource, tokenizer: TokenizerConfig) -> list[str]:
+    """The continuous leaves, as the tokenizer's own rules tell them."""
+    leaves = [
+        *(
+            observation_leaf(path, space, tokenizer, None, None)
+            for path, space in leaf_spaces(opened.observation_space, "observation")
+            if isinstance(space, spaces.Box)
+        ),
+        *(
+            action_leaf(path, space, tokenizer, None)
+            for path, space in leaf_spaces(opened.action_space, "action")
+            if isinstance(space, spaces.Box)
+        ),
+    ]
+    return [leaf.path for leaf in leaves if isinstance(leaf, ContinuousLeaf) and leaf.width]
+
+
+def _read(opened: ControlSource, index: int, paths: Sequence[str]) -> dict[str, np.ndarray]:
+    """(timesteps, elements) of the leaves of one episode; the observation after the last action does not count.
+
+    Raises:
+        ValueError, OSError: the episode cannot be read, or a number is not finite.
+    """
+    episode = opened[index]
+    columns: dict[str, np.ndarray] = {}
+    for root, space, tree in (
+        ("observation", opened.observation_space, episode.observations),
+        ("action", opened.action_space, episode.actions),
+    ):
+        for (path, _), part in zip(leaf_spaces(space, root), flatten(space, tree, root), strict=True):
+            if path in paths:
+                columns[path] = np.asarray(part[: len(episode)]).reshape(len(episode), -1)
+                if not np.isfinite(columns[path]).all():
+                    raise ValueError(
+                        f"{opened.name}: episode {index}: {path} holds numbers that are not finite: correct the data, "
+                        "or leave such records out with bad_records 'skip'"
+                    )
+    return columns
+
+
+def _trained_on(opened: ControlSource, source: SourceConfig) -> np.ndarray:
+    """The episodes that rows are made of, ascending."""
+    trained = split_records(len(opened), source.held_out, held_out=False)
+    if source.min_return is None:
+        return trained
+    returns = episode_returns(opened, skip_bad=source.bad_records == "skip")
+    return np.intersect1d(trained, np.flatnonzero(good_episodes(returns, source.min_return)))
+
+
+def _spread(indices: np.ndarray, most: int) -> np.ndarray:
+    """So many of them at even distances, or all."""
+    return indices if len(indices) <= most else indices[np.linspace(0, len(indices) - 1, most).astype(int)]

@@ -1,0 +1,82 @@
+"""What the host remembers of one environment of a batch."""
+
+from collections import deque
+
+import numpy as np
+
+from gato.inference.context import Context
+from gato.tokenizer.elements import Elements
+from gato.tokenizer.spaces import TimestepTokenizer
+
+
+class Slot:
+    """One episode under way: how its timesteps are encoded, and what its row of the cache holds."""
+
+    def __init__(
+        self,
+        timesteps: TimestepTokenizer,
+        seed: int,
+        prompt: Elements | None,
+        context_length: int,
+        *,
+        refresh_every: int = 0,
+    ) -> None:
+        self.timesteps = timesteps
+        self.seed = seed
+        self.prompt = prompt
+        self.context = Context(context_length, 0 if prompt is None else len(prompt))
+        self.step = 0  # timesteps since the episode began
+        self.carried: int | None = None  # the last action token, which is not cached yet
+        self.must_clear = prompt is None  # whether the row of the cache holds what is not this episode's
+        self._refresh_every = refresh_every
+        self._history: deque[Elements] = deque()  # timesteps that may still be visible, where they are needed again
+
+    @property
+    def num_action_tokens(self) -> int:
+        return self.timesteps.num_action_tokens
+
+    def refresh_is_due(self, num_elements: int) -> bool:
+        """Whether the window is to be encoded anew before a timestep of so many elements.
+
+        It is every so many timesteps, unless nothing has left that the cache has seen and nothing has to leave now.
+        """
+        every, context = self._refresh_every, self.context
+        leaves = context.num_evicted > 0 or context.num_visible + num_elements > context.context_length
+        return every > 0 and self.step % every == 0 and leaves
+
+    def remember(self, timestep: Elements, last_token: int | None) -> None:
+        """Notes a timestep that is over, and the token of it that is not cached."""
+        self.carried = last_token
+        self.step += 1
+        if self._refresh_every:
+            self._history.append(timestep)
+
+    def start_window(self, num_elements: int) -> Elements | None:
+        """Begins the context anew with what stays visible beside a timestep of so many elements.
+
+        Returns:
+            What has to be cached behind the prompt; None if that is nothing.
+        """
+        context = self.context = Context(self.context.context_length, self.context.prompt_length)
+        room = context.context_length - context.prompt_length - num_elements
+        while self._history and sum(map(len, self._history)) > room:
+            self._history.popleft()
+        self.carried, self.must_clear = None, self.prompt is None
+        for timestep in self._history:
+            context.begin_timestep(len(timestep))
+        return Elements.concatenate(list(self._history)) if self._history else None
+
+
+def with_action(observed: Elements, tokens: np.ndarray, position: int) -> Elements:
+    """A whole timestep: an observation with its separator, and the action's tokens (A,) at their local position."""
+    count = len(tokens)
+    return Elements(
+        tokens=np.concatenate([observed.tokens, np.asarray(tokens, np.int32)]),
+        local_positions=np.concatenate([observed.local_positions, np.full(count, position, np.int32)]),
+        loss_mask=np.concatenate([observed.loss_mask, np.zeros(count, bool)]),
+        changed_mask=np.concatenate([observed.changed_mask, np.zeros(count, bool)]),
+        patches=observed.patches,
+        patch_indices=observed.patch_indices,
+        patch_intervals=observed.patch_intervals,
+        starts=np.array([0, len(observed) + count]),
+    )
