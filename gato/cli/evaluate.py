@@ -12,9 +12,10 @@ from gato.checkpoint import load_config
 from gato.cli.scoring import score_task
 from gato.envs import Task, get_task, select_tasks
 from gato.evaluation.plots import score_bars
-from gato.evaluation.report import score_table
+from gato.evaluation.profile_plot import profile_plot, tasks_above_plot
 from gato.evaluation.scores import ScoreRecord, write_scores
 from gato.evaluation.style import save_figure
+from gato.evaluation.tables import aggregate_table, left_out, score_table, scores_latex, scores_markdown
 from gato.evaluation.videos import Clip, write_gif
 from gato.inference.agent import Agent
 
@@ -29,6 +30,7 @@ def evaluate(
     seed: int = 1_000_000,
     temperature: float | None = None,
     videos: bool = False,
+    latex: bool = False,
     out: Path | None = None,
 ) -> None:
     """Measures an agent. Example: gato evaluate runs/quickstart --tasks cartpole --episodes 50
@@ -43,7 +45,8 @@ def evaluate(
         seed: of the first episode.
         temperature: of action sampling; the run's own if not given, 0 takes the most likely action.
         videos: also write a GIF of the first episode of each task.
-        out: folder for scores.json, scores.png and the GIFs; <checkpoint>/evaluation if not given.
+        latex: also write scores.tex, tables with the rules of booktabs.
+        out: folder for scores.json, scores.md, charts and the GIFs; <checkpoint>/evaluation if not given.
     """
     console = Console()
     agent = Agent.load(checkpoint)
@@ -66,10 +69,26 @@ def evaluate(
         if videos and rollouts[0].frames is not None:
             note = f"return {rollouts[0].episode.episode_return:.1f}"
             write_gif(out / f"{task.name}.gif", [Clip(frames=rollouts[0].frames, title=task.name, note=note)])
-    if any(record.normalized is not None for record in records):
-        save_figure(out / "scores.png", score_bars(records))
+    _summarize(out, records, latex=latex)
     console.print(str(score_table(records)), soft_wrap=True)
+    if len(records) > 1:
+        console.print(f"\n{aggregate_table(records)}", soft_wrap=True)
+    for sentence in left_out(records):
+        console.print(sentence, soft_wrap=True)
     console.print(f"written to {out}")
+
+
+def _summarize(out: Path, records: list[ScoreRecord], *, latex: bool) -> None:
+    """The tables and charts of what was measured."""
+    (out / "scores.md").write_text(scores_markdown(records), encoding="utf-8")
+    if latex:
+        (out / "scores.tex").write_text(scores_latex(records), encoding="utf-8")
+    scored = [record for record in records if record.normalized is not None]
+    if scored:
+        save_figure(out / "scores.png", score_bars(scored))
+    if len(scored) > 1:
+        save_figure(out / "profile.png", profile_plot({"": scored}))
+        save_figure(out / "tasks_above.png", tasks_above_plot(scored))
 
 
 def _choose(patterns: tuple[str, ...], family: str | None, trained: list[str]) -> list[Task]:

@@ -8,6 +8,7 @@ import tyro
 from gato.cli.caption import ask, caption
 from gato.cli.chat import chat
 from gato.cli.collect import collect
+from gato.cli.compare import compare_scores
 from gato.cli.data import data
 from gato.cli.evaluate import evaluate
 from gato.cli.info import info
@@ -25,6 +26,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "measure": measure,
     "train": train,
     "evaluate": evaluate,
+    "compare": compare_scores,
     "play": play,
     "chat": chat,
     "caption": caption,

@@ -42,7 +42,8 @@ def prepare(
     kept = out / TOKENIZER_FILE
     settings, text = with_text(settings, tokenizer or (kept if kept.exists() else None))
     out.mkdir(parents=True, exist_ok=True)
-    text.save(kept)
+    if text is not None:
+        text.save(kept)
     data = with_scales(
         settings.data,
         settings.tokenizer,
@@ -74,4 +75,5 @@ def prepare(
             entry = dataclasses.asdict(dataclasses.replace(source, kind="prepared", path=source.name, options={}))
             entries.append(entry)
     (out / SOURCES_FILE).write_text(json.dumps(entries, indent=2) + "\n")
-    console.print(f"train with: gato train {config} --sources {out / SOURCES_FILE} --tokenizer {kept}", soft_wrap=True)
+    with_tokenizer = "" if text is None else f" --tokenizer {kept}"
+    console.print(f"train with: gato train {config} --sources {out / SOURCES_FILE}{with_tokenizer}", soft_wrap=True)

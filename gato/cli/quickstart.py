@@ -34,10 +34,10 @@ from gato.evaluation.report import (
     room_section,
     run_section,
     score_section,
-    score_table,
 )
 from gato.evaluation.rollout import Rollout
 from gato.evaluation.scores import ScoreRecord, write_scores
+from gato.evaluation.tables import score_table
 from gato.evaluation.videos import Clip, gif_bytes
 from gato.inference.agent import Agent
 from gato.inference.generate import Generator
@@ -134,7 +134,9 @@ def _text_tokenizer(config: RunConfig, data: Path) -> TextTokenizer:
     """The run's SentencePiece model, made once and kept beside the data."""
     path = data / "tokenizer.model"
     if not path.exists():
-        text_tokenizer(config.data, config.tokenizer.text_vocab_size).save(path)
+        text = text_tokenizer(config.data, config.tokenizer.text_vocab_size)
+        assert text is not None  # the quickstart has texts
+        text.save(path)
     return TextTokenizer.load(path)
 
 

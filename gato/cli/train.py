@@ -35,7 +35,7 @@ def train_run(
     config: RunConfig,
     run: Path,
     *,
-    text: TextTokenizer,
+    text: TextTokenizer | None,
     resume: bool = False,
     overwrite: bool = False,
     tensorboard: bool = False,
@@ -75,7 +75,7 @@ def train_run(
         batches=SkipLog(batches, run, console, resume=resume),
         key=step_key,
         evaluators=evaluators,
-        tokenizer_model=text.to_bytes(),
+        tokenizer_model=None if text is None else text.to_bytes(),
         resume=resume,
         overwrite=overwrite,
         tensorboard=tensorboard,
@@ -118,16 +118,17 @@ def _saved_config(run: Path) -> RunConfig | None:
     return None
 
 
-def text_tokenizer(data: DataConfig, vocab_size: int) -> TextTokenizer:
-    """A SentencePiece model trained on the text that the sources hold.
+def text_tokenizer(data: DataConfig, vocab_size: int) -> TextTokenizer | None:
+    """A SentencePiece model trained on the text that the sources hold; None where they hold none.
 
     Decided by the sources alone: the same ones give the same model.
 
     Raises:
         ValueError: there is too little text for the vocabulary.
     """
-    texts = corpus(map(open_source, data.sources), CORPUS_RECORDS)
-    return TextTokenizer.train(texts, vocab_size, whole=tuple(SPEAKERS.values()))
+    skip_bad = {source.name for source in data.sources if source.bad_records == "skip"}
+    texts = list(corpus(map(open_source, data.sources), CORPUS_RECORDS, skip_bad=skip_bad))
+    return TextTokenizer.train(texts, vocab_size, whole=tuple(SPEAKERS.values())) if texts else None
 
 
 def load_settings(config: str, sources: Path | None, assignments: Sequence[str]) -> RunConfig:
@@ -145,12 +146,14 @@ def load_settings(config: str, sources: Path | None, assignments: Sequence[str])
     return settings
 
 
-def with_text(settings: RunConfig, tokenizer: Path | None) -> tuple[RunConfig, TextTokenizer]:
-    """The run with a text tokenizer from a file, or else a new one trained on the sources' text."""
+def with_text(settings: RunConfig, tokenizer: Path | None) -> tuple[RunConfig, TextTokenizer | None]:
+    """The run with a text tokenizer from a file, or else a new one trained on the sources' text, if they hold any."""
     if tokenizer is not None:
-        text = TextTokenizer.load(tokenizer)
+        text: TextTokenizer | None = TextTokenizer.load(tokenizer)
     else:
         text = text_tokenizer(settings.data, settings.tokenizer.text_vocab_size)
+    if text is None:
+        return settings, None
     sized = dataclasses.replace(settings.tokenizer, text_vocab_size=text.vocab_size)
     return dataclasses.replace(settings, tokenizer=sized), text
 
@@ -183,5 +186,6 @@ def train(
     kept = run / "tokenizer.model"
     settings, text = with_text(settings, tokenizer or (kept if kept.exists() else None))
     run.mkdir(parents=True, exist_ok=True)
-    text.save(kept)
+    if text is not None:
+        text.save(kept)
     train_run(settings, run, text=text, resume=resume, overwrite=overwrite, tensorboard=tensorboard, console=Console())

@@ -1,21 +1,37 @@
 """The text that a set of sources holds: what a SentencePiece model is trained on."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from gato.data.episode import Dialogue, Document, Episode, ImageText, Record, Source, tree_leaves
 
 
-def corpus(sources: Iterable[Source], max_records: int) -> Iterator[str]:
+def corpus(sources: Iterable[Source], max_records: int, *, skip_bad: Collection[str] = ()) -> Iterator[str]:
     """Every distinct text of the first `max_records` records of each source, text in observations included.
 
     A source whose first record holds no text is passed over.
+
+    Args:
+        sources: any.
+        max_records: most that are read of each.
+        skip_bad: names of sources whose records are passed over where they cannot be read.
+
+    Raises:
+        ValueError, OSError: a record of another source cannot be read.
     """
     for source in sources:
-        if not len(source) or not any(_texts(source[0])):
-            continue
         seen: set[str] = set()
+        is_first = True
         for index in range(min(len(source), max_records)):
-            for text in _texts(source[index]):
+            try:
+                texts = list(_texts(source[index]))
+            except (ValueError, OSError):
+                if source.name not in skip_bad:
+                    raise
+                continue
+            if is_first and not any(texts):
+                break
+            is_first = False
+            for text in texts:
                 if text and text not in seen:
                     seen.add(text)
                     yield text

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gato.evaluation.scores import Interval, wilson_interval
+from gato.evaluation.statistics import Interval, wilson_interval
 
 
 @dataclass(frozen=True, kw_only=True)

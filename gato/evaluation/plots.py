@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gato.evaluation.language_scores import LanguageTrial
-from gato.evaluation.scores import ScoreRecord
+from gato.evaluation.scores import ScoreRecord, labels_of
 from gato.evaluation.style import (
     GREEN,
     LABEL_SIZE,
@@ -53,7 +53,7 @@ def score_bars(records: Sequence[ScoreRecord], theme: Theme = LIGHT) -> Figure:
     scored = [record for record in records if record.normalized is not None]
     if not scored:
         raise ValueError("no record has a normalised score: nothing to draw")
-    labels = _labels(scored)
+    labels = labels_of(scored)
     values = np.array([record.normalized for record in scored], dtype=float)
     lows = np.array([record.ci_low for record in scored], dtype=float)
     highs = np.array([record.ci_high for record in scored], dtype=float)
@@ -95,17 +95,6 @@ def score_bars(records: Sequence[ScoreRecord], theme: Theme = LIGHT) -> Figure:
     axes.set_ylim(len(scored) - 0.45, -0.55)
     axes.set_xlabel("normalised score, 95% interval", fontsize=SMALL_SIZE)
     return figure
-
-
-def _labels(records: Sequence[ScoreRecord]) -> list[str]:
-    """Task names, with what tells several records of one task apart."""
-    names = [record.task for record in records]
-    return [record.task if names.count(record.task) == 1 else _full_label(record) for record in records]
-
-
-def _full_label(record: ScoreRecord) -> str:
-    task = record.task if record.variants == "all" else f"{record.task} ({record.variants})"
-    return f"{task}, {'no' if record.prompt == 'none' else record.prompt} prompt"
 
 
 def loss_curves(curves: Sequence[Curve], theme: Theme = LIGHT) -> Figure:

@@ -12,34 +12,12 @@ from gato.evaluation.language_scores import LanguageTrial, score_language
 from gato.evaluation.page import Block, Chart, Code, Fact, Grid, Paragraph, Picture, Section, Table
 from gato.evaluation.plots import CopycatPoint, Curve, copycat_plot, loss_curves, score_bars
 from gato.evaluation.room_plot import room_figure, room_trials
-from gato.evaluation.scores import Interval, ScoreRecord, aggregate, wilson_interval
+from gato.evaluation.scores import ScoreRecord, aggregate
+from gato.evaluation.statistics import wilson_interval
 from gato.evaluation.style import both_themes
+from gato.evaluation.tables import aggregate_table, interval_text, left_out, score_table
 
 _PICTURE_SIDE = 280  # pixels to which the smaller pictures of the gallery are enlarged
-
-
-def score_table(records: Sequence[ScoreRecord]) -> Table:
-    """One row a record, for the page (`Section`) and, by `str`, for the console."""
-    return Table(
-        headings=("task", "prompt", "episodes", "return", "random", "expert", "normalised", "95% interval", "success"),
-        rows=tuple(
-            (
-                record.task if record.variants == "all" else f"{record.task} ({record.variants})",
-                record.prompt,
-                str(record.episodes),
-                f"{_number(record.return_mean)} ± {_number(record.return_std)}",
-                _number(record.random_mean),
-                _number(record.expert_mean),
-                "–" if record.normalized is None else _number(record.normalized),
-                "–"
-                if record.ci_low is None or record.ci_high is None
-                else f"{_number(record.ci_low)} to {_number(record.ci_high)}",
-                "–" if record.success is None else f"{record.success:.0%}",
-            )
-            for record in records
-        ),
-        num_text_columns=2,
-    )
 
 
 def headline_facts(
@@ -54,7 +32,7 @@ def headline_facts(
             Fact(
                 value=f"{together.iqm.value:.2f}",
                 label="of expert, over all control tasks",
-                note=f"interquartile mean of {len(together.tasks)} tasks, {_range(together.iqm)}",
+                note=f"interquartile mean of {len(together.tasks)} tasks, {interval_text(together.iqm)}",
             )
         )
     if study is not None:
@@ -73,7 +51,7 @@ def headline_facts(
             Fact(
                 value=f"{correct.value:.0%}",
                 label="captions and answers exactly right",
-                note=f"{len(language)} unseen pictures, {_range(correct, percent=True)}",
+                note=f"{len(language)} unseen pictures, {interval_text(correct, percent=True)}",
             )
         )
     return tuple(facts)
@@ -119,16 +97,9 @@ def score_section(records: Sequence[ScoreRecord]) -> Section:
         blocks.append(
             Chart(image=both_themes(lambda theme: score_bars(scored, theme)), alt=f"Normalised scores: {summary}.")
         )
-    if (together := aggregate(records)) is not None and len(together.tasks) > 1:
-        blocks.append(
-            Paragraph(
-                text=f"Over {len(together.tasks)} tasks: mean {together.mean.value:.2f} ({_range(together.mean)}), "
-                f"interquartile mean {together.iqm.value:.2f} ({_range(together.iqm)})."
-            )
-        )
-    if len(scored) < len(records):
-        names = ", ".join(record.task for record in records if record.normalized is None)
-        blocks.append(Paragraph(text=f"Without a normalised score, because the expert is not above random: {names}."))
+    if len(scored) > 1:
+        blocks.append(aggregate_table(records))
+    blocks += [Paragraph(text=sentence) for sentence in left_out(records)]
     return Section(title="Control", blocks=(*blocks, score_table(records)))
 
 
@@ -150,7 +121,12 @@ def language_section(trials: Sequence[LanguageTrial], *, num_shown: int = 8) -> 
     rates = Table(
         headings=("kind", "pictures", "exactly right", "95% interval"),
         rows=tuple(
-            (score.kind, str(score.num_trials), f"{score.accuracy.value:.0%}", _range(score.accuracy, percent=True))
+            (
+                score.kind,
+                str(score.num_trials),
+                f"{score.accuracy.value:.0%}",
+                interval_text(score.accuracy, percent=True),
+            )
             for score in score_language(trials)
         ),
     )
@@ -265,15 +241,5 @@ def _png(image: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _number(value: float) -> str:
-    """Three digits or so, with a real minus sign."""
-    decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
-    return f"{value:.{decimals}f}".replace("-", "−")
-
-
 def _percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.0%}"
-
-
-def _range(interval: Interval, *, percent: bool = False) -> str:
-    return f"{interval.low:.0%} to {interval.high:.0%}" if percent else f"{interval.low:.2f} to {interval.high:.2f}"

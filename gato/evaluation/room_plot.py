@@ -12,7 +12,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from gato.evaluation.evaluate import PromptStudy
-from gato.evaluation.scores import Interval, Prompt, Variants, wilson_interval
+from gato.evaluation.scores import Prompt, Variants
+from gato.evaluation.statistics import Interval, wilson_interval
 from gato.evaluation.style import LABEL_SIZE, LIGHT, SMALL_SIZE, TITLE_SIZE, Theme, new_figure, plain_axes
 
 Cell = tuple[int, int]  # row, column

@@ -1,30 +1,35 @@
 """Scores of tasks: normalised between random and expert, with intervals, in one validated record and file.
 
-The normalised score is the paper's (section 4): 0 is the random policy, 1 the expert. Interquartile means and
-stratified bootstrap intervals follow Agarwal et al., 2021 (arXiv 2108.13264).
+The normalised score is the paper's (section 4): 0 is the random policy, 1 the expert.
 """
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
+from gato.evaluation.statistics import (
+    Interval,
+    Strata,
+    bootstrap_interval,
+    interquartile_mean_of_tasks,
+    mean_of_tasks,
+    median_of_tasks,
+    optimality_gap,
+    share_above,
+    stratified_intervals,
+)
+
 Prompt = Literal["right", "wrong", "none"]
 Variants = Literal["all", "trained", "held-out"]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Interval:
-    """A value with its confidence interval."""
-
-    value: float
-    low: float
-    high: float
+EXPERT_SHARES = (0.5, 0.8, 1.0)  # of the expert's score, at which solved tasks are counted
+SCORES_VERSION = 1  # of the file; raised when a reader of the old form would misread the new one
 
 
 def normalized_score(mean_return: float, random_mean: float, expert_mean: float) -> float | None:
@@ -35,85 +40,6 @@ def normalized_score(mean_return: float, random_mean: float, expert_mean: float)
     if expert_mean <= random_mean:
         return None
     return (mean_return - random_mean) / (expert_mean - random_mean)
-
-
-def interquartile_mean(values: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    """Mean of the middle half along the last axis; a value on the border counts with the share that lies inside.
-
-    Args:
-        values: (..., n).
-        weights: (n,) or (..., n), positive; equal if absent.
-
-    Source: Agarwal et al., 2021, section 4.3; with whole quarters it is `scipy.stats.trim_mean(values, 0.25)`.
-    """
-    order = np.argsort(values, axis=-1, kind="stable")
-    ordered = np.take_along_axis(values, order, axis=-1)
-    weights = np.broadcast_to(np.ones(values.shape[-1]) if weights is None else weights, values.shape)
-    share = np.take_along_axis(weights, order, axis=-1) / weights.sum(axis=-1, keepdims=True)
-    upper = np.cumsum(share, axis=-1)
-    inside = np.clip(np.minimum(upper, 0.75) - np.maximum(upper - share, 0.25), 0, None)
-    return (ordered * inside).sum(axis=-1) / inside.sum(axis=-1)
-
-
-def bootstrap_interval(values: Sequence[float] | np.ndarray, *, seed: int, num_samples: int = 2000) -> Interval:
-    """Mean with its 95 % percentile bootstrap interval; the same seed gives the same interval."""
-    data = _finite(values)
-    indices = np.random.default_rng(seed).integers(len(data), size=(num_samples, len(data)))
-    low, high = np.quantile(data[indices].mean(axis=1), (0.025, 0.975))
-    return Interval(value=float(data.mean()), low=float(low), high=float(high))
-
-
-def stratified_interval(
-    strata: Sequence[Sequence[float] | np.ndarray],
-    statistic: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    *,
-    seed: int,
-    num_samples: int = 2000,
-) -> Interval:
-    """A statistic over several tasks with its 95 % percentile interval; episodes are redrawn within their task.
-
-    Args:
-        strata: scores of the episodes, one sequence a task; every task weighs the same, however many episodes it has.
-        statistic: (values (..., n), weights (n,)) -> (...), such as `interquartile_mean` or `weighted_mean`.
-    """
-    data = [_finite(values) for values in strata]
-    if not data:
-        raise ValueError("no task to aggregate: give one sequence of scores a task")
-    weights = np.concatenate([np.full(len(values), 1 / len(values)) for values in data])
-    rng = np.random.default_rng(seed)
-    drawn = np.concatenate(
-        [values[rng.integers(len(values), size=(num_samples, len(values)))] for values in data], axis=1
-    )
-    low, high = np.quantile(statistic(drawn, weights), (0.025, 0.975))
-    return Interval(value=float(statistic(np.concatenate(data), weights)), low=float(low), high=float(high))
-
-
-def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean along the last axis; with the weights of `stratified_interval` it is the mean of the tasks' means."""
-    return (values * weights).sum(axis=-1) / weights.sum()
-
-
-def wilson_interval(successes: int, trials: int) -> Interval:
-    """A rate with its 95 % Wilson score interval, which stays inside [0, 1] and is honest near both ends.
-
-    Source: Wilson, 1927; lower and upper bound without continuity correction.
-    """
-    if trials < 1 or not 0 <= successes <= trials:
-        raise ValueError(
-            f"{successes} successes in {trials} trials: expected 0 <= successes <= trials and 1 or more trials"
-        )
-    z = NormalDist().inv_cdf(0.975)
-    rate = successes / trials
-    centre = (rate + z**2 / (2 * trials)) / (1 + z**2 / trials)
-    half = z / (1 + z**2 / trials) * math.sqrt(rate * (1 - rate) / trials + z**2 / (4 * trials**2))
-    return Interval(value=rate, low=max(centre - half, 0.0), high=min(centre + half, 1.0))
-
-
-def _finite(values: Sequence[float] | np.ndarray) -> np.ndarray:
-    data = np.asarray(values, dtype=np.float64)
-    if data.ndim != 1 or not len(data) or not np.isfinite(data).all():
-        raise ValueError(f"scores have shape {data.shape}, expected one or more finite numbers in one row")
-    return data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,49 +128,121 @@ class ScoreRecord:
         return (np.array(self.returns) - self.random_mean) / (self.expert_mean - self.random_mean)
 
 
+def labels_of(records: Sequence[ScoreRecord]) -> list[str]:
+    """Task names, with what tells several records of one task apart."""
+    names = Counter(record.task for record in records)
+    return [record.task if names[record.task] == 1 else f"{record.task}, {_setting(record)}" for record in records]
+
+
+def _setting(record: ScoreRecord) -> str:
+    prompt = f"{'no' if record.prompt == 'none' else record.prompt} prompt"
+    return prompt if record.variants == "all" else f"{prompt}, {record.variants} variants"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Aggregate:
-    """Several tasks in one number, each task weighing the same."""
+    """Several tasks in few numbers, each task weighing the same."""
 
-    mean: Interval
     iqm: Interval
+    mean: Interval
+    median: Interval
+    optimality_gap: Interval
+    shares: tuple[Interval, ...]  # of tasks at or above each of `EXPERT_SHARES`
     tasks: tuple[str, ...]
     left_out: tuple[str, ...]  # tasks without a normalised score: their expert is not above random
 
 
+def strata_of(records: Sequence[ScoreRecord]) -> list[np.ndarray]:
+    """Normalised scores of the episodes of each task that has any, for `gato.evaluation.statistics`.
+
+    Raises:
+        ValueError: two records of one task, which would let it weigh twice.
+    """
+    counts = Counter(record.task for record in records)
+    if repeated := [task for task, count in counts.items() if count > 1]:
+        raise ValueError(f"several records of {', '.join(repeated)}: aggregate each group of `groups_of` by itself")
+    return [values for record in records if (values := record.normalized_returns) is not None]
+
+
 def aggregate(records: Iterable[ScoreRecord], *, seed: int = 0) -> Aggregate | None:
-    """Mean and interquartile mean of the normalised scores; None when no record has one."""
+    """The statistics of the normalised scores; None when no record has one.
+
+    Raises:
+        ValueError: two records of one task.
+    """
     records = list(records)
-    scored = [(record.task, values) for record in records if (values := record.normalized_returns) is not None]
-    if not scored:
+    strata = strata_of(records)
+    if not strata:
         return None
-    strata = [values for _, values in scored]
+    iqm, mean, median, gap, *shares = stratified_intervals(strata, _all_of_them, seed=seed)
     return Aggregate(
-        mean=stratified_interval(strata, weighted_mean, seed=seed),
-        iqm=stratified_interval(strata, interquartile_mean, seed=seed),
-        tasks=tuple(task for task, _ in scored),
+        iqm=iqm,
+        mean=mean,
+        median=median,
+        optimality_gap=gap,
+        shares=tuple(shares),
+        tasks=tuple(record.task for record in records if record.normalized is not None),
         left_out=tuple(record.task for record in records if record.normalized is None),
     )
 
 
+def _all_of_them(scores: Strata, weights: Strata) -> np.ndarray:
+    """One pass over the redrawn episodes for all statistics."""
+    singles = (interquartile_mean_of_tasks, mean_of_tasks, median_of_tasks, optimality_gap)
+    columns = np.stack([statistic(scores, weights) for statistic in singles], axis=-1)
+    return np.concatenate([columns, share_above(EXPERT_SHARES)(scores, weights)], axis=-1)
+
+
+def by_family(records: Iterable[ScoreRecord]) -> dict[str, list[ScoreRecord]]:
+    """Records by family, in the order in which families first appear."""
+    families: dict[str, list[ScoreRecord]] = {}
+    for record in records:
+        families.setdefault(record.family, []).append(record)
+    return families
+
+
+def groups_of(records: Iterable[ScoreRecord]) -> dict[str, list[ScoreRecord]]:
+    """What is aggregated, by label: all tasks, and each family where there are several.
+
+    Scores under a right and a wrong prompt, or of trained and held-out variants, are not of one kind: each such setting
+    has its own groups.
+    """
+    settings: dict[str, list[ScoreRecord]] = {}
+    for record in records:
+        settings.setdefault(_setting(record), []).append(record)
+    groups: dict[str, list[ScoreRecord]] = {}
+    for setting, part in settings.items():
+        families = by_family(part)
+        for name, group in {"all tasks": part, **(families if len(families) > 1 else {})}.items():
+            groups[name if len(settings) == 1 else f"{name}, {setting}"] = group
+    return groups
+
+
 def write_scores(path: Path, records: Iterable[ScoreRecord]) -> None:
-    """Writes the records as one JSON list, readable by other programs."""
-    path.write_text(json.dumps([asdict(record) for record in records], indent=2, allow_nan=False) + "\n")
+    """Writes the records as JSON, readable by other programs; aggregates are computed from them, never stored."""
+    content = {"version": SCORES_VERSION, "records": [asdict(record) for record in records]}
+    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_scores(path: Path) -> list[ScoreRecord]:
     """Reads what `write_scores` wrote, checking every record.
 
     Raises:
-        ValueError: not a JSON list of complete records, or a record that contradicts itself.
+        FileNotFoundError: no such file.
+        ValueError: another kind of file or version, an incomplete record, or one that contradicts itself.
     """
     try:
-        entries = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not JSON ({error}): run the evaluation again") from error
-    if not isinstance(entries, list):
-        raise ValueError(f"{path} holds {type(entries).__name__}, expected a list of score records")
-    return [_record_from_json(entry, f"{path}, record {i}") for i, entry in enumerate(entries)]
+    if not isinstance(content, dict) or set(content) != {"version", "records"}:
+        found = sorted(content) if isinstance(content, dict) else f"a {type(content).__name__}"
+        raise ValueError(f"{path} holds {found}, expected 'version' and 'records': is it a file of `gato evaluate`?")
+    if content["version"] != SCORES_VERSION:
+        raise ValueError(f"{path} is of version {content['version']!r}, expected {SCORES_VERSION}: evaluate again")
+    if not isinstance(content["records"], list):
+        raise ValueError(f"{path}: records is {type(content['records']).__name__}, expected a list of score records")
+    return [_record_from_json(entry, f"{path}, record {i}") for i, entry in enumerate(content["records"])]
 
 
 def _record_from_json(entry: Any, where: str) -> ScoreRecord:

@@ -66,6 +66,17 @@ def test_prepared_sources_train_like_the_sources_themselves(trained, tmp_path):
     assert losses(tmp_path / "run") == losses(trained)
 
 
+def test_a_run_whose_sources_hold_no_text_needs_no_tokenizer(trained, tmp_path):
+    source = {"name": "dark-room", "kind": "minari", "path": str(trained.parent / "demonstrations" / "dark-room")}
+    (tmp_path / "sources.json").write_text(json.dumps([source]))
+    common = ["gato-79m", "--sources", str(tmp_path / "sources.json")]
+    run(["data", "prepare", *common, "--out", str(tmp_path / "prepared"), "--set", *TINY])
+    run(["train", *common, "--run", str(tmp_path / "run"), "--set", *TINY, "training.num_steps=2"])
+    assert not list(tmp_path.rglob("tokenizer.model"))
+    run(["evaluate", str(tmp_path / "run"), "--episodes", "2", "--num-envs", "2"])
+    assert (tmp_path / "run" / "evaluation" / "scores.json").exists()
+
+
 def test_a_run_is_not_overwritten_unasked(trained, capsys):
     with pytest.raises(SystemExit):
         run(["train", str(trained / "config.json"), "--run", str(trained)])
@@ -75,12 +86,23 @@ def test_a_run_is_not_overwritten_unasked(trained, capsys):
 def test_evaluate_writes_records_a_chart_and_a_film(trained, tmp_path):
     options = ["--tasks", "cartpole", "--episodes", "3", "--num-envs", "2", "--videos", "--out", str(tmp_path)]
     run(["evaluate", str(trained), *options])
-    (record,) = json.loads((tmp_path / "scores.json").read_text())
+    (record,) = json.loads((tmp_path / "scores.json").read_text())["records"]
     assert (record["task"], record["prompt"], record["episodes"]) == ("cartpole", "right", 3)
     assert record["ci_low"] <= record["normalized"] <= record["ci_high"]
     with Image.open(tmp_path / "cartpole.gif") as film:
         assert film.n_frames > 1
     assert (tmp_path / "scores.png").stat().st_size > 0
+    assert "| cartpole | right | 3 |" in (tmp_path / "scores.md").read_text()
+
+
+def test_evaluate_aggregates_several_tasks(trained, tmp_path, capsys):
+    options = ["--tasks", "cartpole", "acrobot", "--prompt", "none", "--episodes", "1", "--out", str(tmp_path)]
+    run(["evaluate", str(trained), *options, "--latex"])
+    assert "all tasks" in capsys.readouterr().out
+    assert "| all tasks | 2 |" in (tmp_path / "scores.md").read_text()
+    assert r"all tasks & 2 &" in (tmp_path / "scores.tex").read_text()
+    for name in ("scores.png", "profile.png", "tasks_above.png"):
+        assert (tmp_path / name).stat().st_size > 0
 
 
 def test_scores_do_not_depend_on_the_number_of_environments(trained, tmp_path):

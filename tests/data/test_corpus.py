@@ -1,6 +1,7 @@
 """Texts for a SentencePiece model: each once, in order, from the first records only."""
 
 import numpy as np
+import pytest
 
 from gato.data.corpus import corpus
 from gato.data.episode import Dialogue, Document, Episode, ImageText
@@ -77,3 +78,20 @@ def test_a_source_without_text_is_passed_over_after_its_first_record(listed):
 
 def test_a_source_without_records_is_passed_over(listed):
     assert list(corpus([listed("empty", []), listed("prose", [Document(text="one")])], 99)) == ["one"]
+
+
+def test_unreadable_records_are_passed_over_only_where_they_may_be(listed):
+    class Torn:
+        name = "torn"
+
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            if index == 0:
+                raise ValueError("torn: record 0 cannot be read")
+            return Document(text=f"text {index}")
+
+    assert list(corpus([Torn()], 99, skip_bad={"torn"})) == ["text 1", "text 2"]
+    with pytest.raises(ValueError, match="record 0 cannot be read"):
+        list(corpus([Torn()], 99, skip_bad={"other"}))

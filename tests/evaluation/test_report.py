@@ -17,7 +17,6 @@ from gato.evaluation.report import (
     room_section,
     run_section,
     score_section,
-    score_table,
 )
 from gato.evaluation.rollout import Rollout
 from gato.evaluation.scores import ScoreRecord
@@ -80,12 +79,6 @@ def test_headline_tells_control_prompt_and_pictures():
     values = [fact.value for fact in headline_facts([record()], study(), language())]
     assert values == ["0.75", "100% vs 0%", "50%"]
     assert headline_facts() == ()
-
-
-def test_the_score_table_tells_each_record():
-    table = score_table([record(), record("lost", "none", expert=-1.0)])
-    assert table.rows[0] == ("cartpole", "right", "2", "0.75 ± 0.25", "0.00", "1.00", "0.75", "0.50 to 1.00", "–")
-    assert table.rows[1][6:] == ("–", "–", "–")
 
 
 def test_tasks_without_a_normalised_score_are_named():

@@ -1,0 +1,83 @@
+"""`gato compare`: two checkpoints on the tasks that both were measured on, as tables, a chart and a file."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+
+from gato.evaluation.comparison import Comparison, compare
+from gato.evaluation.comparison_plot import comparison_plot
+from gato.evaluation.profile_plot import profile_plot
+from gato.evaluation.scores import ScoreRecord, read_scores
+from gato.evaluation.style import save_figure
+from gato.evaluation.tables import (
+    comparison_latex,
+    comparison_markdown,
+    group_comparison_table,
+    not_compared,
+    task_comparison_table,
+)
+
+COMPARISON_VERSION = 1  # of compare.json
+
+
+def compare_scores(
+    a: Annotated[Path, tyro.conf.Positional],
+    b: Annotated[Path, tyro.conf.Positional],
+    out: Path = Path("comparison"),
+    latex: bool = False,
+) -> None:
+    """Compares two measurements. Example: gato compare runs/before runs/after --out comparison
+
+    Args:
+        a: what B is compared with: a file of scores, or a folder with scores.json or evaluation/scores.json.
+        b: what may be better or worse; differences are B - A.
+        out: folder for compare.json, compare.md, compare.png and, with several tasks, profile.png.
+        latex: also write compare.tex, tables with the rules of booktabs.
+    """
+    console = Console()
+    records_a, records_b = (read_scores(_scores_file(path)) for path in (a, b))
+    comparison = compare(records_a, records_b, name_a=str(a), name_b=str(b))
+    out.mkdir(parents=True, exist_ok=True)
+    content = json.dumps(_content(comparison), indent=2, allow_nan=False)
+    (out / "compare.json").write_text(content + "\n", encoding="utf-8")
+    (out / "compare.md").write_text(comparison_markdown(comparison), encoding="utf-8")
+    if latex:
+        (out / "compare.tex").write_text(comparison_latex(comparison), encoding="utf-8")
+    if comparison.groups:
+        save_figure(out / "compare.png", comparison_plot(comparison))
+    tasks = [task.a.task for task in comparison.tasks]
+    if comparison.groups and 1 < len(tasks) == len(set(tasks)):
+        runs: dict[str, list[ScoreRecord]] = {
+            f"A: {a}": [task.a for task in comparison.tasks],
+            f"B: {b}": [task.b for task in comparison.tasks],
+        }
+        save_figure(out / "profile.png", profile_plot(runs))
+    console.print(f"A: {a}\nB: {b}", soft_wrap=True, highlight=False)
+    for table in (task_comparison_table(comparison), group_comparison_table(comparison)):
+        console.print(f"\n{table}", soft_wrap=True, highlight=False)
+    for sentence in not_compared(comparison):
+        console.print(sentence, soft_wrap=True, highlight=False)
+    console.print(f"written to {out}", soft_wrap=True)
+
+
+def _scores_file(path: Path) -> Path:
+    """The file itself, or the one in a folder."""
+    choices = [path / "scores.json", path / "evaluation" / "scores.json"] if path.is_dir() else [path]
+    for choice in choices:
+        if choice.is_file():
+            return choice
+    looked = " and ".join(str(choice) for choice in choices)
+    raise FileNotFoundError(f"no scores in {path} (looked for {looked}): run `gato evaluate` first")
+
+
+def _content(comparison: Comparison) -> dict[str, Any]:
+    """Plain data for JSON; `Any` because it nests. The returns stay in the files of scores."""
+    content = asdict(comparison)
+    for task in content["tasks"]:
+        for side in ("a", "b"):
+            del task[side]["returns"]
+    return {"version": COMPARISON_VERSION, **content}
