@@ -9,6 +9,18 @@ if __name__ != "gato.envs":
     )
 
 from .catalog import QUICK, all_tasks, get_task, select_tasks
+from .paper_domains import PAPER_DOMAINS, PaperDomain
 from .task import Expert, Score, Scores, Task
 
-__all__ = ["QUICK", "Expert", "Score", "Scores", "Task", "all_tasks", "get_task", "select_tasks"]
+__all__ = [
+    "PAPER_DOMAINS",
+    "QUICK",
+    "Expert",
+    "PaperDomain",
+    "Score",
+    "Scores",
+    "Task",
+    "all_tasks",
+    "get_task",
+    "select_tasks",
+]

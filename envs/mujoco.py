@@ -67,7 +67,7 @@ def _make_balancer(state_cost: tuple[float, ...], env: gymnasium.Env[Any, Any], 
 
 
 # The arm of Reacher, whose joints hardly feel its own mass beside the inertia that the model gives to their motors.
-_LINKS = (0.1, 0.11)  # metres: length of the upper arm; from the elbow to the fingertip
+LINKS = (0.1, 0.11)  # metres: length of the upper arm; from the elbow to the fingertip
 _GEAR, _STEP_S = 200.0, 0.02  # rad/s² of full torque at unit inertia and unit damping; seconds for one action
 _TARGET_RADIUS = 0.009  # metres; of Reacher's target
 _GOAL_RADIUS = 0.08  # metres; of Pusher's goal
@@ -85,7 +85,7 @@ def _joints() -> tuple[np.ndarray, np.ndarray]:
 
 def _arm_jacobian(shoulder: float, elbow: float) -> np.ndarray:
     """(2, 2): how the fingertip (x, y) moves with the angles of shoulder and elbow."""
-    upper, fore = _LINKS
+    upper, fore = LINKS
     direction = shoulder + elbow
     return np.array(
         [
@@ -117,7 +117,7 @@ def _reach(observation: np.ndarray) -> np.ndarray:
     """
     cosines, sines, target = observation[0:2], observation[2:4], observation[4:6]
     angles = np.arctan2(sines, cosines)
-    poses = two_link_poses(*_LINKS, *target)
+    poses = two_link_poses(*LINKS, *target)
     errors = [np.array([math.remainder(angles[0] - pose[0], math.tau), angles[1] - pose[1]]) for pose in poses]
     error, pose = min(zip(errors, poses, strict=True), key=lambda pair: float(np.abs(pair[0]).sum()))
     jacobian = _arm_jacobian(*pose)

@@ -8,12 +8,13 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from gato.envs import Score, Task, select_tasks
+from gato.envs import PAPER_DOMAINS, Score, Task, select_tasks
 
 
 def tasks(
     patterns: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
     family: tuple[str, ...] = (),
+    paper: bool = False,
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
 ) -> None:
     """Lists the tasks. Example: gato tasks --family babyai
@@ -21,8 +22,12 @@ def tasks(
     Args:
         patterns: names, or shell patterns such as 'metaworld-*'; all tasks if neither they nor families are given.
         family: only the tasks of these families.
+        paper: list the control domains of the paper's table 1 instead, and which of them run here.
         as_json: print one JSON list instead of a table.
     """
+    if paper:
+        _list_domains(as_json)
+        return
     chosen = select_tasks(patterns or (() if family else ("*",)), family)
     if as_json:
         print(json.dumps([_facts(task) for task in chosen], indent=2))
@@ -45,6 +50,20 @@ def tasks(
             ", ".join(task.views),
             task.description,
         )
+    Console().print(table)
+
+
+def _list_domains(as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([asdict(domain) for domain in PAPER_DOMAINS], indent=2))
+        return
+    table = Table(title="Control domains of A Generalist Agent (2022), table 1")
+    table.add_column("domain", no_wrap=True)
+    table.add_column("tasks there", justify="right")
+    table.add_column("here", no_wrap=True)
+    table.add_column("why")
+    for domain in PAPER_DOMAINS:
+        table.add_row(domain.name, str(domain.num_tasks), domain.standing, domain.remark)
     Console().print(table)
 
 
