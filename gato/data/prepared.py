@@ -9,6 +9,7 @@ a prepared source equal those cut from the source itself.
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -28,16 +29,17 @@ RowKind: TypeAlias = Literal["control", "text", "pairs"]
 
 _RECORDS, _MANIFEST = "records.array_record", "manifest.json"
 _VERSION = 2
-_FIELDS: dict[str, tuple[str, int]] = {  # of Elements: stored type, and number of axes
-    "tokens": ("<i4", 1),
-    "local_positions": ("<i4", 1),
-    "loss_mask": ("|b1", 1),
-    "changed_mask": ("|b1", 1),
-    "patches": ("|u1", 4),
-    "patch_indices": ("<i4", 1),
-    "patch_intervals": ("<i4", 2),
-    "starts": ("<i8", 1),
+_FIELDS: dict[str, tuple[type, int]] = {  # of Elements: type, and number of axes
+    "tokens": (np.int32, 1),
+    "local_positions": (np.int32, 1),
+    "loss_mask": (np.bool_, 1),
+    "changed_mask": (np.bool_, 1),
+    "patches": (np.uint8, 4),
+    "patch_indices": (np.int32, 1),
+    "patch_intervals": (np.int32, 2),
+    "starts": (np.int64, 1),
 }
+_WIDE = 1 << 16  # numbers below take two bytes, others four: a record is read in half the time
 
 
 class EncodedRecords(Protocol):
@@ -80,27 +82,45 @@ def encoding_of(
 
 
 def pack(elements: Elements) -> bytes:
-    """Elements as bytes: the shapes of all fields as uint32, then their values."""
-    arrays = [np.asarray(getattr(elements, field), dtype) for field, (dtype, _) in _FIELDS.items()]
-    shapes = np.array([size for array in arrays for size in array.shape], "<u4")
-    return b"".join([shapes.tobytes(), *(array.tobytes() for array in arrays)])
+    """Elements as bytes: shapes of all fields and whether their numbers are wide, as uint32; then the fields.
+
+    Masks take a bit an entry, pixels a byte, other numbers two bytes, or four where one of the field is wide.
+    """
+    header, body = [], []
+    for field, (kind, _) in _FIELDS.items():
+        array: np.ndarray = np.asarray(getattr(elements, field), kind)
+        is_wide = kind in (np.int32, np.int64) and array.size > 0 and int(array.max()) >= _WIDE
+        header += [*array.shape, is_wide]
+        if kind is np.bool_:
+            body.append(np.packbits(array).tobytes())
+        elif kind is np.uint8:
+            body.append(array.tobytes())
+        else:
+            body.append(array.astype("<u4" if is_wide else "<u2").tobytes())
+    return b"".join([np.array(header, "<u4").tobytes(), *body])
 
 
 def unpack(content: bytes) -> Elements:
-    """What `pack` packed; the arrays are read-only views of `content`.
+    """What `pack` packed; pixels are a read-only view of `content`.
 
     Raises:
         ValueError: these bytes are no packed elements.
     """
-    num_sizes = sum(axes for _, axes in _FIELDS.values())
+    num_sizes = sum(axes + 1 for _, axes in _FIELDS.values())
     sizes = iter(np.frombuffer(content, "<u4", num_sizes).tolist())
     offset = 4 * num_sizes
     fields = {}
-    for field, (dtype, axes) in _FIELDS.items():
+    for field, (kind, axes) in _FIELDS.items():
         shape = tuple(next(sizes) for _ in range(axes))
-        count = int(np.prod(shape, dtype=np.int64))
-        fields[field] = np.frombuffer(content, dtype, count, offset).reshape(shape)
-        offset += fields[field].nbytes
+        is_wide, count = next(sizes), math.prod(shape)
+        if kind is np.bool_:
+            stored = np.frombuffer(content, np.uint8, (count + 7) // 8, offset)
+            fields[field] = np.unpackbits(stored, count=count).view(np.bool_)
+        else:
+            stored_kind = np.uint8 if kind is np.uint8 else np.dtype("<u4" if is_wide else "<u2")
+            stored = np.frombuffer(content, stored_kind, count, offset)
+            fields[field] = stored.astype(kind, copy=False).reshape(shape)
+        offset += stored.nbytes
     if offset != len(content):
         raise ValueError(f"a record has {len(content)} bytes, its fields take {offset}")
     return Elements(**fields)

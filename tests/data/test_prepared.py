@@ -90,12 +90,18 @@ def test_batches_from_the_cache_equal_batches_on_the_fly(data, prepared, config,
 sizes = st.integers(0, 4)
 
 
-@given(num_steps=st.integers(1, 4), num_patches=sizes, width=st.integers(1, 5), seed=st.integers(0, 9))
-def test_what_is_packed_is_unpacked(num_steps, num_patches, width, seed):
+@given(
+    num_steps=st.integers(1, 4),
+    num_patches=sizes,
+    width=st.integers(1, 5),
+    largest=st.sampled_from([300, 2**16 - 1, 2**16, 2**31 - 1]),
+    seed=st.integers(0, 9),
+)
+def test_what_is_packed_is_unpacked(num_steps, num_patches, width, largest, seed):
     rng = np.random.default_rng(seed)
     count = num_steps * width + num_patches
     elements = Elements(
-        tokens=rng.integers(-(2**31), 2**31, count, dtype=np.int32),
+        tokens=np.append(rng.integers(0, largest, count - 1, np.int32), np.int32(largest)),
         local_positions=rng.integers(0, 512, count, dtype=np.int32),
         loss_mask=rng.random(count) < 0.5,
         changed_mask=rng.random(count) < 0.5,
