@@ -31,6 +31,7 @@ lint: $(FULL)
 
 bench: $(FULL) $(BENCH)
 	$(BIN)/python benchmarks/bench.py --peer-python $(BENCH_VENV)/bin/python
+	$(BIN)/python benchmarks/loader_speed.py --peer-python $(BENCH_VENV)/bin/python
 
 clean:
 	rm -rf $(VENV) $(BENCH_VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -12,13 +12,14 @@ from gato.cli.configurations import load_config, load_sources
 from gato.cli.prepare import prepare
 from gato.config import DataConfig, RunConfig
 from gato.data.audit import MixtureAudit, References, audit_mixture, plain
-from gato.data.audit_advice import Advice, advise
+from gato.data.audit_advice import Advice, advise, group, name_sources
 from gato.data.audit_sample import AuditLimits
 from gato.data.corpus import corpus
+from gato.data.sources.minari_format import reference_scores
 from gato.data.sources.opening import open_source
 from gato.envs import all_tasks, get_task
 from gato.evaluation.audit_page import audit_page
-from gato.evaluation.audit_tables import summary_table
+from gato.evaluation.audit_tables import kind_table, summary_table
 from gato.evaluation.page import write_page
 from gato.tokenizer.language import SPEAKERS
 from gato.tokenizer.text import TextTokenizer
@@ -68,6 +69,7 @@ def report(
         open_source,
         limits=limits,
         references=_references(run.data),
+        num_rows=run.training.num_steps * run.data.batch_size,
         report_progress=lambda name: console.print(f"reading {name}", style="dim"),
     )
     advice = advise(mixture)
@@ -147,7 +149,7 @@ def _readable(opened: list) -> list[str]:
 
 
 def _references(data: DataConfig) -> dict[str, References]:
-    """Scores of the tasks that have the names of sources."""
+    """Scores of the tasks that have the names of sources, or else those that a Minari dataset states of itself."""
     names = {task.name for task in all_tasks()} | {f"{task.name}-{view}" for task in all_tasks() for view in task.views}
     found = {}
     for source in data.sources:
@@ -155,14 +157,25 @@ def _references(data: DataConfig) -> dict[str, References]:
         if scores is not None:
             expert = None if scores.expert is None else scores.expert.mean
             found[source.name] = References(random=scores.random.mean, expert=expert)
+        elif source.kind == "minari" and (stated := reference_scores(source.path)) is not None:
+            found[source.name] = References(random=stated[0], expert=stated[1])
     return found
 
 
 def _print(console: Console, mixture: MixtureAudit, advice: list[Advice], note: str) -> None:
+    console.print(str(kind_table(mixture)), soft_wrap=True, highlight=False, markup=False)
+    console.print()
     console.print(str(summary_table(mixture)), soft_wrap=True, highlight=False, markup=False)
     console.print()
-    for one in advice:
-        console.print(f"{one.source}: {one.verb}: {one.text}  [{one.rule}]", highlight=False, markup=False)
+    for same in group(advice):
+        first = same[0]
+        such = f"{len(same)} sources, such as {first.source}: " if len(same) > 1 else ""
+        console.print(
+            f"{first.verb} {name_sources(same)}: {such}{first.text}  [{first.rule}]",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
     if not advice:
         console.print("no rule found anything to change")
     if note:

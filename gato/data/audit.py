@@ -15,8 +15,10 @@ from gato.data.audit_example import RowExample, decode_row
 from gato.data.audit_rows import RowsAudit, audit_rows, loss_shares
 from gato.data.audit_sample import AuditLimits
 from gato.data.audit_text import LanguageAudit, audit_language
+from gato.data.budgets import share_out
 from gato.data.episode import ControlSource, Source
 from gato.data.prepared import PreparedSource
+from gato.data.scaling import measure
 from gato.tokenizer.text import TextTokenizer
 from gato.tokenizer.tree import leaf_spaces
 
@@ -34,7 +36,8 @@ class SourceAudit:
     """Everything measured of one source; what training could not use is None, and `failure` says why."""
 
     source: SourceConfig
-    row_share: float  # of the rows of the mixture
+    row_share: float  # of the rows of the mixture, within its budget where the length of the run is known
+    epochs: float | None = None  # how often the run shows its training records on average; None: length not known
     control: ControlAudit | None = None
     language: LanguageAudit | None = None
     rows: RowsAudit | None = None
@@ -71,6 +74,7 @@ def audit_mixture(
     *,
     limits: AuditLimits,
     references: Mapping[str, References] | None = None,
+    num_rows: int | None = None,
     report_progress: Callable[[str], None] = lambda name: None,
 ) -> MixtureAudit:
     """Measures each source and what it weighs; a source that fails is reported and the others go on.
@@ -82,10 +86,11 @@ def audit_mixture(
         open_source: `gato.data.sources.opening.open_source`; `Any`, as sources are of any kind.
         limits: how much is read.
         references: returns to compare with, by the name of the source.
+        num_rows: that the run takes in all, for epochs and budgets; None leaves both out.
         report_progress: called with the name of each source before it is read.
 
     Raises:
-        ValueError: the config has no sources.
+        ValueError: the config has no sources, or their budgets are used up before the run ends.
     """
     if not data.sources:
         raise ValueError("the data config has no sources, expected at least one")
@@ -104,7 +109,9 @@ def audit_mixture(
         except (ValueError, FileNotFoundError, ImportError) as error:
             audit = dataclasses.replace(audit, failure=str(error))
         audits.append(audit)
-    shares = loss_shares([audit.rows for audit in audits], weights)
+    if num_rows is not None:
+        audits = _within_budgets(audits, weights, num_rows)
+    shares = loss_shares([audit.rows for audit in audits], [audit.row_share for audit in audits])
     return MixtureAudit(
         sources=tuple(
             dataclasses.replace(audit, loss_shares=share) for audit, share in zip(audits, shares, strict=True)
@@ -113,6 +120,28 @@ def audit_mixture(
         tokenizer=tokenizer,
         limits=limits,
     )
+
+
+def _within_budgets(audits: Sequence[SourceAudit], weights: Sequence[float], num_rows: int) -> list[SourceAudit]:
+    """Shares and epochs of a run of so many rows; a source that gives no rows keeps its share, as if it were repaired.
+
+    Source: the rule of `gato.data.budgets`, on what was measured here.
+    """
+    limits = np.full(len(audits), np.inf)
+    for i, audit in enumerate(audits):
+        rows, source = audit.rows, audit.source
+        if rows is not None and rows.num_records:
+            budgets = [np.inf if source.max_tokens is None else source.max_tokens]
+            budgets += [np.inf if source.max_epochs is None else source.max_epochs * rows.num_elements]
+            limits[i] = min(budgets) / sum(rows.elements.values()) / num_rows
+    shares = share_out(np.array(weights), limits)
+    placed = []
+    for audit, share in zip(audits, shares.tolist(), strict=True):
+        rows, epochs = audit.rows, None
+        if rows is not None and rows.num_records:
+            epochs = share * num_rows * sum(rows.elements.values()) / rows.num_elements
+        placed.append(dataclasses.replace(audit, row_share=share, epochs=epochs))
+    return placed
 
 
 def _audit_records(
@@ -126,6 +155,11 @@ def _audit_records(
 ) -> SourceAudit:
     """Records first, since they can be measured where rows cannot be drawn; then the rows."""
     control = opened if isinstance(opened, ControlSource) else None
+    if control is not None:
+        measured_source = measure(control, audit.source, tokenizer, max_episodes=limits.episodes)
+        sources = [measured_source if i == source_id else source for i, source in enumerate(data.sources)]
+        audit = dataclasses.replace(audit, source=measured_source)
+        data = dataclasses.replace(data, sources=tuple(sources))
     discrete_first = control is not None and not _holds_text(control)
     if control is not None:
         audit = dataclasses.replace(audit, control=audit_control(control, data, source_id, tokenizer, text, limits))
@@ -149,7 +183,15 @@ def _audit_records(
         return dataclasses.replace(audit, failure=str(error))
     # The fullest of the first rows shows most.
     row = int(np.argmax(rows.examples.lengths))
-    example = decode_row(rows.examples, row, tokenizer, text, control, discrete_first=discrete_first)
+    example = decode_row(
+        rows.examples,
+        row,
+        tokenizer,
+        text,
+        control,
+        discrete_first=discrete_first,
+        fields=audit.source.fields,
+    )
     return dataclasses.replace(audit, rows=rows, example=example)
 
 

@@ -3,13 +3,14 @@
 A rule compares measured numbers with its threshold and nothing else; thresholds are rules of thumb of this project.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from gato.data.audit import MixtureAudit, SourceAudit
 from gato.data.audit_actions import ActionAudit
 from gato.data.audit_control import ControlAudit
+from gato.data.audit_fields import FieldAudit
 from gato.data.audit_text import LanguageAudit
 from gato.data.duplicates import Duplicates
 
@@ -34,6 +35,8 @@ MAX_MAJORITY_SHARE = 0.5  # of answers that are the most common one
 MAX_BLIND_SHARE = 0.75  # of answers that the question alone tells
 MAX_CONSTANT_PIXELS = 0.5
 MAX_CONSTANT_SHARE = 0.1  # of fields that fall into one bin
+_NAMES_SHOWN = 8  # sources named of those with the same advice
+MAX_EPOCHS = 16.0  # times that a run shows the training records on average
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +53,22 @@ def advise(mixture: MixtureAudit) -> list[Advice]:
     """All advice, source by source in the order of the mixture; what stops training first."""
     found = [advice for audit in mixture.sources for advice in _advise_source(audit, mixture)]
     return sorted(found, key=lambda advice: advice.verb != "repair")
+
+
+def group(advice: Sequence[Advice]) -> list[tuple[Advice, ...]]:
+    """Advice of the same rule together: by what there is to do, in the order of `Verb`, and the most sources first."""
+    groups: dict[tuple[str, str], list[Advice]] = {}
+    for one in advice:
+        groups.setdefault((one.verb, one.rule), []).append(one)
+    order = get_args(Verb)
+    return sorted(map(tuple, groups.values()), key=lambda same: (order.index(same[0].verb), -len(same)))
+
+
+def name_sources(same: Sequence[Advice]) -> str:
+    """The sources of a group, the first few by name."""
+    names = [one.source for one in same]
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return ", ".join(names[:_NAMES_SHOWN]) + more
 
 
 def _advise_source(audit: SourceAudit, mixture: MixtureAudit) -> Iterator[Advice]:
@@ -75,6 +94,8 @@ def _advise_source(audit: SourceAudit, mixture: MixtureAudit) -> Iterator[Advice
         for verb, text, rule in _language(audit.language):
             yield advice(verb, text, rule)
     for verb, text, rule in _rows(audit, mixture):
+        yield advice(verb, text, rule)
+    for verb, text, rule in _epochs(audit):
         yield advice(verb, text, rule)
 
 
@@ -143,6 +164,14 @@ def _control(audit: SourceAudit, control: ControlAudit) -> _Found:
             f"{pixels:.0%} of its pixels never change: crop or shrink the pictures and spend fewer patches",
             f"more than {MAX_CONSTANT_PIXELS:.0%} of pixels are constant",
         )
+    fixed, discrete = control.constant_discrete
+    if fixed > MAX_CONSTANT_SHARE * discrete:
+        yield (
+            "drop",
+            f"{fixed} of {discrete} observed discrete numbers never change in the sample: they cost context and tell "
+            "nothing",
+            f"more than {MAX_CONSTANT_SHARE:.0%} of discrete numbers are constant",
+        )
     yield from _fields(control)
     for action in control.actions:
         yield from _action(action)
@@ -170,17 +199,17 @@ def _fields(control: ControlAudit) -> _Found:
         for field in fields
         if field.effective_bins < MIN_EFFECTIVE_BINS
         and field.num_distinct >= MIN_DISTINCT
-        and max(field.effective_bins_standardized, field.effective_bins_min_max)
-        >= MIN_SCALING_GAIN * field.effective_bins
+        and max(_scaled_bins(field).values()) >= MIN_SCALING_GAIN * field.effective_bins
     ]
     if coarse:
         worst = min(coarse, key=lambda field: field.effective_bins)
+        bins = _scaled_bins(worst)
+        best, other = sorted(bins, key=lambda rule: -bins[rule])
         yield (
             "re-scale",
             f"{len(coarse)} of {len(fields)} observed numbers are told coarsely, {_names(coarse)}; {worst.name} "
-            f"spreads over {worst.effective_bins:.0f} effective bins, standardised it would over "
-            f"{worst.effective_bins_standardized:.0f}, mapped from its range to [-1, 1] over "
-            f"{worst.effective_bins_min_max:.0f}",
+            f"spreads over {worst.effective_bins:.0f} effective bins: scaling {best!r} of its source would use "
+            f"{bins[best]:.0f}, {other!r} {bins[other]:.0f}",
             f"fewer than {MIN_EFFECTIVE_BINS:.0f} effective bins, and scaling gives {MIN_SCALING_GAIN:.0f} times more",
         )
     saturated = [field for field in fields if field.outer_share > MAX_OUTER_SHARE]
@@ -200,6 +229,11 @@ def _fields(control: ControlAudit) -> _Found:
             f"{_names(bound)} mostly stand at their bounds: a discrete action, or wider bounds, would say the same",
             f"more than {MAX_BANG_BANG_SHARE:.0%} of an action's values in the first or last bin",
         )
+
+
+def _scaled_bins(field: FieldAudit) -> dict[str, float]:
+    """Effective bins by what `SourceConfig.scaling` may be set to instead of the paper's rule."""
+    return {"quantiles": field.effective_bins_quantiles, "range": field.effective_bins_range}
 
 
 def _action(action: ActionAudit) -> _Found:
@@ -283,6 +317,16 @@ def _rows(audit: SourceAudit, mixture: MixtureAudit) -> _Found:
                 f"about {weight:.2g} would make the two shares alike, as would a row_loss_exponent near 1 for all",
                 f"shares of loss and rows differ more than {MAX_LOSS_RATIO:.0f} times",
             )
+
+
+def _epochs(audit: SourceAudit) -> _Found:
+    if audit.epochs is not None and audit.epochs > MAX_EPOCHS:
+        yield (
+            "re-weight",
+            f"the run shows its training records {audit.epochs:.3g} times on average: expect them to be learned by "
+            "heart; lower its weight, set max_epochs, or collect more",
+            f"more than {MAX_EPOCHS:.0f} epochs in a run",
+        )
 
 
 _ACTIONS = ("discrete actions", "continuous actions", "text actions")

@@ -1,14 +1,14 @@
 """The numbers of one control source: episodes, returns, windows, fields, actions and duplicates."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
-from gato.config import DataConfig, TokenizerConfig
+from gato.config import DataConfig, FieldScale, TokenizerConfig
 from gato.data.audit_actions import ActionAudit, ActionTable, audit_action, nearest
 from gato.data.audit_fields import FieldAudit, audit_fields
 from gato.data.audit_rows import count_kinds, element_kinds
@@ -17,6 +17,7 @@ from gato.data.duplicates import Duplicates, count_duplicates, episode_hash, nea
 from gato.data.encoded import episode_encoder
 from gato.data.episode import ControlSource, Episode
 from gato.data.rows import split_records
+from gato.data.timestep_sample import TimestepSample
 from gato.data.window import last_start
 from gato.tokenizer.elements import Elements
 from gato.tokenizer.leaves import ContinuousLeaf, ImageLeaf, TextActionLeaf, TextLeaf
@@ -49,34 +50,11 @@ class ControlAudit:
     window_share: float | None  # mean share of an episode that one window shows
     fields: tuple[FieldAudit, ...]
     constant_pixels: float | None  # share of pixels that never change in the sample; None without pictures
+    constant_discrete: tuple[int, int]  # observed discrete numbers that never change in the sample, of how many
     actions: tuple[ActionAudit, ...]
     duplicates: Duplicates
     num_problems: int
     problems: tuple[str, ...]  # the first few messages of what could not be read or encoded
-
-
-class _TimestepSample:
-    """Uniformly drawn timesteps of a stream of episodes, thinned whenever they become too many."""
-
-    def __init__(self, max_timesteps: int, rng: np.random.Generator) -> None:
-        self._max, self._rng, self._share = max_timesteps, rng, 1.0
-        self._chunks: list[dict[str, np.ndarray]] = []
-
-    def add(self, columns: dict[str, np.ndarray]) -> None:
-        """Columns of equally many entries, one a timestep."""
-        self._chunks.append(self._thin(columns, self._share))
-        while sum(len(chunk["episode"]) for chunk in self._chunks) > self._max:
-            self._share /= 2
-            self._chunks = [self._thin(chunk, 0.5) for chunk in self._chunks]
-
-    def columns(self) -> dict[str, np.ndarray]:
-        return {name: np.concatenate([chunk[name] for chunk in self._chunks]) for name in self._chunks[0]}
-
-    def _thin(self, columns: dict[str, np.ndarray], share: float) -> dict[str, np.ndarray]:
-        if share == 1:
-            return columns
-        kept = self._rng.random(len(columns["episode"])) < share
-        return {name: column[kept] for name, column in columns.items()}
 
 
 def audit_control(
@@ -95,7 +73,8 @@ def audit_control(
     held_out = split_records(len(source), data.sources[source_id].held_out, held_out=True)
     order = sample_records(len(source), held_out, limits.episodes, limits.seed)
     rng = np.random.default_rng((limits.seed, source_id))
-    reader = _Reader(source, data, tokenizer, text, _TimestepSample(limits.timesteps, rng))
+    fields = data.sources[source_id].fields
+    reader = _Reader(source, data, tokenizer, text, fields, TimestepSample(limits.timesteps, rng))
     for index, episode in read_records(source, order, limits.size_bytes, reader.problems):
         reader.read(index, episode)
     if not reader.records:
@@ -123,6 +102,7 @@ def audit_control(
         window_share=float(np.mean(reader.window_shares)) if reader.windows else None,
         fields=tuple(reader.field_audits()),
         constant_pixels=reader.constant_pixels(),
+        constant_discrete=reader.constant_discrete(),
         actions=tuple(reader.action_audits(rng)),
         duplicates=count_duplicates(
             records,
@@ -145,18 +125,23 @@ class _Reader:
         data: DataConfig,
         tokenizer: TokenizerConfig,
         text: TextTokenizer | None,
-        sample: _TimestepSample,
+        fields: Sequence[FieldScale],
+        sample: TimestepSample,
     ) -> None:
         self._source, self._data, self._tokenizer, self._sample = source, data, tokenizer, sample
         observed = leaf_spaces(source.observation_space, "observation")
         acted = leaf_spaces(source.action_space, "action")
-        self._encode = episode_encoder(source, data, tokenizer, text, terminal_observation=False)
-        self._leaves = [observation_leaf(path, space, tokenizer, text, None) for path, space in observed]
-        self._action_leaves = [action_leaf(path, space, tokenizer, text) for path, space in acted]
+        self._encode = episode_encoder(source, data, tokenizer, text, terminal_observation=False, fields=fields)
+        scales = {scale.path: scale for scale in fields}
+        self._leaves = [
+            observation_leaf(path, space, tokenizer, text, None, scales.get(path)) for path, space in observed
+        ]
+        self._action_leaves = [action_leaf(path, space, tokenizer, text, scales.get(path)) for path, space in acted]
         self._action_spaces = [space for _, space in acted]
         self._discrete_first = not any(isinstance(leaf, TextLeaf) for leaf in self._leaves)
         self._non_finite: dict[str, np.ndarray] = {}
         self._pixels: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # lowest and highest value of each pixel
+        self._discrete: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # and of each observed discrete number
         self.records: list[int] = []
         self.hashes: list[bytes] = []
         self.fingerprints: list[np.ndarray] = []
@@ -184,6 +169,9 @@ class _Reader:
         observed = [part[:length] for part in observed]
         columns: dict[str, np.ndarray] = {}
         features = [self._features(leaf, part) for leaf, part in zip(self._leaves, observed, strict=True)]
+        for watched, part in zip(self._leaves, observed, strict=True):
+            if not isinstance(watched, TextLeaf | ImageLeaf | ContinuousLeaf):
+                _widen(self._discrete, watched.path, part)
         columns["features"] = np.concatenate([np.zeros((length, 0), np.float32), *features], axis=1)
         for leaf, part in zip([*self._leaves, *self._action_leaves], [*observed, *acted], strict=True):
             if isinstance(leaf, ContinuousLeaf):
@@ -233,10 +221,7 @@ class _Reader:
             table = {value: _text_features(value) for value in dict.fromkeys(part)}
             return np.stack([table[value] for value in part])
         if isinstance(leaf, ImageLeaf):
-            low, high = part.min(axis=0), part.max(axis=0)
-            if leaf.path in self._pixels:
-                low, high = np.minimum(low, self._pixels[leaf.path][0]), np.maximum(high, self._pixels[leaf.path][1])
-            self._pixels[leaf.path] = low, high
+            _widen(self._pixels, leaf.path, part)
             return _pooled(part)
         return np.nan_to_num(part.reshape(len(part), -1).astype(np.float32))
 
@@ -245,6 +230,11 @@ class _Reader:
         if not self._pixels:
             return None
         return float(np.concatenate([(low == high).ravel() for low, high in self._pixels.values()]).mean())
+
+    def constant_discrete(self) -> tuple[int, int]:
+        """How many observed discrete numbers are the same at every timestep read, of how many."""
+        fixed = [(low == high).ravel() for low, high in self._discrete.values()]
+        return sum(int(each.sum()) for each in fixed), sum(len(each) for each in fixed)
 
     def field_audits(self) -> list[FieldAudit]:
         """Of all continuous leaves."""
@@ -283,6 +273,14 @@ class _Reader:
             )
             audits.append(audit_action(table, ~columns["first"], queries, neighbours, self._tokenizer.num_bins))
         return audits
+
+
+def _widen(ranges: dict[str, tuple[np.ndarray, np.ndarray]], path: str, part: np.ndarray) -> None:
+    """Extends the lowest and highest value of each element by those of (T, ...) more."""
+    low, high = part.min(axis=0), part.max(axis=0)
+    if path in ranges:
+        low, high = np.minimum(low, ranges[path][0]), np.maximum(high, ranges[path][1])
+    ranges[path] = np.asarray(low), np.asarray(high)
 
 
 def _text_features(value: str) -> np.ndarray:

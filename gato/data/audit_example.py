@@ -1,16 +1,17 @@
 """One row of a batch, decoded: what each element is, where it comes from and what value the network reads there."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gato.batch import Batch
-from gato.config import TokenizerConfig
+from gato.config import FieldScale, TokenizerConfig
 from gato.data.audit_rows import KINDS, batch_kinds
 from gato.data.episode import ControlSource
 from gato.tokenizer.continuous import from_bins, mu_law_decode
+from gato.tokenizer.leaves import ActionLeaf, ContinuousLeaf, ObservationLeaf
 from gato.tokenizer.rules import action_leaf, observation_leaf
 from gato.tokenizer.text import TextTokenizer
 from gato.tokenizer.tree import leaf_spaces
@@ -39,6 +40,7 @@ def decode_row(
     control: ControlSource | None,
     *,
     discrete_first: bool,
+    fields: Sequence[FieldScale] = (),
 ) -> RowExample:
     """Reads a row back as the network is shown it.
 
@@ -49,13 +51,15 @@ def decode_row(
         text: decodes text.
         control: the source, if it is one of episodes; names the fields and decodes the actions.
         discrete_first: see `element_kinds`.
+        fields: the scales of the source, by which its numbers are decoded.
     """
+    scales = {scale.path: scale for scale in fields}
     length = int(batch.lengths[row])
     tokens = batch.tokens[row, :length]
     kinds = batch_kinds(batch, tokenizer, control=control is not None, discrete_first=discrete_first)[row, :length]
     present = batch.patch_indices[row] < batch.tokens.shape[1]
     values = [_value(int(token), KINDS[kind], tokenizer, text) for token, kind in zip(tokens, kinds, strict=True)]
-    fields = [""] * length
+    names = [""] * length
     timesteps = np.zeros(length, np.int64)
     if control is not None:
         actions = batch.local_positions[row, :length] == tokenizer.action_position
@@ -63,13 +67,21 @@ def decode_row(
         # A timestep ends with its last action token, or with its separator where no action follows.
         ends = (actions | separators) & ~np.append(actions[1:], False)
         timesteps = np.cumsum(ends) - ends
-        _name_observations(fields, kinds, separators, control, tokenizer, text)
-        _decode_actions(fields, values, tokens, np.flatnonzero(actions), control, tokenizer, text)
+        observed = [
+            observation_leaf(path, space, tokenizer, text, None, scales.get(path))
+            for path, space in leaf_spaces(control.observation_space, "observation")
+        ]
+        acted = [
+            action_leaf(path, space, tokenizer, text, scales.get(path))
+            for path, space in leaf_spaces(control.action_space, "action")
+        ]
+        _name_observations(names, values, tokens, kinds, separators, observed, scales)
+        _decode_actions(names, values, tokens, np.flatnonzero(actions), acted)
     return RowExample(
         kinds=kinds,
         loss_mask=batch.loss_mask[row, :length],
         timesteps=timesteps,
-        fields=tuple(fields),
+        fields=tuple(names),
         values=tuple(values),
         patches=batch.patches[row][present],
         patch_indices=batch.patch_indices[row][present],
@@ -121,17 +133,14 @@ def _value(token: int, kind: str, tokenizer: TokenizerConfig, text: TextTokenize
 
 def _name_observations(
     fields: list[str],
+    values: list[str],
+    tokens: np.ndarray,
     kinds: np.ndarray,
     separators: np.ndarray,
-    control: ControlSource,
-    tokenizer: TokenizerConfig,
-    text: TextTokenizer | None,
+    leaves: Sequence[ObservationLeaf],
+    scaled: Container[str],
 ) -> None:
     """Fills in the observation leaf of each element; text takes as many elements as the others leave."""
-    leaves = [
-        observation_leaf(path, space, tokenizer, text, None)
-        for path, space in leaf_spaces(control.observation_space, "observation")
-    ]
     fixed = sum(leaf.width or 0 for leaf in leaves)
     stops = np.flatnonzero(separators)
     observed = [KINDS.index(name) for name in ("text", "patches", "discrete observations", "continuous observations")]
@@ -148,21 +157,16 @@ def _name_observations(
                 width = next((n for n in range(spare) if kinds[i + n] != KINDS.index("text")), spare)
             for n in range(width):
                 fields[i + n] = leaf.path if width == 1 or leaf.width is None else f"{leaf.path}[{n}]"
+            if isinstance(leaf, ContinuousLeaf) and leaf.path in scaled:
+                values[i : i + width] = [f"{float(x):.4g}" for x in np.ravel(leaf.decode(tokens[i : i + width]))]
             i += width
             spare -= width if leaf.width is None else 0
 
 
 def _decode_actions(
-    fields: list[str],
-    values: list[str],
-    tokens: np.ndarray,
-    places: np.ndarray,
-    control: ControlSource,
-    tokenizer: TokenizerConfig,
-    text: TextTokenizer | None,
+    fields: list[str], values: list[str], tokens: np.ndarray, places: np.ndarray, leaves: Sequence[ActionLeaf]
 ) -> None:
     """Fills in field and value of the action tokens; a row holds whole timesteps, so whole actions."""
-    leaves = [action_leaf(path, space, tokenizer, text) for path, space in leaf_spaces(control.action_space, "action")]
     size = sum(len(leaf.ranges) for leaf in leaves)
     for action in places.reshape(-1, size):
         for leaf in leaves:

@@ -1,15 +1,16 @@
 """Continuous fields beside the bins that they fall into: which are lost, squeezed or constant, and what scaling helps.
 
-The bins are those of the tokenizer's own codec, so the scaling rule is stated once, in `gato.tokenizer.leaves`.
+The bins are those of the tokenizer's own codec, so each rule is stated once: in `gato.tokenizer.leaves`, and in
+`gato.data.scaling` where a span is measured.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from gato.config import TokenizerConfig
-from gato.tokenizer.continuous import mu_law_encode, to_bins
-from gato.tokenizer.leaves import ActionLeaf, ObservationLeaf
+from gato.config import FieldScale, TokenizerConfig
+from gato.data.scaling import Span, span
+from gato.tokenizer.leaves import ContinuousLeaf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +31,9 @@ class FieldAudit:
     bins_used: int
     effective_bins: float
     outer_share: float  # of values in the first or the last bin
-    effective_bins_standardized: float  # after (value - mean) / std, then mu-law as for any observation
-    effective_bins_min_max: float  # after mapping [low, high] linearly to [-1, 1]
+    effective_bins_mu_law: float  # under each `SourceConfig.scaling`, one of which gives `effective_bins`
+    effective_bins_range: float
+    effective_bins_quantiles: float
 
 
 def effective_bins(bins: np.ndarray) -> float:
@@ -44,7 +46,7 @@ def effective_bins(bins: np.ndarray) -> float:
 
 
 def audit_fields(
-    leaf: ObservationLeaf | ActionLeaf, values: np.ndarray, non_finite: np.ndarray, config: TokenizerConfig
+    leaf: ContinuousLeaf, values: np.ndarray, non_finite: np.ndarray, config: TokenizerConfig
 ) -> list[FieldAudit]:
     """One record an element of a continuous leaf.
 
@@ -56,40 +58,45 @@ def audit_fields(
     """
     flat = values.reshape(len(values), -1)
     finite = np.isfinite(flat)
-    tokens = leaf.encode(np.where(finite, flat, 0).astype(values.dtype).reshape(values.shape)).tokens
-    bins = tokens - config.continuous_ids.start
-    width = flat.shape[1]
-    return [
-        _audit_field(
-            leaf.path if width == 1 else f"{leaf.path}[{i}]",
-            flat[finite[:, i], i].astype(np.float64),
-            bins[finite[:, i], i],
-            int(non_finite[i]),
-            config,
+    filled = np.where(finite, flat, 0).astype(values.dtype).reshape(values.shape)
+
+    def bins(codec: ContinuousLeaf) -> np.ndarray:
+        return codec.encode(filled).tokens - config.continuous_ids.start
+
+    def bins_of(rule: Span) -> np.ndarray:
+        low, high = np.concatenate(
+            [_span(column[mask], rule) for column, mask in zip(flat.T, finite.T, strict=True)], 1
         )
-        for i in range(width)
-        if finite[:, i].any()
-    ]
+        return bins(leaf.rescaled(FieldScale(path=leaf.path, low=tuple(low.tolist()), high=tuple(high.tolist()))))
+
+    now, mu_law, by_range, by_quantiles = bins(leaf), bins(leaf.rescaled(None)), bins_of("range"), bins_of("quantiles")
+    audits = []
+    for i in range(flat.shape[1]):
+        mask = finite[:, i]
+        if not mask.any():
+            continue
+        kept, used = flat[mask, i].astype(np.float64), now[mask, i]
+        audits.append(
+            FieldAudit(
+                name=leaf.path if flat.shape[1] == 1 else f"{leaf.path}[{i}]",
+                num_values=len(kept),
+                num_non_finite=int(non_finite[i]),
+                low=float(kept.min()),
+                high=float(kept.max()),
+                mean=float(kept.mean()),
+                std=float(kept.std()),
+                num_distinct=len(np.unique(kept)),
+                bins_used=len(np.unique(used)),
+                effective_bins=effective_bins(used),
+                outer_share=float(np.mean((used == 0) | (used == config.num_bins - 1))),
+                effective_bins_mu_law=effective_bins(mu_law[mask, i]),
+                effective_bins_range=effective_bins(by_range[mask, i]),
+                effective_bins_quantiles=effective_bins(by_quantiles[mask, i]),
+            )
+        )
+    return audits
 
 
-def _audit_field(
-    name: str, values: np.ndarray, bins: np.ndarray, num_non_finite: int, config: TokenizerConfig
-) -> FieldAudit:
-    low, high, mean, std = (float(f(values)) for f in (np.min, np.max, np.mean, np.std))
-    standardized = mu_law_encode((values - mean) / (std or 1.0), config.mu, config.mu_scale)
-    spread = 2 * (values - low) / ((high - low) or 1.0) - 1
-    return FieldAudit(
-        name=name,
-        num_values=len(values),
-        num_non_finite=num_non_finite,
-        low=low,
-        high=high,
-        mean=mean,
-        std=std,
-        num_distinct=len(np.unique(values)),
-        bins_used=len(np.unique(bins)),
-        effective_bins=effective_bins(bins),
-        outer_share=float(np.mean((bins == 0) | (bins == config.num_bins - 1))),
-        effective_bins_standardized=effective_bins(to_bins(standardized, config.num_bins)),
-        effective_bins_min_max=effective_bins(to_bins(spread, config.num_bins)),
-    )
+def _span(values: np.ndarray, rule: Span) -> np.ndarray:
+    """(2, 1) span of one element; any where it has no finite values."""
+    return span(values[:, None], rule) if len(values) else np.zeros((2, 1))

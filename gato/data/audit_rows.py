@@ -36,6 +36,7 @@ class RowsAudit:
 
     num_rows: int
     num_records: int  # that rows start from: neither held out nor filtered out by min_return
+    num_elements: float  # of all those records, each once; estimated
     fill: float  # share of the context that holds elements, the rest being padding
     elements: Mapping[str, float]  # a row, by kind
     targets: Mapping[str, float]  # elements that carry loss, a row, by kind
@@ -141,6 +142,7 @@ def audit_rows(
     return RowsAudit(
         num_rows=num_rows,
         num_records=len(rows.records),
+        num_elements=rows.estimate_elements(num_rows),
         fill=num_elements / (num_rows * data.context_length),
         elements=totals[0],
         targets=totals[1],

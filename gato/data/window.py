@@ -28,21 +28,27 @@ class Row:
 def last_start(elements: Elements, max_elements: int, max_patches: int) -> int:
     """The earliest timestep from which everything up to the end fits; the number of timesteps if not even one does."""
     starts = elements.starts
-    by_elements = np.searchsorted(starts, starts[-1] - max_elements)
-    patch_counts = np.searchsorted(elements.patch_indices, starts)
-    by_patches = np.searchsorted(patch_counts, patch_counts[-1] - max_patches)
-    return int(min(max(by_elements, by_patches), elements.num_timesteps))
+    first = int(starts.searchsorted(starts[-1] - max_elements))
+    if len(elements.patches):
+        counts = _patch_counts(elements)
+        first = max(first, int(counts.searchsorted(counts[-1] - max_patches)))
+    return min(first, elements.num_timesteps)
 
 
 def largest_timestep(elements: Elements) -> tuple[int, int]:
     """The most elements and the most patches of any one timestep."""
-    patch_counts = np.searchsorted(elements.patch_indices, elements.starts)
-    return int(np.diff(elements.starts).max()), int(np.diff(patch_counts).max())
+    num_patches = int(np.diff(_patch_counts(elements)).max()) if len(elements.patches) else 0
+    return int((elements.starts[1:] - elements.starts[:-1]).max()), num_patches
+
+
+def _patch_counts(elements: Elements) -> np.ndarray:
+    """(timesteps + 1,): how many patches stand before each timestep, and before the end."""
+    return elements.patch_indices.searchsorted(elements.starts)
 
 
 def draw_start(num_steps: int, window: int, rng: np.random.Generator) -> int:
     """Where a window of `window` out of `num_steps` steps starts, by the rule of this module."""
-    return int(np.clip(rng.integers(1 - window, num_steps), 0, num_steps - window))
+    return min(max(int(rng.integers(1 - window, num_steps)), 0), num_steps - window)
 
 
 def draw_window(elements: Elements, max_elements: int, max_patches: int, rng: np.random.Generator) -> Elements:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from gato.data.audit import MixtureAudit, SourceAudit
 from gato.data.audit_actions import ActionAudit
-from gato.data.audit_advice import Advice
+from gato.data.audit_advice import Advice, group, name_sources
 from gato.data.audit_control import ControlAudit
 from gato.data.audit_example import RowExample, row_text
 from gato.data.audit_rows import KINDS
@@ -25,6 +25,7 @@ from gato.evaluation.audit_tables import (
     big_number,
     control_table,
     field_table,
+    kind_table,
     language_table,
     low_to_high,
     percent,
@@ -94,10 +95,21 @@ def _advice_section(advice: Sequence[Advice]) -> Section:
     if not advice:
         return Section(title="Advice", blocks=(Paragraph(text="No rule found anything to change."),))
     blocks: list[Block] = [
-        Paragraph(text="Each from one rule. Thresholds are rules of thumb: look at the source before you follow one.")
+        Paragraph(
+            text="Sources that the same rule found stand together, with the words for one of them; the section of each "
+            "source has its own. Thresholds are rules of thumb: look at the source before you follow one."
+        ),
     ]
-    blocks += [Paragraph(text=f"{one.source} – {one.verb}: {one.text}. (Rule: {one.rule}.)") for one in advice]
+    blocks += [Paragraph(text=_same_advice(same)) for same in group(advice)]
     return Section(title="Advice", blocks=tuple(blocks))
+
+
+def _same_advice(same: Sequence[Advice]) -> str:
+    first = same[0]
+    if len(same) == 1:
+        return f"{first.verb} – {first.source}: {first.text}. (Rule: {first.rule}.)"
+    named = f"{len(same)} sources: {name_sources(same)}"
+    return f"{first.verb} – {named}. Such as {first.source}: {first.text}. (Rule: {first.rule}.)"
 
 
 def _mixture_section(mixture: MixtureAudit) -> Section:
@@ -106,9 +118,11 @@ def _mixture_section(mixture: MixtureAudit) -> Section:
         Paragraph(
             text=f"A row takes {data.context_length} elements and {data.max_patches} patches. 'rows' and 'loss' are "
             "the shares of the mixture at its weights: of the rows, and of the weight of all predicted elements. "
+            "'epochs' is how often the run, as long as its config says, shows the training records on average. "
             "'repeated' are records that equal or nearly equal an earlier one; 'leaked' held-out records that also "
-            "stand in the training part. A ≥ marks counts from a sample."
+            "stand in the training part; 'bad' those that cannot be used. A ≥ marks counts from a sample."
         ),
+        kind_table(mixture),
         summary_table(mixture),
     ]
     shares = mixture_shares(mixture.sources)
@@ -139,7 +153,10 @@ def _mixture_section(mixture: MixtureAudit) -> Section:
 
 
 def _source_section(audit: SourceAudit, mixture: MixtureAudit, advice: Sequence[Advice]) -> Section:
-    blocks: list[Block] = [Paragraph(text=f"{one.verb}: {one.text}. (Rule: {one.rule}.)") for one in advice]
+    epochs = "" if audit.epochs is None else f", {audit.epochs:.3g} epochs in the run"
+    shares = f"{audit.row_share:.1%} of the rows, {audit.loss_share:.1%} of the loss{epochs}"
+    blocks: list[Block] = [Paragraph(text=f"Kind {audit.source.kind}; {shares}.")]
+    blocks += [Paragraph(text=f"{one.verb}: {one.text}. (Rule: {one.rule}.)") for one in advice]
     if audit.source.kind == "prepared":
         blocks.append(
             Paragraph(

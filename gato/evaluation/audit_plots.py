@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from gato.data.audit import References, SourceAudit
 from gato.data.audit_actions import ActionAudit
@@ -55,7 +55,7 @@ def share_bars(shares: Mapping[str, Mapping[str, float]], label: str, theme: The
             left += parts.get(kind, 0.0)
     axes.set_yticks(range(len(shares)), list(shares), color=theme.text, fontsize=LABEL_SIZE)
     axes.set_ylim(len(shares) - 0.45, -0.55)
-    axes.xaxis.set_major_formatter("{x:.0%}")
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0))  # as many decimals as the ticks need
     axes.set_xlabel(label, fontsize=SMALL_SIZE)
     _legend(axes, used, theme)
     return figure
@@ -118,10 +118,10 @@ def field_bars(fields: Sequence[FieldAudit], theme: Theme = LIGHT) -> Figure:
     rows = np.arange(len(fields))
     now = [field.effective_bins for field in fields]
     axes.barh(rows, now, height=0.55, color=theme.primary, label="now")
-    standardized = [field.effective_bins_standardized for field in fields]
-    axes.scatter(standardized, rows, s=34, color=theme.secondary, zorder=3, label="standardised")
-    min_max = [field.effective_bins_min_max for field in fields]
-    axes.scatter(min_max, rows, s=34, color=GREEN, marker="D", zorder=3, label="range to [−1, 1]")
+    quantiles = [field.effective_bins_quantiles for field in fields]
+    axes.scatter(quantiles, rows, s=34, color=theme.secondary, zorder=3, label="quantiles to [−1, 1]")
+    by_range = [field.effective_bins_range for field in fields]
+    axes.scatter(by_range, rows, s=34, color=GREEN, marker="D", zorder=3, label="range to [−1, 1]")
     axes.set_xscale("log")
     axes.set_xlim(0.9, 1100)
     axes.set_xticks([1, 3, 10, 32, 100, 320, 1000], ["1", "3", "10", "32", "100", "320", "1000"])
@@ -266,7 +266,7 @@ def _legend(axes: Axes, kinds: Sequence[str], theme: Theme, *, loss: bool = Fals
         labelcolor=theme.text,
         loc="lower left",
         bbox_to_anchor=(0, 1),
-        ncols=5,
+        ncols=4,
         handlelength=1,
         columnspacing=1.2,
         borderaxespad=0.2,

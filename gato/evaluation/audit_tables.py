@@ -17,21 +17,41 @@ def summary_table(mixture: MixtureAudit) -> Table:
     return Table(
         headings=(
             "source",
-            "kind",
             "records",
-            "read",
             "timesteps",
             "elements",
             "rows",
             "loss",
+            "epochs",
             "return",
             "repeated",
             "leaked",
-            "problems",
+            "bad",
         ),
         rows=tuple(_summary(audit) for audit in mixture.sources),
-        num_text_columns=2,
+        num_text_columns=1,
     )
+
+
+def kind_table(mixture: MixtureAudit) -> Table:
+    """One row a kind of source: what it gives to the rows, the elements and the loss of the mixture."""
+    kinds = dict.fromkeys(audit.source.kind for audit in mixture.sources)
+    elements = {
+        audit.name: audit.row_share * sum(audit.rows.elements.values())
+        for audit in mixture.sources
+        if audit.rows is not None
+    }
+    total = sum(elements.values()) or 1.0
+    rows = []
+    for kind in kinds:
+        own = [audit for audit in mixture.sources if audit.source.kind == kind]
+        shares = (
+            sum(audit.row_share for audit in own),
+            sum(elements.get(audit.name, 0.0) for audit in own) / total,
+            sum(audit.loss_share for audit in own),
+        )
+        rows.append((kind, f"{len(own)}", *map(percent, shares)))
+    return Table(headings=("kind", "sources", "rows", "elements", "loss"), rows=tuple(rows))
 
 
 def field_table(fields: Sequence[FieldAudit]) -> Table:
@@ -47,8 +67,9 @@ def field_table(fields: Sequence[FieldAudit]) -> Table:
             "not finite",
             "bins",
             "effective",
-            "standardised",
-            "min-max",
+            "mu-law",
+            "range",
+            "quantiles",
             "outer",
         ),
         rows=tuple(
@@ -61,8 +82,9 @@ def field_table(fields: Sequence[FieldAudit]) -> Table:
                 str(field.num_non_finite),
                 str(field.bins_used),
                 f"{field.effective_bins:.1f}",
-                f"{field.effective_bins_standardized:.1f}",
-                f"{field.effective_bins_min_max:.1f}",
+                f"{field.effective_bins_mu_law:.1f}",
+                f"{field.effective_bins_range:.1f}",
+                f"{field.effective_bins_quantiles:.1f}",
                 f"{field.outer_share:.1%}",
             )
             for field in shown
@@ -98,6 +120,9 @@ def control_table(audit: SourceAudit, control: ControlAudit) -> Table:
     ]
     if control.constant_pixels is not None:
         facts.append(("pixels that never change", percent(control.constant_pixels)))
+    fixed, discrete = control.constant_discrete
+    if discrete:
+        facts.append(("discrete numbers that never change", f"{fixed} of {discrete} observed"))
     if rows is not None:
         facts.append(("trained on", f"{rows.num_records:,} of {control.num_episodes:,} episodes"))
         facts.append(("a row", _row(audit)))
@@ -129,7 +154,10 @@ def language_table(language: LanguageAudit) -> Table:
         answers = language.answers
         facts.append(("most common answer", f"{answers.common[0][0]!r}, right in {answers.majority_share:.1%}"))
         if answers.blind_share is not None:
-            facts.append(("without the picture", f"{answers.blind_share:.1%} right from the question alone"))
+            blind = f"{answers.blind_share:.1%} right from the question alone"
+            if answers.blind_share < answers.majority_share:
+                blind += ", less than always the most common: the answers of each question are balanced, or it is rare"
+            facts.append(("without the picture", blind))
     return Table(headings=("what", "value"), rows=tuple(facts), num_text_columns=2)
 
 
@@ -140,29 +168,28 @@ def _summary(audit: SourceAudit) -> tuple[str, ...]:
         count = audit.control.num_episodes * audit.control.lengths.mean
         timesteps = big_number(count)
         elements = big_number(count * sum(audit.control.elements.values()))
-        returns = f"{audit.control.returns.mean:.4g}"
+        mean = audit.control.returns.mean
+        returns = f"{mean:,.0f}" if abs(mean) >= 1e4 else f"{mean:.4g}"
     elif audit.language is not None and audit.language.length_values:
         values = audit.language.length_values
         elements = big_number(audit.language.num_records * sum(values) / len(values))
     if measured is None:
-        records, read, repeated, leaked = "–", "–", "–", "–"
+        records, repeated, leaked = "–", "–", "–"
     else:
         found = measured.duplicates
         sign = "" if found.complete else "≥"
         records = f"{measured.num_episodes if isinstance(measured, ControlAudit) else measured.num_records:,}"
-        read = f"{measured.num_sampled:,}"
         repeated = f"{sign}{found.num_exact + found.num_near}"
         leaked = f"{sign}{found.num_leaked_exact + found.num_leaked_near}"
     problems = (measured.num_problems if measured is not None else 0) + bool(audit.failure)
     return (
         audit.name,
-        audit.source.kind,
         records,
-        read,
         timesteps,
         elements,
         f"{audit.row_share:.1%}",
         f"{audit.loss_share:.1%}" if audit.rows is not None else "–",
+        "–" if audit.epochs is None else f"{audit.epochs:.2g}" if audit.epochs < 10 else f"{audit.epochs:,.0f}",
         returns,
         repeated,
         leaked,

@@ -2,19 +2,20 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Dict, Discrete, Text
+from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Text
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gato.config import DataConfig, PromptConfig, SourceConfig, TokenizerConfig
+from gato.config import DataConfig, FieldScale, PromptConfig, SourceConfig, TokenizerConfig
 from gato.data.audit import MixtureAudit, References, SourceAudit, audit_mixture, plain
 from gato.data.audit_actions import ActionTable, audit_action, nearest
-from gato.data.audit_advice import advise
+from gato.data.audit_advice import Advice, advise, group, name_sources
 from gato.data.audit_control import audit_control
 from gato.data.audit_example import row_text
 from gato.data.audit_fields import audit_fields, effective_bins
@@ -110,9 +111,9 @@ def test_a_constant_and_a_squeezed_field_are_told_from_a_good_one(toy):
     assert constant.name == "observation[1]"
     assert (constant.bins_used, constant.effective_bins, constant.std) == (1, 1, 0)
     assert squeezed.effective_bins < 5
-    assert squeezed.effective_bins_standardized > 50
+    assert min(squeezed.effective_bins_range, squeezed.effective_bins_quantiles) > 50
     assert good.effective_bins > 50
-    assert good.effective_bins_standardized == pytest.approx(good.effective_bins, rel=0.2)
+    assert squeezed.effective_bins_mu_law == squeezed.effective_bins
 
 
 def test_copied_episodes_are_found_and_held_out_ones_among_them_leak(config):
@@ -193,6 +194,33 @@ def test_effective_bins_lie_between_one_and_those_used(values):
 
 def test_effective_bins_of_an_even_use_are_the_bins_used():
     assert effective_bins(np.repeat(np.arange(8), 5)) == pytest.approx(8)
+
+
+def test_bins_are_counted_under_each_scaling(config):
+    """Around 100, mu-law has a bin a unit and a half; two far values leave the range coarse, but not the quantiles."""
+    values = np.append(np.linspace(99, 101, 1022), [-1e5, 1e5]).astype(np.float32)[:, None]
+    leaf = observation_leaf("observation", Box(-np.inf, np.inf, (1,), np.float32), config, None, None)
+    (field,) = audit_fields(leaf, values, np.zeros(1, np.int64), config)
+    assert field.effective_bins == field.effective_bins_mu_law < 4
+    assert field.effective_bins_range < 2.1
+    assert field.effective_bins_quantiles > 900
+    scaled = leaf.rescaled(FieldScale(path="observation", low=(99,), high=(101,)))
+    (again,) = audit_fields(scaled, values, np.zeros(1, np.int64), config)
+    assert again.effective_bins > 900
+    assert again.effective_bins_mu_law == field.effective_bins_mu_law
+
+
+def test_a_scaled_source_is_measured_before_it_is_audited(config, tmp_path):
+    episodes = [make_episode(seed) for seed in range(30)]
+    write_minari(tmp_path / "toy", episodes, OBSERVATION_SPACE, ACTION_SPACE, dataset_id="test/toy-v0")
+    source = dataclasses.replace(toy_source(scaling="quantiles"), path=str(tmp_path / "toy"))
+    audited = audit_mixture(data_of(source), config, None, open_source, limits=LIMITS).sources[0]
+    assert audited.failure == ""
+    assert [scale.path for scale in audited.source.fields] == ["observation"]
+    _, constant, squeezed = audited.control.fields
+    assert squeezed.effective_bins == pytest.approx(squeezed.effective_bins_quantiles, rel=0.1)
+    assert squeezed.effective_bins > 50 > 5 > squeezed.effective_bins_mu_law
+    assert (constant.effective_bins, constant.low) == (1, 3)
 
 
 def test_saturated_values_stand_in_the_outer_bins():
@@ -436,6 +464,7 @@ def test_each_planted_fault_gives_its_advice(mixture):
     assert any("1 of 11 records compared equal" in one.text and one.verb == "drop" for one in advice)
     assert any("observation[1]" in one.text and one.verb == "drop" for one in advice)
     assert "observation[2]" in by_verb["toy", "re-scale"].text
+    assert re.search(r"scaling '(quantiles|range)' of its source would use \d+, '", by_verb["toy", "re-scale"].text)
     assert any("0.20 of the way from random" in one.text for one in advice)
     assert any("only 11 episodes" in one.text for one in advice)
     assert all(one.rule for one in advice)
@@ -505,3 +534,70 @@ def test_recorded_data_can_be_audited(name, text, config):
     assert audit.control.num_sampled == 10
     assert audit.loss_share == pytest.approx(1)
     assert isinstance(open_source(source).observation_space, gym.Space)
+
+
+def test_discrete_numbers_that_never_change_are_counted_and_told(config):
+    rng = np.random.default_rng(0)
+
+    def episode(seed, length):
+        side = seed % 2 * 2  # fixed in an episode, but not in the source
+        fixed = np.tile([2, 1, side, 2 - side], (length, 1))
+        observations = np.concatenate([rng.integers(0, 3, (length, 1)), fixed], axis=1)
+        return dataclasses.replace(make_episode(seed, length), observations=observations)
+
+    audit = control(Episodes([episode(seed, 20) for seed in range(20)], MultiDiscrete([3] * 5)), config)
+    assert audit.constant_discrete == (2, 5)
+    measured = SourceAudit(source=toy_source(), row_share=1.0, control=audit)
+    advice = advise(MixtureAudit(sources=(measured,), data=data_of(toy_source()), tokenizer=config, limits=LIMITS))
+    assert any("2 of 5 observed discrete numbers never change" in one.text for one in advice)
+
+
+def test_epochs_count_how_often_a_run_shows_the_records(mixture, text, config):
+    data = dataclasses.replace(mixture.data, sources=mixture.data.sources[1:2])
+    (words,) = audit_mixture(data, config, text, open_source, limits=LIMITS, num_rows=300).sources
+    # Rows of running text are full, so every one shows 50 elements.
+    assert words.rows.elements["text"] == pytest.approx(50, rel=0.02)
+    assert words.epochs == pytest.approx(300 * 50 / words.rows.num_elements, rel=0.02)
+    assert words.rows.num_elements / words.rows.num_records == pytest.approx(words.language.tokens.mean, rel=0.1)
+    assert words.epochs < 16
+    assert not any("epochs" in one.rule for one in advise(dataclasses.replace(mixture, sources=(words,))))
+    often = dataclasses.replace(words, epochs=17.0)
+    assert any("17 times" in one.text for one in advise(dataclasses.replace(mixture, sources=(often,))))
+    assert mixture.sources[0].epochs is None
+
+
+def test_budgets_hold_in_the_shares_that_are_told(mixture, text, config):
+    toy, words, _ = mixture.data.sources
+    limited = dataclasses.replace(words, max_tokens=1000)
+    data = dataclasses.replace(mixture.data, sources=(toy, limited))
+    audits = audit_mixture(data, config, text, open_source, limits=LIMITS, num_rows=400).sources
+    # 1,000 elements are twenty rows of fifty: a twentieth of the run instead of the quarter that its weight asks for.
+    assert audits[1].row_share == pytest.approx(0.05, rel=0.03)
+    assert sum(audit.row_share for audit in audits) == pytest.approx(1)
+    with pytest.raises(ValueError, match="the budgets of all sources are used up"):
+        audit_mixture(
+            dataclasses.replace(data, sources=(limited,)), config, text, open_source, limits=LIMITS, num_rows=400
+        )
+
+
+def test_advice_of_one_rule_stands_together_in_the_order_of_what_there_is_to_do():
+    def one(source, verb, rule):
+        return Advice(source=source, verb=verb, text=f"about {source}", rule=rule)
+
+    advice = [one("a", "set", "x"), one("b", "drop", "y"), one("b", "set", "x"), one("c", "repair", "z")]
+    assert [[each.source for each in same] for same in group(advice)] == [["c"], ["b"], ["a", "b"]]
+    assert name_sources([one(str(i), "set", "x") for i in range(10)]) == "0, 1, 2, 3, 4, 5, 6, 7 and 2 more"
+
+
+def test_an_example_of_a_scaled_source_is_decoded_by_its_scale(mixture, text, config):
+    toy = dataclasses.replace(mixture.data.sources[0], scaling="range")
+    data = dataclasses.replace(mixture.data, sources=(toy,))
+    (audit,) = audit_mixture(data, config, text, open_source, limits=LIMITS).sources
+    assert audit.failure == ""
+    third = [
+        float(value)
+        for value, name in zip(audit.example.values, audit.example.fields, strict=True)
+        if name == "observation[2]"
+    ]
+    assert min(third) > 99  # that element lies around 100
+    assert np.std(third) == pytest.approx(0.1, rel=0.5)

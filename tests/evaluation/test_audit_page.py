@@ -8,7 +8,7 @@ from gymnasium.spaces import Box, Discrete
 
 from gato.config import DataConfig, PromptConfig, SourceConfig, TokenizerConfig
 from gato.data.audit import References, audit_mixture
-from gato.data.audit_advice import advise
+from gato.data.audit_advice import Advice, advise, group
 from gato.data.audit_sample import AuditLimits
 from gato.data.episode import Dialogue, Episode
 from gato.data.sources.minari_writer import write_minari
@@ -16,7 +16,7 @@ from gato.data.sources.opening import open_source
 from gato.data.sources.pictures import write_pictures
 from gato.evaluation.audit_page import audit_page
 from gato.evaluation.audit_plots import CELL, KIND_COLORS, count_bars, row_figure, row_pixels
-from gato.evaluation.audit_tables import summary_table
+from gato.evaluation.audit_tables import kind_table, summary_table
 from gato.evaluation.page import page_html
 from gato.evaluation.style import DARK
 from gato.tokenizer.text import TextTokenizer
@@ -92,7 +92,7 @@ def test_texts_of_the_data_are_escaped(html):
 def test_advice_stands_with_its_rule(html, mixture):
     advice = advise(mixture)
     assert any("of the way from random" in one.text for one in advice)
-    assert html.count("(Rule: ") == 2 * len(advice)
+    assert html.count("(Rule: ") == len(group(advice)) + len(advice)
 
 
 def test_a_page_without_advice_says_so(mixture):
@@ -105,7 +105,7 @@ def test_the_summary_has_one_row_a_source(mixture):
     assert list(rows) == ["toy", "asked", "<gone>", "words"]
     assert (rows["toy"]["records"], rows["toy"]["timesteps"], rows["toy"]["rows"]) == ("6", "48", "25.0%")
     assert rows["toy"]["return"] == "20"
-    assert rows["<gone>"]["problems"] == "1"
+    assert rows["<gone>"]["bad"] == "1"
     assert rows["<gone>"]["loss"] == "–"
     shares = [float(row["loss"].rstrip("%")) for row in rows.values() if row["loss"] != "–"]
     assert sum(shares) == pytest.approx(100, abs=0.2)
@@ -133,3 +133,17 @@ def test_counts_of_texts_that_look_like_formulas_are_drawn(mixture):
     figure = count_bars([("$5 and $6", 3), ("x" * 100, 1)], "answers")
     figure.draw_without_rendering()
     assert len(figure.axes[0].get_yticklabels()[1].get_text()) == 60
+
+
+def test_kinds_of_sources_add_up_to_the_mixture(mixture):
+    rows = {row[0]: row for row in kind_table(mixture).rows}
+    assert list(rows) == ["minari", "questions", "text"]
+    assert rows["text"][1:3] == ("2", "50.0%")
+    for column in (2, 3, 4):
+        assert sum(float(row[column].rstrip("%")) for row in rows.values()) == pytest.approx(100, abs=0.2)
+
+
+def test_advice_that_many_sources_share_is_said_once_with_their_names(mixture):
+    advice = [Advice(source=name, verb="set", text=f"{name} is short", rule="short") for name in ("toy", "asked")]
+    html = page_html(audit_page(mixture, advice, title="x"))
+    assert "set – 2 sources: toy, asked. Such as toy: toy is short. (Rule: short.)" in html

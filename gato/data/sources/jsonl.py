@@ -1,16 +1,19 @@
 """JSON Lines: one object a line, read whole, with errors that name the line."""
 
+import codecs
 import json
 from collections.abc import Mapping
 from typing import Any
 
 
-def decode_text(content: bytes, where: str) -> str:
-    """UTF-8 with or without a byte order mark -> text; the error names the file."""
+def decode_text(content: bytes, where: str, encoding: str = "utf-8", advice: str = "convert it first") -> str:
+    """Bytes -> text, UTF-8 with or without a byte order mark; the error names the file and ends with the advice."""
+    utf8 = codecs.lookup(encoding).name == "utf-8"
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-8-sig" if utf8 else encoding)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{where} is not UTF-8 ({error}): convert it first") from error
+        shown = "UTF-8" if utf8 else encoding
+        raise ValueError(f"{where} is not {shown} ({error}): {advice}") from error
 
 
 def read_jsonl(content: bytes, where: str, fields: Mapping[str, type]) -> list[tuple[str, dict[str, Any]]]:

@@ -5,7 +5,10 @@ and `options` (the reset options as JSON), and the info `action_loss_mask`, alig
 to action t.
 """
 
+import json
+import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -13,6 +16,22 @@ import numpy as np
 
 DATA_FOLDER = "data"  # Minari keeps a dataset in this folder below the dataset's own
 MASK_INFO = "action_loss_mask"
+
+
+def reference_scores(path: str | Path) -> tuple[float, float] | None:
+    """The returns (of random actions, of the expert) that a dataset's metadata states, if it states both.
+
+    Source: `ref_min_score` and `ref_max_score` of Minari's dataset standard.
+    """
+    path = Path(path)
+    files = [folder / "metadata.json" for folder in (path / DATA_FOLDER, path)]
+    file = next((file for file in files if file.is_file()), None)
+    try:
+        stated = json.loads(file.read_text()) if file is not None else {}
+        scores = float(stated["ref_min_score"]), float(stated["ref_max_score"])
+    except (ValueError, TypeError, KeyError):
+        return None  # opening the dataset tells what is wrong with it
+    return scores if all(map(math.isfinite, scores)) else None
 
 
 def check_shapes(space: gym.Space, tree: Any, path: str) -> None:

@@ -1,9 +1,10 @@
-"""Pictures with text: a folder or a zip file with pictures and one .jsonl that describes them.
+"""Pictures with text: a folder or a zip file with pictures and one .jsonl, in it or beside it, that describes them.
 
 Captions are lines {"image": "a.png", "caption": ...}, questions {"image": "a.png", "question": ..., "answer": ...};
-images are named relative to the .jsonl. Questions about one image that follow each other are one dialogue. A line may
-name its "twins": pictures of one such name are never split into trained and held out ones; without it, those of one
-file are twins. Any format that Pillow decodes is read; what we write is PNG, without loss.
+images are named relative to the .jsonl. Other names and layouts are told by options. Questions about one image that
+follow each other are one dialogue. A line may name its "twins": pictures of one such name are never split into trained
+and held out ones; without it, those of one file are twins. Any format that Pillow decodes is read; what we write is
+PNG, without loss.
 """
 
 import hashlib
@@ -15,39 +16,57 @@ import zipfile
 import zlib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from gato.data.episode import Dialogue, ImageText, Speaker
-from gato.data.sources.jsonl import read_jsonl
+from gato.data.sources.picture_lines import FIELDS, Columns, PictureKind, read_lines
 
 MAX_PIXELS = 1 << 24  # a larger picture is refused before it is decoded
 MAX_FILE_BYTES = 1 << 26  # a larger picture file is refused before it is read
-_FIELDS = {
-    "captions": {"image": str, "caption": str},
-    "questions": {"image": str, "question": str, "answer": str},
-}
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # fixed, so that equal items give equal files
 
 
 class PictureSource:
     """Captioned pictures, or dialogues about pictures; texts are held in memory, pictures decoded when asked for."""
 
-    def __init__(self, path: str | Path, name: str, kind: Literal["captions", "questions"]) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        name: str,
+        kind: PictureKind,
+        *,
+        lines: str | None = None,
+        columns: Columns | None = None,
+        image_file: str = "{}",
+    ) -> None:
+        """Reads the lines.
+
+        Args:
+            path: a folder or a zip file.
+            name: names the dataset in errors and metrics.
+            kind: what the lines hold.
+            lines: the .jsonl or .json file in it that describes the pictures; if not given, the only .jsonl in it, or
+                else that of the same name beside it.
+            columns: fields that have another name than ours, such as {"question": "sentence"}, or their places where
+                lines are lists, such as {"image": 2}.
+            image_file: a picture's file, with {} where the field "image" goes, such as "images/{}.png".
+
+        Raises:
+            FileNotFoundError: nothing there.
+            ValueError: no such lines, or they are not as expected, or name a picture that is not there.
+        """
         path = Path(path)
         if not path.exists():
             raise FileNotFoundError(f"{name}: {path} does not exist, expected a folder or a .zip with one .jsonl in it")
         self.name, self._kind = name, kind
         self._files: _Folder | _Zip = _Folder(path, name) if path.is_dir() else _Zip(path, name)
-        found = [file for file in self._files.names if file.endswith(".jsonl")]
-        if len(found) != 1:
-            raise ValueError(f"{name}: {path} holds {len(found)} .jsonl files {found[:3]}, expected exactly one")
-        self._base = PurePosixPath(found[0]).parent
-        items = read_jsonl(self._files.read(found[0]), f"{name}: {path}/{found[0]}", _FIELDS[kind])
+        where, content, self._base = _find_lines(path, name, self._files, lines)
+        items = read_lines(content, f"{name}: {where}", kind, columns or {}, image_file)
         if not items:
-            raise ValueError(f"{name}: {path}/{found[0]} holds no lines, expected the fields {list(_FIELDS[kind])}")
+            raise ValueError(f"{name}: {where} holds no lines, expected the fields {list(FIELDS[kind])}")
         known = set(self._files.names)
         for place, item in items:
             if str(self._base / item["image"]) not in known:
@@ -163,21 +182,55 @@ class _Folder:
 
 
 class _Zip:
-    """The members of a zip file, by name."""
+    """The members of a zip file, by name; opened anew in every process that it reaches, copied or forked."""
 
     def __init__(self, path: Path, name: str) -> None:
-        try:
-            self._archive = zipfile.ZipFile(path)
-        except zipfile.BadZipFile as error:
-            raise ValueError(f"{name}: {path} is not a zip file ({error}), expected a folder or a .zip") from error
-        self.names = self._archive.namelist()
+        self._path, self._name = path, name
+        self._opened = os.getpid(), self._open()
+        self.names = self._opened[1].namelist()
+
+    def __reduce__(self) -> tuple[type["_Zip"], tuple[Path, str]]:
+        return _Zip, (self._path, self._name)
 
     def read(self, name: str, max_bytes: int | None = None) -> bytes:
-        _check_file_size(self._archive.getinfo(name).file_size, max_bytes)
+        archive = self._archive()
+        _check_file_size(archive.getinfo(name).file_size, max_bytes)
         try:
-            return self._archive.read(name)
+            return archive.read(name)
         except (zipfile.BadZipFile, zlib.error) as error:
             raise ValueError(f"damaged in the zip file ({error})") from error
+
+    def _archive(self) -> zipfile.ZipFile:
+        """This process's own: threads of one share a place in the file safely, but processes would not."""
+        opened_by, archive = self._opened
+        if opened_by != os.getpid():
+            archive = self._open()
+            self._opened = os.getpid(), archive
+        return archive
+
+    def _open(self) -> zipfile.ZipFile:
+        try:
+            return zipfile.ZipFile(self._path)
+        except zipfile.BadZipFile as error:
+            raise ValueError(
+                f"{self._name}: {self._path} is not a zip file ({error}), expected a folder or a .zip"
+            ) from error
+
+
+def _find_lines(path: Path, name: str, files: _Folder | _Zip, lines: str | None) -> tuple[str, bytes, PurePosixPath]:
+    """The file that describes the pictures: its place, its content, and the folder that it names pictures from."""
+    if lines is not None and lines not in files.names:
+        raise ValueError(f"{name}: {path} holds no file {lines!r}: name one in it with the option lines")
+    found = [file for file in files.names if file.endswith(".jsonl")] if lines is None else [lines]
+    beside = path.with_suffix(".jsonl")
+    if not found and beside.is_file():
+        return str(beside), beside.read_bytes(), PurePosixPath()
+    if len(found) != 1:
+        raise ValueError(
+            f"{name}: {path} holds {len(found)} .jsonl files {found[:3]}, expected exactly one, or else one beside it "
+            f"named {beside.name}; the option lines names another file"
+        )
+    return f"{path}/{found[0]}", files.read(found[0]), PurePosixPath(found[0]).parent
 
 
 def _check_file_size(size_bytes: int, max_bytes: int | None) -> None:

@@ -4,6 +4,7 @@ A JSON line is one document. A .txt file is one run of prose, cut at blank lines
 `DOCUMENT_CHARS` characters, so that a share of a single book can be held out and no document takes long to encode.
 """
 
+import codecs
 import re
 from pathlib import Path
 
@@ -16,9 +17,26 @@ DOCUMENT_CHARS = 16_384  # a document of a .txt file ends at the first blank lin
 class TextSource:
     """Documents of one .txt or .jsonl file, or of all such files below a folder; held in memory."""
 
-    def __init__(self, path: str | Path, name: str) -> None:
+    def __init__(self, path: str | Path, name: str, *, encoding: str = "utf-8") -> None:
+        """Reads every file.
+
+        Args:
+            path: a file or a folder.
+            name: names the dataset in errors and metrics.
+            encoding: of .txt files, a name that Python knows, such as "latin-1"; .jsonl is UTF-8 by its standard.
+
+        Raises:
+            FileNotFoundError: nothing there.
+            ValueError: no text, or not in this encoding, or there is no such encoding.
+        """
+        try:
+            codecs.lookup(encoding)
+        except LookupError as error:
+            raise ValueError(f"{name}: there is no encoding {encoding!r}, expected one like 'latin-1'") from error
         self.name = name
-        self._documents = [document for file in _text_files(Path(path), name) for document in _read(file, name)]
+        self._documents = [
+            document for file in _text_files(Path(path), name) for document in _read(file, name, encoding)
+        ]
         if not self._documents:
             raise ValueError(f"{name}: {path} holds no text, expected at least one document")
 
@@ -54,10 +72,12 @@ def _text_files(path: Path, name: str) -> list[Path]:
     return files
 
 
-def _read(file: Path, name: str) -> list[Document]:
+def _read(file: Path, name: str, encoding: str) -> list[Document]:
     where = f"{name}: {file}"
     if file.suffix == ".txt":
-        return [Document(text=document) for document in split_documents(decode_text(file.read_bytes(), where))]
+        advice = 'name its encoding in options, such as {"encoding": "latin-1"}, or convert it'
+        prose = decode_text(file.read_bytes(), where, encoding, advice)
+        return [Document(text=document) for document in split_documents(prose)]
     documents = []
     for place, item in read_jsonl(file.read_bytes(), where, {"text": str}):
         try:

@@ -67,3 +67,56 @@ def test_a_line_that_is_no_dialogue_is_refused_by_line(tmp_path, line, match):
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, [good, line])))
     with pytest.raises(ValueError, match=rf"^talk: .*a\.jsonl:2{match}"):
         DialogueSource(tmp_path, "talk")
+
+
+ASKED = [("user", "hi"), ("agent", "hello"), ("user", "bye")]
+
+
+@pytest.mark.parametrize(
+    "line, expected",
+    [
+        ({"turns": [["user", "hi"], ["assistant", "hello"], ["user", "bye"]]}, ASKED),
+        ({"turns": ["hi", "hello", "bye"]}, ASKED),
+        ({"turns": [["agent", "hello"], ["agent", "anyone?"]]}, [("agent", "hello"), ("agent", "anyone?")]),
+        ({"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]}, ASKED[:2]),
+        ({"instruction": "hi", "response": "hello"}, ASKED[:2]),
+        ({"instruction": "hi", "input": "", "output": "hello"}, ASKED[:2]),
+        ({"instruction": "Add.", "input": "1, 2", "output": "3"}, [("user", "Add.\n\n1, 2"), ("agent", "3")]),
+        (
+            {"instruction": "Who?", "context": "It was Ann.", "response": "Ann"},
+            [("user", "Who?\n\nIt was Ann."), ("agent", "Ann")],
+        ),
+    ],
+    ids=["pairs", "texts", "one-speaker", "messages", "instruction", "empty-input", "input", "context"],
+)
+def test_common_layouts_become_turns(tmp_path, line, expected):
+    (tmp_path / "a.jsonl").write_text(json.dumps(line))
+    assert list(DialogueSource(tmp_path, "talk")[0].turns) == expected
+
+
+def test_further_names_of_speakers_are_told_and_never_guessed(tmp_path):
+    (tmp_path / "a.jsonl").write_text(json.dumps({"turns": [["user", "hi"], ["system", "hello"]]}))
+    source = DialogueSource(tmp_path, "talk", speakers={"system": "agent"})
+    assert source[0].turns == (("user", "hi"), ("agent", "hello"))
+    with pytest.raises(ValueError, match=r'turn 1 is \'system\', .* option speakers, such as {"system": "agent"}'):
+        DialogueSource(tmp_path, "talk")
+    with pytest.raises(ValueError, match=r"option speakers maps to \['robot'\], expected 'user' or 'agent'"):
+        DialogueSource(tmp_path, "talk", speakers={"system": "robot"})
+
+
+@pytest.mark.parametrize(
+    "line, match",
+    [
+        ({"turns": ["hi", ["agent", "hello"]]}, r"turn 1 is \['agent', 'hello'\], expected .*, all turns alike"),
+        ({"turns": [["user", "hi", "there"]]}, r"turn 0 is .*'there'\], expected"),
+        ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, r"message 0 is .*, expected {\"role\""),
+        ({"messages": "hi"}, "field 'messages' is str, expected list"),
+        ({"instruction": "hi"}, r"expected {\"instruction\": \"...\", \"response\": \"...\"} of texts"),
+        ({"instruction": 3, "response": "hi"}, "of texts"),
+    ],
+    ids=["mixed", "triple", "parts", "no-list", "no-answer", "number"],
+)
+def test_lines_near_a_layout_are_refused_by_line(tmp_path, line, match):
+    (tmp_path / "a.jsonl").write_text("\n" + json.dumps(line))
+    with pytest.raises(ValueError, match=rf"^talk: .*a\.jsonl:2: .*{match}|a\.jsonl:2 holds .*{match}"):
+        DialogueSource(tmp_path, "talk")

@@ -4,9 +4,7 @@ import io
 import json
 import pickle
 from concurrent.futures import ThreadPoolExecutor
-from fractions import Fraction
 
-import av
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -33,20 +31,6 @@ def frames_of(episode, camera=0):
     return rng.integers(0, 256, (LENGTHS[episode], *SHAPE), np.uint8)
 
 
-def write_video(path, frames, lossless=True, fps=FPS):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
-        # B-frames and distant key frames, as recorders write them.
-        options = {"qp": "0"} if lossless else {"crf": "18", "preset": "veryfast"}
-        stream = container.add_stream("libx264rgb" if lossless else "libx264", rate=fps, options={**options, "g": "6"})
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "rgb24" if lossless else "yuv420p"
-        stream.time_base = Fraction(1, fps)
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
-
-
 def state_of(episode):
     return np.random.default_rng(100 + episode).normal(size=(LENGTHS[episode], 3)).astype(np.float32)
 
@@ -55,64 +39,46 @@ def action_of(episode):
     return np.random.default_rng(200 + episode).normal(size=(LENGTHS[episode], 2)).astype(np.float32)
 
 
-def write_dataset(path, *, features=None, columns=None, info=None, index_name="task"):
-    """A dataset of two cameras; `columns` are further ones of data/, a function of the episode each."""
-    video = {"dtype": "video", "info": {"video.fps": FPS, "is_depth_map": False}}
-    all_features = {
-        "observation.state": {"dtype": "float32", "shape": [3], "names": ["x", "y", "z"]},
-        "action": {"dtype": "float32", "shape": [2], "names": None},
-        TOP: {**video, "shape": [3, *SHAPE[:2]], "names": ["channels", "height", "width"]},
-        WRIST: {**video, "shape": list(SHAPE), "names": ["height", "width", "channels"]},
-        "timestamp": {"dtype": "float32", "shape": [1], "names": None},
-        **(features or {}),
-    }
-    (path / "meta").mkdir(parents=True)
-    facts = {"codebase_version": "v3.0", "fps": FPS, "total_episodes": len(LENGTHS), "features": all_features}
-    (path / "meta" / "info.json").write_text(json.dumps({**facts, **(info or {})}))
-    tasks = pa.table({"task_index": range(len(TASKS)), index_name: TASKS})
-    pq.write_table(tasks, path / "meta" / "tasks.parquet")
+@pytest.fixture(scope="module")
+def write_dataset(write_lerobot):
+    """Writes a dataset of two cameras; `columns` are further ones of data/, a function of the episode each."""
 
-    rows, seconds, episodes = 0, {0: 0.0, 1: 0.0}, []
-    for episode, (length, file) in enumerate(zip(LENGTHS, FILES, strict=True)):
-        entry = {"episode_index": episode, "length": length, "tasks": [TASKS[EPISODE_TASKS[episode]]]}
-        entry |= {"dataset_from_index": rows, "dataset_to_index": rows + length}
-        entry |= {"data/chunk_index": 0, "data/file_index": file}
-        for key in (TOP, WRIST):
-            entry |= {f"videos/{key}/chunk_index": 0, f"videos/{key}/file_index": file}
-            entry[f"videos/{key}/from_timestamp"] = seconds[file]
-            entry[f"videos/{key}/to_timestamp"] = seconds[file] + length / FPS
-        rows, seconds[file] = rows + length, seconds[file] + length / FPS
-        episodes.append(entry)
-    meta = path / "meta" / "episodes" / "chunk-000"
-    meta.mkdir(parents=True)
-    pq.write_table(pa.Table.from_pylist(episodes[:1]), meta / "file-000.parquet")
-    pq.write_table(pa.Table.from_pylist(episodes[1:]), meta / "file-001.parquet")
+    def write(path, *, features=None, columns=None, info=None, index_name="task"):
+        video = {"dtype": "video", "info": {"video.fps": FPS, "is_depth_map": False}}
+        all_features = {
+            "observation.state": {"dtype": "float32", "shape": [3], "names": ["x", "y", "z"]},
+            "action": {"dtype": "float32", "shape": [2], "names": None},
+            TOP: {**video, "shape": [3, *SHAPE[:2]], "names": ["channels", "height", "width"]},
+            WRIST: {**video, "shape": list(SHAPE), "names": ["height", "width", "channels"]},
+            "timestamp": {"dtype": "float32", "shape": [1], "names": None},
+            **(features or {}),
+        }
+        numbers = range(len(LENGTHS))
+        return write_lerobot(
+            path,
+            [
+                {
+                    "observation.state": state_of(number).tolist(),
+                    "action": action_of(number).tolist(),
+                    **{key: make(number) for key, make in (columns or {}).items()},
+                }
+                for number in numbers
+            ],
+            features=all_features,
+            videos={key: [frames_of(number, camera) for number in numbers] for camera, key in enumerate((TOP, WRIST))},
+            files=FILES,
+            tasks=TASKS,
+            task_of=EPISODE_TASKS,
+            fps=FPS,
+            info=info,
+            index_name=index_name,
+        )
 
-    (path / "data" / "chunk-000").mkdir(parents=True)
-    for file in (0, 1):
-        members = [episode for episode in range(len(LENGTHS)) if FILES[episode] == file]
-        table = [
-            {
-                "observation.state": state.tolist(),
-                "action": action.tolist(),
-                "timestamp": step / FPS,
-                "episode_index": episode,
-                "frame_index": step,
-                "task_index": EPISODE_TASKS[episode],
-                **{key: make(episode)[step] for key, make in (columns or {}).items()},
-            }
-            for episode in members
-            for step, (state, action) in enumerate(zip(state_of(episode), action_of(episode), strict=True))
-        ]
-        pq.write_table(pa.Table.from_pylist(table), path / "data" / "chunk-000" / f"file-{file:03d}.parquet")
-        for camera, key in enumerate((TOP, WRIST)):
-            frames = np.concatenate([frames_of(episode, camera) for episode in members])
-            write_video(path / "videos" / key / "chunk-000" / f"file-{file:03d}.mp4", frames)
-    return path
+    return write
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
+def dataset(tmp_path_factory, write_dataset):
     return write_dataset(tmp_path_factory.mktemp("robot") / "set")
 
 
@@ -178,7 +144,7 @@ def test_pictures_are_chosen_and_scaled(dataset):
     assert set(source.observation_space) == {"observation.state", "task"}
 
 
-def test_pictures_in_the_table_are_read(tmp_path):
+def test_pictures_in_the_table_are_read(tmp_path, write_dataset):
     def encode(frame):
         content = io.BytesIO()
         Image.fromarray(frame).save(content, "PNG")
@@ -218,7 +184,7 @@ def test_threads_share_a_source(dataset):
         np.testing.assert_array_equal(frames, frames_of(index))
 
 
-def test_rewards_and_ends_are_read_where_they_are_stored(tmp_path):
+def test_rewards_and_ends_are_read_where_they_are_stored(tmp_path, write_dataset):
     path = write_dataset(
         tmp_path / "set",
         features={
@@ -236,7 +202,7 @@ def test_rewards_and_ends_are_read_where_they_are_stored(tmp_path):
     assert source.episode_returns().tolist() == [0, 3, 14, 12]
 
 
-def test_whole_numbers_need_a_declared_space(tmp_path):
+def test_whole_numbers_need_a_declared_space(tmp_path, write_dataset):
     path = write_dataset(
         tmp_path / "set",
         features={
@@ -259,17 +225,17 @@ def test_whole_numbers_need_a_declared_space(tmp_path):
     assert source[3].observations["observation.mode"].tolist() == [3] * 4
 
 
-def test_an_index_of_tasks_without_a_name_is_read(tmp_path):
+def test_an_index_of_tasks_without_a_name_is_read(tmp_path, write_dataset):
     source = LeRobotSource(write_dataset(tmp_path / "set", index_name="__index_level_0__"), "arm")
     assert source.observation_space["task"] == Text(14, min_length=0, charset="".join(sorted(set("".join(TASKS)))))
     assert source[1].observations["task"][0] == TASKS[1]
 
 
-def test_frames_are_exact_from_any_start_in_a_lossy_video(tmp_path):
+def test_frames_are_exact_from_any_start_in_a_lossy_video(tmp_path, write_video):
     # Grey levels far enough apart to tell frames from each other after compression.
     levels = np.linspace(20, 230, 25).astype(np.uint8)
     frames = np.broadcast_to(levels[:, None, None, None], (25, 32, 32, 3)).copy()
-    write_video(tmp_path / "a.mp4", frames, lossless=False)
+    write_video(tmp_path / "a.mp4", frames, fps=FPS, lossless=False)
     for start in (0, 1, 5, 6, 7, 13, 24):
         times = np.arange(start, 25) / FPS + 1e-4
         found = decode_frames(tmp_path / "a.mp4", times, 0.5 / FPS, None, "video")
@@ -277,10 +243,10 @@ def test_frames_are_exact_from_any_start_in_a_lossy_video(tmp_path):
         assert np.abs(means - levels[start:]).max() < 4  # levels are 8 or more apart
 
 
-def test_a_video_that_is_cut_short_or_missing_is_named(tmp_path):
+def test_a_video_that_is_cut_short_or_missing_is_named(tmp_path, write_dataset, write_video):
     path = write_dataset(tmp_path / "set")
     video = path / "videos" / TOP / "chunk-000" / "file-001.mp4"
-    write_video(video, frames_of(2))
+    write_video(video, frames_of(2), fps=FPS)
     source = LeRobotSource(path, "arm")
     np.testing.assert_array_equal(source[2].observations[TOP], frames_of(2))
     with pytest.raises(
@@ -297,7 +263,7 @@ def test_a_video_that_is_cut_short_or_missing_is_named(tmp_path):
         source[2]
 
 
-def test_a_video_of_another_rate_or_size_is_refused(tmp_path):
+def test_a_video_of_another_rate_or_size_is_refused(tmp_path, write_dataset, write_video):
     path = write_dataset(tmp_path / "set")
     video = path / "videos" / TOP / "chunk-000" / "file-000.mp4"
     frames = np.concatenate([frames_of(0), frames_of(1)])
@@ -306,12 +272,12 @@ def test_a_video_of_another_rate_or_size_is_refused(tmp_path):
         ValueError, match=r"^arm: episode 0: .* has no frame at 0\.1000 s .* not that of meta/info\.json"
     ):
         LeRobotSource(path, "arm")[0]
-    write_video(video, frames[:, :16])
+    write_video(video, frames[:, :16], fps=FPS)
     with pytest.raises(ValueError, match=r"^arm: episode 0: .*top: frame 0 is \(16, 48, 3\), but meta/info\.json says"):
         LeRobotSource(path, "arm")[0]
 
 
-def test_metadata_that_do_not_fit_the_data_are_refused(tmp_path):
+def test_metadata_that_do_not_fit_the_data_are_refused(tmp_path, write_dataset):
     path = write_dataset(tmp_path / "set")
     file = path / "meta" / "episodes" / "chunk-000" / "file-001.parquet"
     replace_column(file, "dataset_from_index", [4, 7, 15])
@@ -332,7 +298,7 @@ def test_metadata_that_do_not_fit_the_data_are_refused(tmp_path):
         LeRobotSource(path, "arm")
 
 
-def test_other_layouts_and_missing_datasets_are_refused(tmp_path):
+def test_other_layouts_and_missing_datasets_are_refused(tmp_path, write_dataset):
     with pytest.raises(
         FileNotFoundError, match=r"^arm: .*gone holds no LeRobot dataset, expected meta/info\.json in it"
     ):
@@ -366,7 +332,7 @@ def test_options_that_do_not_fit_are_refused(dataset, options, message):
         LeRobotSource(dataset, "arm", **options)
 
 
-def test_depth_and_odd_shapes_are_refused(tmp_path):
+def test_depth_and_odd_shapes_are_refused(tmp_path, write_dataset):
     path = write_dataset(tmp_path / "set")
     edit_info(path, lambda info: info["features"][TOP]["info"].update(is_depth_map=True))
     with pytest.raises(ValueError, match=r"^arm: .*top holds depths, not pictures: leave it out"):

@@ -18,6 +18,7 @@ from minari.data_collector import EpisodeBuffer
 
 from gato.data.episode import Episode
 from gato.data.sources.minari import MinariSource
+from gato.data.sources.minari_format import reference_scores
 from gato.data.sources.minari_writer import write_minari
 
 RECORDED = Path(__file__).parents[4] / "shared" / "data" / "minari"  # beside the repository, where there is one
@@ -557,3 +558,18 @@ def member(space, tree, t):
             return np.asarray(tree[t], space.dtype)
         case _:
             return tree[t]
+
+
+def test_reference_scores_are_read_where_both_are_stated(tmp_path):
+    (tmp_path / "data").mkdir()
+    file = tmp_path / "data" / "metadata.json"
+    assert reference_scores(tmp_path) is None
+    for content, expected in (
+        ('{"ref_min_score": -2, "ref_max_score": 7.5}', (-2.0, 7.5)),
+        ('{"ref_min_score": -2}', None),
+        ('{"ref_min_score": -2, "ref_max_score": NaN}', None),
+        ('{"ref_min_score": null, "ref_max_score": 3}', None),
+        ("damaged", None),
+    ):
+        file.write_text(content)
+        assert reference_scores(tmp_path) == reference_scores(tmp_path / "data") == expected

@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import subprocess
+import sys
 import zipfile
 import zlib
 
@@ -412,3 +414,82 @@ def test_a_member_damaged_in_the_zip_file_is_refused_by_line(tmp_path):
     content[place] ^= 255
     path.write_bytes(content)
     assert "list.jsonl:2: image 'b.png': damaged in the zip file" in source_error(path)
+
+
+FORK_AND_READ = """
+import os, sys
+from gato.data.sources.pictures import PictureSource
+source = PictureSource(sys.argv[1], "shapes", "captions")
+children = []
+for _ in range(3):
+    children.append(os.fork())
+    if not children[-1]:
+        os._exit(any(source[i % 4].image.mean() != i % 4 + 1 for i in range(200)))
+sys.exit(any(os.waitpid(child, 0)[1] for child in children))
+"""
+
+
+def test_forked_processes_do_not_move_each_other_s_place_in_the_file(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 2, (200, 200), np.uint8)
+    pair = np.dstack([np.vstack([noise, 2 - noise])] * 3)  # of mean 1, and hard to compress
+    write_pictures(tmp_path / "a.zip", [ImageText(image=pair + i, text="a") for i in range(4)])
+    subprocess.run([sys.executable, "-c", FORK_AND_READ, str(tmp_path / "a.zip")], check=True)
+
+
+def test_lines_may_stand_beside_a_zip_under_its_name(tmp_path):
+    path = write_zip(tmp_path, {"a.png": encoded(picture())})
+    path.with_suffix(".jsonl").write_bytes(jsonl({"image": "a.png", "caption": "ay"}))
+    source = PictureSource(path, "shapes", "captions")
+    assert source[0].text == "ay"
+    np.testing.assert_array_equal(source[0].image, picture())
+
+
+def test_fields_of_other_names_are_told_and_truth_values_are_answers(write):
+    line = {"image": "a.png", "sentence": "It is red.", "label": True, "scene": 7}
+    path = write({"a.png": encoded(picture()), "list.jsonl": jsonl(line, {**line, "label": 2})})
+    columns = {"question": "sentence", "answer": "label", "twins": "scene"}
+    source = PictureSource(path, "shapes", "questions", columns=columns)
+    assert source[0].turns == (("user", "It is red."), ("agent", "true"), ("user", "It is red."), ("agent", "2"))
+    assert source.twins == ["7"]
+
+
+def test_a_json_list_of_lists_with_numbered_pictures_is_read_by_places(write):
+    lines = json.dumps([["what shape?", "square", 0], ["what colour?", "red", 0], ["what shape?", "circle", 1]])
+    files = {f"train/images/{i}.png": encoded(picture(i)) for i in range(2)}
+    path = write({**files, "train/questions.json": lines.encode(), "test/questions.json": b"[]"})
+    options = {
+        "lines": "train/questions.json",
+        "columns": {"question": 0, "answer": 1, "image": 2},
+        "image_file": "images/{}.png",
+    }
+    source = PictureSource(path, "shapes", "questions", **options)
+    assert [len(source[i].turns) for i in range(2)] == [4, 2]
+    assert source[1].turns == (("user", "what shape?"), ("agent", "circle"))
+    np.testing.assert_array_equal(source[1].image, picture(1))
+    assert source.twins == ["images/0.png", "images/1.png"]
+
+
+@pytest.mark.parametrize(
+    "options, match",
+    [
+        ({"lines": "gone.json"}, "holds no file 'gone.json': name one in it with the option lines"),
+        ({"lines": "text.json"}, "text.json is not JSON"),
+        ({"lines": "object.json"}, "object.json holds dict, expected a list of lines"),
+        ({"lines": "list.json"}, "list.json: line 0 is a list: say the place of 'image' in it with the option columns"),
+        (
+            {"lines": "list.json", "columns": {"image": 0, "caption": 5}},
+            "list.json: line 0 has 2 entries, expected one at place 5",
+        ),
+        ({"columns": {"caption": "name"}}, "list.jsonl:1 lacks the field 'name', found ['image', 'caption']: name it"),
+        ({"columns": {"text": "caption"}}, "option columns names ['text'], expected some of ['image', 'caption', 'twi"),
+        ({"image_file": "a.png"}, "option image_file is 'a.png', expected one {} in it"),
+        ({"image_file": "images/{}"}, "list.jsonl:1: image 'images/a.png' is not in "),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(write, options, match):
+    files = {"text.json": b"text", "object.json": b"{}", "list.json": b'[["a.png", "a"]]', "a.png": encoded(picture())}
+    path = write({**files, "list.jsonl": jsonl({"image": "a.png", "caption": "a"})})
+    with pytest.raises(ValueError) as caught:
+        PictureSource(path, "shapes", "captions", **options)
+    assert str(caught.value).startswith("shapes: ")
+    assert match in str(caught.value)

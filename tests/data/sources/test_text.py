@@ -124,3 +124,19 @@ def test_a_file_that_is_not_utf8_is_refused_by_name(tmp_path):
     (tmp_path / "a.txt").write_bytes("é".encode("latin-1"))
     with pytest.raises(ValueError, match=r"^prose: .*a\.txt is not UTF-8"):
         TextSource(tmp_path, "prose")
+
+
+def test_a_text_file_of_another_encoding_is_read_when_it_is_named(tmp_path):
+    (tmp_path / "a.txt").write_bytes("café".encode("latin-1"))
+    source = TextSource(tmp_path, "prose", encoding="latin-1")
+    assert source[0].text == "café"
+    with pytest.raises(ValueError, match=r'a\.txt is not UTF-8 .* such as {"encoding": "latin-1"}'):
+        TextSource(tmp_path, "prose")
+    with pytest.raises(ValueError, match=r"a\.txt is not ascii "):
+        TextSource(tmp_path, "prose", encoding="ascii")
+
+
+def test_an_encoding_that_does_not_exist_is_refused(tmp_path):
+    (tmp_path / "a.txt").write_text("a")
+    with pytest.raises(ValueError, match=r"^prose: there is no encoding 'latin-9000'"):
+        TextSource(tmp_path, "prose", encoding="latin-9000")
