@@ -36,5 +36,5 @@ def test_shown_sources_are_known_with_their_options(entry, tmp_path):
 
 def test_unknown_options_are_refused_with_those_that_there_are():
     (source,) = RunConfig().with_sources([{**ENTRIES[0], "options": {"shuffle": True}}]).data.sources
-    with pytest.raises(ValueError, match=r"kind 'minari' has no options \['shuffle'\], it has none"):
+    with pytest.raises(ValueError, match=r"kind 'minari' has no options \['shuffle'\], it has \['hub'\]"):
         open_source(source)

@@ -10,6 +10,7 @@ import h5py
 import minari
 import numpy as np
 from minari.dataset.minari_storage import MinariStorage
+from minari.storage.datasets_root_dir import get_dataset_path
 
 from gato.data.episode import Episode
 from gato.data.sources.minari_format import DATA_FOLDER, MASK_INFO, check_shapes
@@ -18,18 +19,20 @@ from gato.data.sources.minari_format import DATA_FOLDER, MASK_INFO, check_shapes
 class MinariSource:
     """The episodes of one Minari dataset; its metadata must hold the spaces."""
 
-    def __init__(self, path: str | Path, name: str) -> None:
+    def __init__(self, path: str | Path, name: str, *, hub: bool = False) -> None:
         """Opens the dataset and reads its metadata.
 
         Args:
             path: the dataset's folder, which holds `data/`, or that folder itself.
             name: names the dataset in errors and metrics.
+            hub: `path` is the id of a dataset of Minari's, such as "mujoco/ant/expert-v0": it lies in Minari's own
+                folder, or is fetched into it.
 
         Raises:
-            FileNotFoundError: no dataset there.
+            FileNotFoundError: no dataset there, and none of that id to be had.
             ValueError: the metadata or the HDF5 file is damaged, or lacks the spaces.
         """
-        path = Path(path).absolute()
+        path = _fetched(str(path), name) if hub else Path(path).absolute()
         folder = path / DATA_FOLDER if (path / DATA_FOLDER).is_dir() else path
         if not (folder / "metadata.json").is_file():
             raise FileNotFoundError(
@@ -96,6 +99,25 @@ class MinariSource:
             )
         except (ValueError, KeyError, OSError, AssertionError) as error:
             raise ValueError(f"{self.name}: episode {index}: {error}") from error
+
+
+def _fetched(dataset_id: str, name: str) -> Path:
+    """The folder of a dataset of Minari's, fetched from its server if it is not on this machine."""
+    try:
+        minari.dataset.minari_dataset.parse_dataset_id(dataset_id)
+    except (ValueError, TypeError) as error:  # the latter where the version is missing
+        raise ValueError(
+            f"{name}: {dataset_id!r} is no id of Minari's, expected one such as 'mujoco/ant/expert-v0'"
+        ) from error
+    folder = get_dataset_path(dataset_id)
+    if not folder.is_dir():
+        try:
+            minari.download_dataset(dataset_id)
+        except (ValueError, OSError, ImportError, RuntimeError) as error:
+            raise FileNotFoundError(
+                f"{name}: Minari's dataset {dataset_id!r} is not in {folder} and cannot be fetched: {error}"
+            ) from error
+    return folder
 
 
 def _read_options(stored: Any, where: str) -> dict[str, Any] | None:

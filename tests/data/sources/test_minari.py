@@ -573,3 +573,80 @@ def test_reference_scores_are_read_where_both_are_stated(tmp_path):
     ):
         file.write_text(content)
         assert reference_scores(tmp_path) == reference_scores(tmp_path / "data") == expected
+
+
+def test_a_dataset_of_minari_is_found_by_its_id(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    episode = Episode(
+        observations=np.zeros((4, 2), np.float32),
+        actions=np.array([0, 1, 0]),
+        rewards=np.arange(3.0),
+        terminated=True,
+        truncated=False,
+    )
+    write_minari(tmp_path / "ours" / "walk-v0", [episode], Box(-1, 1, (2,)), Discrete(2), dataset_id="ours/walk-v0")
+    source = MinariSource("ours/walk-v0", "walk", hub=True)
+    assert source[0].actions.tolist() == [0, 1, 0]
+    with pytest.raises(ValueError, match="'walk' is no id of Minari's, expected one such as"):
+        MinariSource("walk", "walk", hub=True)
+
+    def unreachable(dataset_id):
+        raise OSError(f"no way to {dataset_id}")
+
+    monkeypatch.setattr(minari, "download_dataset", unreachable)
+    with pytest.raises(FileNotFoundError, match=r"'ours/run-v0' is not in .* and cannot be fetched: no way to"):
+        MinariSource("ours/run-v0", "run", hub=True)
+
+
+def test_a_dataset_of_minari_is_fetched_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    fetched = []
+
+    def fetch(dataset_id):
+        fetched.append(dataset_id)
+        episode = Episode(
+            observations=np.zeros((2, 1)), actions=np.array([1]), rewards=np.ones(1), terminated=True, truncated=False
+        )
+        write_minari(tmp_path / dataset_id, [episode], Box(-1, 1, (1,)), Discrete(2), dataset_id=dataset_id)
+
+    monkeypatch.setattr(minari, "download_dataset", fetch)
+    assert len(MinariSource("far/away-v0", "away", hub=True)) == len(MinariSource("far/away-v0", "away", hub=True)) == 1
+    assert fetched == ["far/away-v0"]
+
+
+def test_minaris_arrow_layout_is_read_like_its_hdf5(tmp_path, monkeypatch):
+    """Written by Minari itself in both layouts."""
+    pytest.importorskip("pyarrow")
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    space = Dict({"position": Box(-5, 5, (2,), np.float64), "count": Discrete(4)})
+    rng = np.random.default_rng(0)
+    buffers = [
+        EpisodeBuffer(
+            observations={"position": rng.normal(size=(6, 2)), "count": rng.integers(0, 4, 6)},
+            actions=rng.integers(0, 3, 5),
+            rewards=list(rng.normal(size=5)),
+            terminations=[False] * 4 + [True],
+            truncations=[False] * 5,
+        )
+        for _ in range(3)
+    ]
+    sources = []
+    for layout in ("hdf5", "arrow"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about missing authors and the like
+            minari.create_dataset_from_buffers(
+                f"ours/{layout}-v0",
+                buffers,
+                observation_space=space,
+                action_space=Discrete(3),
+                data_format=layout,
+            )
+        sources.append(MinariSource(f"ours/{layout}-v0", layout, hub=True))
+    hdf5, arrow = sources
+    assert list((tmp_path / "ours" / "arrow-v0").rglob("*.arrow"))
+    assert len(hdf5) == len(arrow) == 3
+    np.testing.assert_allclose(hdf5.episode_returns(), arrow.episode_returns())
+    for index in range(3):
+        np.testing.assert_equal(arrow[index].observations, hdf5[index].observations)
+        np.testing.assert_equal(arrow[index].actions, hdf5[index].actions)
+        np.testing.assert_equal(arrow[index].rewards, hdf5[index].rewards)
