@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete
+from PIL import Image
 
 from gato.config import DataConfig, PromptConfig, SourceConfig
 from gato.data.encoded import BadRecordError, ElementsCache, EncodedSource
@@ -150,3 +151,31 @@ def test_the_return_filter_leaves_unreadable_episodes_out(source, config):
     first_tokens = {int(clean[index].tokens[0]): index for index in range(NUM_EPISODES - 1) if index != BAD}
     # The best readable return is 10, so 5 is good enough; that one has the NaN.
     assert {first_tokens[int(row[0])] for batch in batches for row in batch.tokens} == {6, 7, 8, 9, 10}
+
+
+LINES = {  # of each kind: a good line, a bad one
+    "text": ({"text": "go to the red ball"}, {"text": ""}),
+    "dialogue": ({"turns": ["where is it?", "next to the door"]}, {"turns": [3]}),
+    "captions": ({"image": "a.png", "caption": "a red ball"}, {"image": "b.png", "caption": "a ball"}),
+    "questions": ({"image": "a.png", "question": "what?", "answer": "a ball"}, {"image": "a.png", "question": "what?"}),
+}
+
+
+@pytest.mark.parametrize("kind", LINES)
+def test_bad_lines_are_skipped_and_keep_their_numbers(kind, tmp_path, text, config):
+    good, bad = (json.dumps(line) for line in LINES[kind])
+    folder = tmp_path / kind
+    folder.mkdir()
+    (folder / "lines.jsonl").write_text("\n".join([good, bad, good, "torn {"]))
+    Image.new("RGB", (8, 8)).save(folder / "a.png")
+    path = folder if kind in ("captions", "questions") else folder / "lines.jsonl"
+    source = SourceConfig(name="words", kind=kind, path=str(path), held_out=0.0)
+    data = DataConfig(sources=(source,), batch_size=4, context_length=60, max_patches=16, pairs_per_row=1)
+    with pytest.raises(ValueError, match=r"words: .*lines\.jsonl:[24]"):
+        build_mixture(data, config, text, seed=0)
+    skipped = dataclasses.replace(data, sources=(skipping(source),))
+    mixture = build_mixture(skipped, config, text, seed=0)
+    for _ in range(10):
+        next(mixture)
+    assert sorted(mixture.skipped()["words"]) == [1, 3]
+    assert "lines.jsonl:4 is not JSON" in mixture.skipped()["words"][3]

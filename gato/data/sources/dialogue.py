@@ -7,11 +7,12 @@
 """
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gato.data.episode import Dialogue, Speaker
-from gato.data.sources.jsonl import read_jsonl
+from gato.data.sources.jsonl import line_or_error, read_jsonl
 
 _SPEAKERS: dict[str, Speaker] = {"user": "user", "human": "user", "agent": "agent", "assistant": "agent"}
 
@@ -19,7 +20,9 @@ _SPEAKERS: dict[str, Speaker] = {"user": "user", "human": "user", "agent": "agen
 class DialogueSource:
     """The dialogues of one .jsonl file, or of all such files below a folder; held in memory."""
 
-    def __init__(self, path: str | Path, name: str, *, speakers: Mapping[str, Speaker] | None = None) -> None:
+    def __init__(
+        self, path: str | Path, name: str, *, speakers: Mapping[str, Speaker] | None = None, skip_bad: bool = False
+    ) -> None:
         """Reads every line.
 
         Args:
@@ -27,6 +30,7 @@ class DialogueSource:
             name: names the dataset in errors and metrics.
             speakers: who further names of speakers mean, such as {"system": "agent"}; "system" is an assistant in some
                 datasets and an instruction in others, so it is never guessed.
+            skip_bad: a bad line is refused when it is asked for, instead of here.
 
         Raises:
             FileNotFoundError: nothing there.
@@ -38,11 +42,10 @@ class DialogueSource:
         if wrong := sorted(set((speakers or {}).values()) - {"user", "agent"}):
             raise ValueError(f"{name}: option speakers maps to {wrong}, expected 'user' or 'agent'")
         self.name = name
-        self._dialogues: list[Dialogue] = []
-        known = {**_SPEAKERS, **(speakers or {})}
+        self._dialogues: list[Dialogue | ValueError] = []
+        convert = partial(_dialogue, speakers={**_SPEAKERS, **(speakers or {})})
         for file in [path] if path.is_file() else sorted(path.rglob("*.jsonl")):
-            for place, item in read_jsonl(file.read_bytes(), f"{name}: {file}", {}):
-                self._dialogues.append(_dialogue(item, place, known))
+            self._dialogues += read_jsonl(file.read_bytes(), f"{name}: {file}", {}, convert, skip_bad=skip_bad)
         if not self._dialogues:
             raise ValueError(f"{name}: {path} holds no dialogue, expected .jsonl lines with the field 'turns'")
 
@@ -50,7 +53,7 @@ class DialogueSource:
         return len(self._dialogues)
 
     def __getitem__(self, index: int) -> Dialogue:
-        return self._dialogues[index]
+        return line_or_error(self._dialogues[index])
 
 
 def _dialogue(item: dict[str, Any], place: str, speakers: Mapping[str, Speaker]) -> Dialogue:

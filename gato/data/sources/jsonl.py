@@ -2,8 +2,10 @@
 
 import codecs
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+_Line = TypeVar("_Line")
 
 
 def decode_text(content: bytes, where: str, encoding: str = "utf-8", advice: str = "convert it first") -> str:
@@ -16,36 +18,63 @@ def decode_text(content: bytes, where: str, encoding: str = "utf-8", advice: str
         raise ValueError(f"{where} is not {shown} ({error}): {advice}") from error
 
 
-def read_jsonl(content: bytes, where: str, fields: Mapping[str, type]) -> list[tuple[str, dict[str, Any]]]:
-    """Reads and checks all lines; blank lines are skipped.
+def read_jsonl(
+    content: bytes,
+    where: str,
+    fields: Mapping[str, type],
+    convert: Callable[[dict[str, Any], str], _Line],
+    *,
+    skip_bad: bool = False,
+) -> list[_Line | ValueError]:
+    """Reads, checks and converts all lines; blank lines are skipped.
 
     Args:
         content: of the file.
         where: names the file in errors.
         fields: what each object must hold; further fields are kept.
-
-    Returns:
-        ("file:line", object) pairs, so that later errors can name the line too.
+        convert: (object, "file:line") -> what becomes of it; its ValueErrors are errors of the line.
+        skip_bad: a bad line leaves its error in its place, instead of ending the call.
 
     Raises:
-        ValueError: not UTF-8, or a line is no JSON object, or lacks a field, or a field has another type.
+        ValueError: not UTF-8; or a line is no JSON object, or lacks a field, or a field has another type, or cannot be
+            converted.
     """
-    objects = []
+    read: list[_Line | ValueError] = []
     for number, line in enumerate(decode_text(content, where).split("\n"), start=1):
         if not line.strip():
             continue
         place = f"{where}:{number}"
         try:
-            item = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{place} is not JSON ({error}), expected one object a line") from error
-        if not isinstance(item, dict):
-            raise ValueError(f"{place} holds {type(item).__name__}, expected an object with the fields {list(fields)}")
-        for field, kind in fields.items():
-            if field not in item:
-                raise ValueError(f"{place} lacks the field {field!r}, found {list(item)}")
-            if not isinstance(item[field], kind):
-                came = type(item[field]).__name__
-                raise ValueError(f"{place}: field {field!r} is {came}, expected {kind.__name__}")
-        objects.append((place, item))
-    return objects
+            read.append(convert(_json_object(line, place, fields), place))
+        except ValueError as error:
+            if not skip_bad:
+                raise
+            read.append(error)
+    return read
+
+
+def line_or_error(line: _Line | ValueError) -> _Line:
+    """What a line of `read_jsonl` became.
+
+    Raises:
+        ValueError: it was bad.
+    """
+    if isinstance(line, ValueError):
+        raise line
+    return line
+
+
+def _json_object(line: str, place: str, fields: Mapping[str, type]) -> dict[str, Any]:
+    try:
+        item = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{place} is not JSON ({error}), expected one object a line") from error
+    if not isinstance(item, dict):
+        raise ValueError(f"{place} holds {type(item).__name__}, expected an object with the fields {list(fields)}")
+    for field, kind in fields.items():
+        if field not in item:
+            raise ValueError(f"{place} lacks the field {field!r}, found {list(item)}")
+        if not isinstance(item[field], kind):
+            came = type(item[field]).__name__
+            raise ValueError(f"{place}: field {field!r} is {came}, expected {kind.__name__}")
+    return item

@@ -45,9 +45,11 @@ def open_source(source: SourceConfig) -> AnySource:
         raise ValueError(f"source {source.name!r} is prepared and holds no records any more: open the one it came from")
     opener = _KINDS[source.kind]
     parameters = inspect.signature(opener).parameters.values()
-    known = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY and each.name != "kind"]
+    taken = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY]
+    known = [name for name in taken if name not in ("kind", "skip_bad")]
     if unknown := sorted(set(source.options) - set(known)):
         raise ValueError(
             f"source {source.name!r}: kind {source.kind!r} has no options {unknown}, it has {known or 'none'}"
         )
-    return opener(source.path, source.name, **source.options)
+    skips = {"skip_bad": True} if "skip_bad" in taken and source.bad_records == "skip" else {}
+    return opener(source.path, source.name, **source.options, **skips)

@@ -1,7 +1,7 @@
 """The lines that say what pictures show: JSON Lines or one JSON list, of objects or lists, under any field names."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from gato.data.sources.jsonl import decode_text, read_jsonl
@@ -15,9 +15,12 @@ FIELDS: dict[PictureKind, tuple[str, ...]] = {
 }
 
 
+PictureLine: TypeAlias = tuple[str, dict[str, str]]  # "file:line", and its fields
+
+
 def read_lines(
-    content: bytes, where: str, kind: PictureKind, columns: Columns, image_file: str
-) -> list[tuple[str, dict[str, str]]]:
+    content: bytes, where: str, kind: PictureKind, columns: Columns, image_file: str, *, skip_bad: bool = False
+) -> list[PictureLine | ValueError]:
     """Reads and checks all lines.
 
     Args:
@@ -26,10 +29,11 @@ def read_lines(
         kind: decides the fields.
         columns: the fields of the dataset that stand for ours; those not named have our names.
         image_file: the picture's file, with {} where the field "image" goes.
+        skip_bad: a bad line leaves its error in its place, instead of ending the call.
 
     Returns:
-        ("file:line", fields) pairs; "twins" is among the fields where the line has it. A number or a truth value as
-        an answer becomes its JSON text, such as "true".
+        "twins" is among the fields where the line has it. A number or a truth value as an answer becomes its JSON text,
+        such as "true".
 
     Raises:
         ValueError: not as expected; the error names the line.
@@ -40,25 +44,37 @@ def read_lines(
         raise ValueError(
             f"{where}: option image_file is {image_file!r}, expected one {{}} in it, such as 'images/{{}}.png'"
         )
-    lines = _json_list(content, where) if where.endswith(".json") else read_jsonl(content, where, {})
-    read = []
-    for place, line in lines:
+
+    def convert(line: Any, place: str) -> PictureLine:
         item = {field: _text(line, field, columns.get(field, field), place) for field in FIELDS[kind]}
         item["image"] = image_file.format(item["image"])
         if "twins" in columns or (isinstance(line, dict) and "twins" in line):
             item["twins"] = str(_value(line, columns.get("twins", "twins"), place))
-        read.append((place, item))
-    return read
+        return place, item
+
+    if where.endswith(".json"):
+        return _read_list(content, where, convert, skip_bad)
+    return read_jsonl(content, where, {}, convert, skip_bad=skip_bad)
 
 
-def _json_list(content: bytes, where: str) -> list[tuple[str, Any]]:
+def _read_list(
+    content: bytes, where: str, convert: Callable[[Any, str], PictureLine], skip_bad: bool
+) -> list[PictureLine | ValueError]:
     try:
         lines = json.loads(decode_text(content, where))
     except json.JSONDecodeError as error:
         raise ValueError(f"{where} is not JSON ({error}), expected a list of lines") from error
     if not isinstance(lines, list):
         raise ValueError(f"{where} holds {type(lines).__name__}, expected a list of lines")
-    return [(f"{where}: line {number}", line) for number, line in enumerate(lines)]
+    read: list[PictureLine | ValueError] = []
+    for number, line in enumerate(lines):
+        try:
+            read.append(convert(line, f"{where}: line {number}"))
+        except ValueError as error:
+            if not skip_bad:
+                raise
+            read.append(error)
+    return read
 
 
 def _value(line: Any, column: str | int, place: str) -> Any:

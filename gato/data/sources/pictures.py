@@ -22,7 +22,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from gato.data.episode import Dialogue, ImageText, Speaker
-from gato.data.sources.picture_lines import FIELDS, Columns, PictureKind, read_lines
+from gato.data.sources.jsonl import line_or_error
+from gato.data.sources.picture_lines import FIELDS, Columns, PictureKind, PictureLine, read_lines
 
 MAX_PIXELS = 1 << 24  # a larger picture is refused before it is decoded
 MAX_FILE_BYTES = 1 << 26  # a larger picture file is refused before it is read
@@ -41,6 +42,7 @@ class PictureSource:
         lines: str | None = None,
         columns: Columns | None = None,
         image_file: str = "{}",
+        skip_bad: bool = False,
     ) -> None:
         """Reads the lines.
 
@@ -53,6 +55,7 @@ class PictureSource:
             columns: fields that have another name than ours, such as {"question": "sentence"}, or their places where
                 lines are lists, such as {"image": 2}.
             image_file: a picture's file, with {} where the field "image" goes, such as "images/{}.png".
+            skip_bad: a bad line is refused when it is asked for, instead of here.
 
         Raises:
             FileNotFoundError: nothing there.
@@ -64,34 +67,45 @@ class PictureSource:
         self.name, self._kind = name, kind
         self._files: _Folder | _Zip = _Folder(path, name) if path.is_dir() else _Zip(path, name)
         where, content, self._base = _find_lines(path, name, self._files, lines)
-        items = read_lines(content, f"{name}: {where}", kind, columns or {}, image_file)
-        if not items:
+        read = read_lines(content, f"{name}: {where}", kind, columns or {}, image_file, skip_bad=skip_bad)
+        if not read:
             raise ValueError(f"{name}: {where} holds no lines, expected the fields {list(FIELDS[kind])}")
         known = set(self._files.names)
-        for place, item in items:
-            if str(self._base / item["image"]) not in known:
-                raise ValueError(f"{place}: image {item['image']!r} is not in {path}")
-        # Each record is the lines about one picture.
-        self._records = [[item] for item in items]
+        for number, line in enumerate(read):
+            if not isinstance(line, ValueError) and str(self._base / line[1]["image"]) not in known:
+                read[number] = ValueError(f"{line[0]}: image {line[1]['image']!r} is not in {path}")
+                if not skip_bad:
+                    line_or_error(read[number])
+        # Each record is the lines about one picture, or a bad line.
+        self._records = [[line] for line in read]
         if kind == "questions":
-            self._records = [list(lines) for _, lines in itertools.groupby(items, lambda item: item[1]["image"])]
-        self.twins = [str(item.get("twins", item["image"])) for (_, item), *_ in self._records]
+            self._records = [list(lines) for _, lines in itertools.groupby(read, _picture_of)]
+        self.twins = [
+            f"bad line {number}" if isinstance(line, ValueError) else str(line[1].get("twins", line[1]["image"]))
+            for number, (line, *_) in enumerate(self._records)
+        ]
 
     def __len__(self) -> int:
         return len(self._records)
 
     def __getitem__(self, index: int) -> ImageText | Dialogue:
-        place, item = self._records[index][0]
+        lines = [line_or_error(line) for line in self._records[index]]
+        place, item = lines[0]
         try:
             image = decode_image(self._files.read(str(self._base / item["image"]), MAX_FILE_BYTES))
             if self._kind == "captions":
                 return ImageText(image=image, text=item["caption"])
             turns: list[tuple[Speaker, str]] = []
-            for _, line in self._records[index]:
+            for _, line in lines:
                 turns += ("user", line["question"]), ("agent", line["answer"])
             return Dialogue(image=image, turns=tuple(turns))
         except ValueError as error:
             raise ValueError(f"{place}: image {item['image']!r}: {error}") from error
+
+
+def _picture_of(line: PictureLine | ValueError) -> str | int:
+    """What lines about one picture share; a bad line shares it with none."""
+    return id(line) if isinstance(line, ValueError) else line[1]["image"]
 
 
 def decode_image(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:

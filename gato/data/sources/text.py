@@ -7,9 +7,10 @@ A JSON line is one document. A .txt file is one run of prose, cut at blank lines
 import codecs
 import re
 from pathlib import Path
+from typing import Any
 
 from gato.data.episode import Document
-from gato.data.sources.jsonl import decode_text, read_jsonl
+from gato.data.sources.jsonl import decode_text, line_or_error, read_jsonl
 
 DOCUMENT_CHARS = 16_384  # a document of a .txt file ends at the first blank line after this many characters
 
@@ -17,13 +18,14 @@ DOCUMENT_CHARS = 16_384  # a document of a .txt file ends at the first blank lin
 class TextSource:
     """Documents of one .txt or .jsonl file, or of all such files below a folder; held in memory."""
 
-    def __init__(self, path: str | Path, name: str, *, encoding: str = "utf-8") -> None:
+    def __init__(self, path: str | Path, name: str, *, encoding: str = "utf-8", skip_bad: bool = False) -> None:
         """Reads every file.
 
         Args:
             path: a file or a folder.
             name: names the dataset in errors and metrics.
             encoding: of .txt files, a name that Python knows, such as "latin-1"; .jsonl is UTF-8 by its standard.
+            skip_bad: a bad line is refused when it is asked for, instead of here.
 
         Raises:
             FileNotFoundError: nothing there.
@@ -35,7 +37,7 @@ class TextSource:
             raise ValueError(f"{name}: there is no encoding {encoding!r}, expected one like 'latin-1'") from error
         self.name = name
         self._documents = [
-            document for file in _text_files(Path(path), name) for document in _read(file, name, encoding)
+            document for file in _text_files(Path(path), name) for document in _read(file, name, encoding, skip_bad)
         ]
         if not self._documents:
             raise ValueError(f"{name}: {path} holds no text, expected at least one document")
@@ -44,7 +46,7 @@ class TextSource:
         return len(self._documents)
 
     def __getitem__(self, index: int) -> Document:
-        return self._documents[index]
+        return line_or_error(self._documents[index])
 
 
 def split_documents(text: str, min_chars: int = DOCUMENT_CHARS) -> list[str]:
@@ -72,16 +74,17 @@ def _text_files(path: Path, name: str) -> list[Path]:
     return files
 
 
-def _read(file: Path, name: str, encoding: str) -> list[Document]:
+def _read(file: Path, name: str, encoding: str, skip_bad: bool) -> list[Document | ValueError]:
     where = f"{name}: {file}"
     if file.suffix == ".txt":
         advice = 'name its encoding in options, such as {"encoding": "latin-1"}, or convert it'
         prose = decode_text(file.read_bytes(), where, encoding, advice)
         return [Document(text=document) for document in split_documents(prose)]
-    documents = []
-    for place, item in read_jsonl(file.read_bytes(), where, {"text": str}):
-        try:
-            documents.append(Document(text=item["text"]))
-        except ValueError as error:
-            raise ValueError(f"{place}: {error}") from error
-    return documents
+    return read_jsonl(file.read_bytes(), where, {"text": str}, _document, skip_bad=skip_bad)
+
+
+def _document(item: dict[str, Any], place: str) -> Document:
+    try:
+        return Document(text=item["text"])
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error
