@@ -10,8 +10,9 @@ INSTALL := -m pip --disable-pip-version-check install --quiet --prefer-binary -c
 BASE := $(VENV)/.installed-base
 FULL := $(VENV)/.installed-full
 BENCH := $(BENCH_VENV)/.installed
+HARNESS := $(BENCH_VENV)/.installed-harness
 
-.PHONY: setup quickstart test test-slow lint bench clean
+.PHONY: setup quickstart test test-slow lint bench harness clean
 
 setup: $(FULL)
 
@@ -33,6 +34,10 @@ bench: $(FULL) $(BENCH)
 	$(BIN)/python benchmarks/bench.py --peer-python $(BENCH_VENV)/bin/python
 	$(BIN)/python benchmarks/loader_speed.py --peer-python $(BENCH_VENV)/bin/python
 
+# Evaluation code written for other libraries plays our policy; those libraries need torch, which only BENCH_VENV has.
+harness: $(HARNESS)
+	$(BENCH_VENV)/bin/python -m pytest tests/inference/test_harnesses.py
+
 clean:
 	rm -rf $(VENV) $(BENCH_VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find gato envs configs tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -53,4 +58,8 @@ $(FULL): pyproject.toml constraints.txt | $(BIN)/python
 $(BENCH): benchmarks/requirements.txt
 	$(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_VENV)/bin/python -m pip --disable-pip-version-check install --quiet --prefer-binary -r $<
+	@touch $@
+
+$(HARNESS): pyproject.toml constraints.txt $(BENCH)
+	$(BENCH_VENV)/bin/python $(INSTALL) -e ".[harness]"
 	@touch $@

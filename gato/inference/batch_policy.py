@@ -22,7 +22,7 @@ from gato.inference.context import Context
 from gato.inference.prompt import cut_demonstration
 from gato.inference.slot import Slot, with_action
 from gato.inference.step import ActionLayout, StepInput, act, place, prefill
-from gato.inference.vector import entry, stack
+from gato.inference.vector import split, stack
 from gato.model.cache import Cache
 from gato.tokenizer.elements import Elements
 from gato.tokenizer.rules import Modality
@@ -70,11 +70,11 @@ class BatchPolicy:
         self.num_envs = num_envs
         self.config = agent.policy if config is None else config
         self._agent = agent
-        self._cache = self._empty_cache(num_envs)
         self._prompt_keys: tuple[jax.Array, ...] | None = None
         self._prefilled: tuple[Elements, Cache] | None = None  # the prompt of the last reset that had one
         self._table: ActionTable | None = None
         timesteps = self._tokenizer(observation_space, action_space, source, modalities)
+        self._cache = self._empty_cache(num_envs)
         self._slots = [self._slot(timesteps, seed, None) for seed in range(num_envs)]
         self._fit_table()
 
@@ -130,8 +130,9 @@ class BatchPolicy:
             slot: whose spaces they are of.
 
         Raises:
-            ValueError: a value does not fit its space, or one timestep alone is too long.
+            ValueError: a value does not fit its space, one timestep alone is too long, or there is no such slot.
         """
+        self._check_indices([slot])
         elements = self._slots[slot].timesteps.encode_episode(
             observations, actions, terminal_observation=self.config.terminal_observation
         )
@@ -174,15 +175,22 @@ class BatchPolicy:
 
         Returns:
             The actions, batched likewise, and None.
+
+        Raises:
+            TypeError, ValueError: an argument does not fit; nothing has changed then.
         """
         if state is not None:
             raise ValueError(f"state is {type(state).__name__}, expected None: the policy keeps its own context")
-        for index in np.flatnonzero(() if episode_start is None else episode_start).tolist():
+        started = np.zeros(self.num_envs, bool) if episode_start is None else np.atleast_1d(episode_start)
+        if started.shape != (self.num_envs,):
+            raise ValueError(f"episode_start has shape {started.shape}, expected ({self.num_envs},)")
+        observations = split(self.observation_space, observation, self.num_envs)
+        encoded = [self._encode(index, member) for index, member in enumerate(observations)]
+        for index in np.flatnonzero(started).tolist():
             slot = self._slots[index]
             if slot.step > 0:
                 self.reset([index], seeds=[(slot.seed + self.num_envs) % _NUM_SEEDS], prompt=slot.prompt)
-        actions = self.act([entry(observation, index) for index in range(self.num_envs)], deterministic=deterministic)
-        return stack(actions), None
+        return stack(self._act(encoded, deterministic)), None
 
     def act(self, observations: Sequence[Any], *, deterministic: bool = False) -> list[Any]:
         """One action for each slot that has an observation.
@@ -205,6 +213,9 @@ class BatchPolicy:
             None if observation is None else self._encode(index, observation)
             for index, observation in enumerate(observations)
         ]
+        return self._act(encoded, deterministic)
+
+    def _act(self, encoded: Sequence[Elements | None], deterministic: bool) -> list[Any]:
         if all(elements is None for elements in encoded):
             return [None] * self.num_envs
         assert self._table is not None
@@ -271,7 +282,8 @@ class BatchPolicy:
 
     def _check_reset(self, indices: Sequence[int], seeds: Sequence[int], prompt: Elements | None) -> None:
         self._check_indices(indices)
-        if len(seeds) != len(indices) or not all(0 <= seed < _NUM_SEEDS for seed in seeds):
+        whole = all(isinstance(seed, int | np.integer) and 0 <= seed < _NUM_SEEDS for seed in seeds)
+        if len(seeds) != len(indices) or not whole:
             raise ValueError(f"seeds are {list(seeds)}, expected {len(indices)} integers in [0, 2 ** 32)")
         if prompt is None:
             return
@@ -284,10 +296,17 @@ class BatchPolicy:
                 f"(prompt_tokens {self.config.prompt_tokens}, context_length {self.config.context_length}): "
                 "encode_demonstration cuts it to size"
             )
-        vocab_size = self._agent.tokenizer.vocab_size
+        config = self._agent.tokenizer
+        vocab_size, patch_shape = config.vocab_size, (config.patch_size, config.patch_size, 3)
         if prompt.tokens.min() < 0 or prompt.tokens.max() >= vocab_size:
             raise ValueError(
                 f"the prompt's tokens span [{prompt.tokens.min()}, {prompt.tokens.max()}], expected [0, {vocab_size}): "
+                "was it made with another tokenizer config?"
+            )
+        if prompt.patches.shape[1:] != patch_shape or prompt.local_positions.max() > config.no_position:
+            raise ValueError(
+                f"the prompt has patches of shape {prompt.patches.shape[1:]} and local positions up to "
+                f"{prompt.local_positions.max()}, expected {patch_shape} and at most {config.no_position}: "
                 "was it made with another tokenizer config?"
             )
 

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from gato.tokenizer.tree import flatten, leaf_spaces, unflatten
+
 
 def stack(members: Sequence[Any]) -> Any:
     """One batched value: arrays with a new first axis, texts as a list, nested like the members.
@@ -30,13 +32,31 @@ def entry(batched: Any, index: int) -> Any:
     return batched[index]
 
 
+def split(space: spaces.Space, batched: Any, num_members: int) -> list[Any]:
+    """The members of a batched observation, whose texts may stand in a tuple, as Gymnasium batches them.
+
+    Raises:
+        ValueError: it is nested otherwise than the space, or of another number of members; the message names the leaf.
+    """
+    leaves = flatten(space, batched, "observation")
+    for (path, _), leaf in zip(leaf_spaces(space, "observation"), leaves, strict=True):
+        if isinstance(leaf, str | Mapping) or not hasattr(leaf, "__len__") or not np.ndim(leaf):
+            raise ValueError(f"{path} is {type(leaf).__name__} without a batch, expected {num_members} values")
+        if len(leaf) != num_members:
+            raise ValueError(f"{path} has {len(leaf)} values, expected {num_members}: one for each environment")
+    return [unflatten(space, iter([leaf[index] for leaf in leaves])) for index in range(num_members)]
+
+
 def is_batched(space: spaces.Space, value: Any) -> bool:
-    """Whether the value is a batch of members of the space rather than one member, going by its first leaf."""
-    if isinstance(space, spaces.Dict):
-        key = next(iter(space))
-        return is_batched(space[key], value[key])
-    if isinstance(space, spaces.Tuple):
-        return is_batched(space[0], value[0])
-    if isinstance(space, spaces.Text):
-        return not isinstance(value, str)
-    return np.ndim(value) > len(space.shape or ())
+    """Whether an observation is a batch of members of the space rather than one member, going by its first leaf.
+
+    Raises:
+        ValueError: it is nested otherwise than the space.
+    """
+    values, leaves = flatten(space, value, "observation"), leaf_spaces(space, "observation")
+    if not leaves:
+        return False
+    first = leaves[0][1]
+    if isinstance(first, spaces.Text):
+        return not isinstance(values[0], str)
+    return np.ndim(values[0]) > len(first.shape or ())

@@ -382,6 +382,24 @@ def test_a_refused_observation_leaves_the_episode_as_it_was(make_agent, demonstr
         np.testing.assert_equal(policy.act([good] * 3), undisturbed.act([good] * 3))
 
 
+def test_predict_refuses_what_does_not_fit_and_leaves_the_episodes_as_they_were(make_agent):
+    good = stack([OBSERVATIONS.sample()] * 3)
+    policy, undisturbed = (BatchPolicy(make_agent(), OBSERVATIONS, ACTIONS, num_envs=3) for _ in range(2))
+    starts = [True, False, True]
+    for _ in range(2):
+        with pytest.raises(ValueError, match="environment 1: observation/speed is nan"):
+            policy.predict({**good, "speed": np.array([[0], [np.nan], [0]], np.float32)}, episode_start=starts)
+        with pytest.raises(ValueError, match="observation/speed has 4 values, expected 3"):
+            policy.predict({**good, "speed": np.zeros((4, 1), np.float32)}, episode_start=starts)
+        with pytest.raises(ValueError, match=r"episode_start has shape \(1,\), expected \(3,\)"):
+            policy.predict(good, episode_start=[True])
+        np.testing.assert_equal(policy.predict(good, episode_start=starts), undisturbed.predict(good, None, starts))
+    with pytest.raises(ValueError, match="has 3 values, expected 1"):
+        Policy(make_agent(), OBSERVATIONS, ACTIONS).predict(good)
+    with pytest.raises(ValueError, match=r"observation has keys \['speed'\]"):
+        Policy(make_agent(), OBSERVATIONS, ACTIONS).predict({"speed": good["speed"][0]})
+
+
 def test_a_timestep_larger_than_the_context_is_refused_with_the_sizes(make_agent):
     policy = Policy(make_agent(context_length=5), OBSERVATIONS, ACTIONS)
     with pytest.raises(ValueError, match=r"one timestep takes 6 elements.*context of 5 leaves 5"):
@@ -402,6 +420,10 @@ def test_wrong_arguments_are_refused_with_what_was_expected(make_agent, demonstr
         policy.reset(seeds=[0])
     with pytest.raises(ValueError, match=r"seeds are \[0, -1\]"):
         policy.reset(seeds=[0, -1])
+    with pytest.raises(ValueError, match=r"seeds are \[0\.5, 1\]"):
+        policy.reset(seeds=[0.5, 1])
+    with pytest.raises(ValueError, match=r"indices are \[2\]"):
+        policy.encode_demonstration(*demonstration, slot=2)
     with pytest.raises(TypeError, match="the prompt is list"):
         policy.reset(seeds=[0, 1], prompt=[1, 2])
     with pytest.raises(ValueError, match=r"the prompt has \d+ elements, expected 1 to 24"):
@@ -409,6 +431,10 @@ def test_wrong_arguments_are_refused_with_what_was_expected(make_agent, demonstr
     foreign = policy.encode_demonstration(*demonstration)
     foreign.tokens[0] = agent.tokenizer.vocab_size
     with pytest.raises(ValueError, match=r"tokens span .* another tokenizer config"):
+        policy.reset(seeds=[0, 1], prompt=foreign)
+    foreign = policy.encode_demonstration(*demonstration)
+    foreign.local_positions[0] = agent.tokenizer.no_position + 1
+    with pytest.raises(ValueError, match=r"local positions up to .* another tokenizer config"):
         policy.reset(seeds=[0, 1], prompt=foreign)
     with pytest.raises(ValueError, match="no timestep of the demonstration fits into 3 elements"):
         BatchPolicy(agent, OBSERVATIONS, ACTIONS, config=PolicyConfig(prompt_tokens=3)).encode_demonstration(
