@@ -12,7 +12,16 @@ import tyro
 from gato.cli.main import COMMANDS
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = {"gato", "envs", "configs", "docs", "tests", "benchmarks", "examples", ".ci"}  # what is always in the repository
+FOLDERS = {
+    "gato",
+    "envs",
+    "configs",
+    "docs",
+    "tests",
+    "benchmarks",
+    "examples",
+    ".ci",
+}  # what is always in the repository
 FILES = re.compile(r"[A-Za-z_][\w.-]*\.(?:md|toml|txt)|Makefile|LICENSE")
 
 every_page = pytest.mark.parametrize(

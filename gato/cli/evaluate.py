@@ -2,103 +2,288 @@
 
 import contextlib
 import dataclasses
+import functools
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from gato.checkpoint import load_config
-from gato.cli.scoring import score_task
-from gato.envs import Task, get_task, select_tasks
+from gato.checkpoint import latest_checkpoint, load_config
+from gato.cli.match import SLOW_STEP_MS, Match, make_task
+from gato.cli.scoring import check_context_task, prompt_policy
+from gato.cli.study import yardsticks
+from gato.config import EvaluationConfig, PolicyConfig
+from gato.data.prompt import Part
+from gato.envs import QUICK, Task, get_task, select_tasks
+from gato.evaluation.context_tables import study_markdown, study_tables
+from gato.evaluation.evaluate import PlayedTask, cells_by_record, play_cells, score_records
+from gato.evaluation.journal import Journal, key_of
+from gato.evaluation.plan import Cell, Plan
 from gato.evaluation.plots import score_bars
 from gato.evaluation.profile_plot import profile_plot, tasks_above_plot
-from gato.evaluation.scores import ScoreRecord, write_scores
+from gato.evaluation.prompt_policy import PromptPolicy
+from gato.evaluation.remote_env import EnvWorkers
+from gato.evaluation.rollout import Rollout
+from gato.evaluation.scores import Prompt, ScoreRecord, write_scores
 from gato.evaluation.style import save_figure
 from gato.evaluation.tables import aggregate_table, left_out, score_table, scores_latex, scores_markdown
+from gato.evaluation.time_shares import TimeShares
 from gato.evaluation.videos import Clip, write_gif
 from gato.inference.agent import Agent
+
+STUDY_EPISODES = 300  # of each prompt in each group of variants: a rate is then known to within 6 percent points
+SCORE_EPISODES = 50  # a task (section 4)
+JOURNAL_FILE = "episodes.jsonl"
+SCORES_FILE = "scores.json"
 
 
 def evaluate(
     checkpoint: Annotated[Path, tyro.conf.Positional],
     tasks: tuple[str, ...] = (),
-    family: str | None = None,
-    prompt: Literal["right", "none"] = "right",
-    episodes: int = 50,
+    family: tuple[str, ...] = (),
+    suite: Literal["quick", "context"] | None = None,
+    study: bool = False,
+    prompt: Prompt = "right",
+    prompt_part: Part | None = None,
+    prompt_tokens: int | None = None,
+    prompt_terminal: bool | None = None,
+    prompt_pinned: bool = True,
+    prompt_demonstrations: int = 1,
+    first_actions: int = 2,
+    episodes: int | None = None,
     num_envs: int = 20,
+    env_workers: int | None = None,
     seed: int = 1_000_000,
     temperature: float | None = None,
+    deterministic: bool = False,
     videos: bool = False,
     latex: bool = False,
+    overwrite: bool = False,
     out: Path | None = None,
 ) -> None:
     """Measures an agent. Example: gato evaluate runs/quickstart --tasks cartpole --episodes 50
 
+    Called again after it was stopped, it goes on where it was and ends with the same scores.
+
     Args:
         checkpoint: run folder or checkpoint folder.
-        tasks: names from `gato tasks`; all of `family`, or the tasks the run was trained on, if not given.
-        family: all tasks of this family.
-        prompt: "right" starts each episode with an expert's demonstration, "none" with nothing.
-        episodes: episodes a task.
+        tasks: names from `gato tasks`, or shell patterns of them; the tasks the run was trained on, if neither they nor
+            a family or suite is given.
+        family: all tasks of these families.
+        suite: "quick", forty tasks of all families that have experts; "context", with --study, the tasks that only a
+            demonstration can tell apart.
+        study: play every task under a right, a wrong and no demonstration, trained and held-out variants apart, and
+            tell what the demonstration decides; for tasks tagged "context".
+        prompt: "right" starts each episode with an expert's demonstration, "wrong" with one of another task that has
+            the same spaces, or of another variant, "none" with nothing.
+        prompt_part: of a demonstration: its "first" timesteps, its "end", or a "uniform" run; the run's own if not
+            given.
+        prompt_tokens: longest prompt, elements; the run's own if not given.
+        prompt_terminal: show the observation after the last action too; the run's own if not given.
+        prompt_pinned: the prompt stays at the front of the context; if not, it leaves as the oldest timesteps do.
+        prompt_demonstrations: different ones, one after another, sharing prompt-tokens.
+        first_actions: of an expert's episodes, whose likelihood a study tells.
+        episodes: a task, 50 if not given; in a study, of each prompt and group of variants, 300.
         num_envs: episodes played side by side; the scores do not depend on it.
+        env_workers: processes that hold the environments, 0 for none; if not given, one for each processor core where
+            a step takes long.
         seed: of the first episode.
-        temperature: of action sampling; the run's own if not given, 0 takes the most likely action.
-        videos: also write a GIF of the first episode of each task.
+        temperature: of action sampling; the run's own if not given.
+        deterministic: take the most likely actions.
+        videos: also write a GIF of the first episode of each task, if it is played in this call.
         latex: also write scores.tex, tables with the rules of booktabs.
+        overwrite: begin anew where the folder holds an evaluation already.
         out: folder for scores.json, scores.md, charts and the GIFs; <checkpoint>/evaluation if not given.
     """
     console = Console()
+    shares = TimeShares()
     agent = Agent.load(checkpoint)
     if temperature is not None:
         agent = dataclasses.replace(agent, policy=dataclasses.replace(agent.policy, temperature=temperature))
     run = load_config(checkpoint)
-    config = dataclasses.replace(run.evaluation, episodes=episodes, num_envs=num_envs, seed=seed)
-    chosen = _choose(tasks, family, [source.name for source in run.data.sources])
+    studied = study or suite == "context"
+    if episodes is None:
+        episodes = STUDY_EPISODES if studied else SCORE_EPISODES
+    config = EvaluationConfig(episodes=episodes, num_envs=num_envs, seed=seed)
+    chosen = _choose(tasks, family, suite, studied, [source.name for source in run.data.sources])
+    prompts = prompt_policy(
+        agent.policy,
+        prompt if not studied else "right",
+        part=prompt_part,
+        max_tokens=prompt_tokens,
+        terminal_observation=prompt_terminal,
+        pinned=prompt_pinned,
+        demonstrations=prompt_demonstrations,
+    )
+    measured: dict[str, Any] = {  # JSON values
+        "checkpoint": {"run": run.name, **_identity(checkpoint)},
+        "tasks": [task.name for task in chosen],
+        "study": {"first_actions": first_actions} if studied else None,
+        "prompt": {**dataclasses.asdict(prompts), **({"kind": "right, wrong and none"} if studied else {})},
+        "policy": _acting(agent.policy, deterministic),
+        "episodes": episodes,
+        "seed": seed,
+    }
     out = out or checkpoint / "evaluation"
     out.mkdir(parents=True, exist_ok=True)
-    records: list[ScoreRecord] = []
-    for number, task in enumerate(chosen, start=1):
-        console.print(f"[{number}/{len(chosen)}] {task.name}")
-        make = (lambda task=task: task.make(render_mode="rgb_array")) if videos else task.make
-        record, rollouts = score_task(
-            agent, task, config, prompted=prompt == "right", make=make, keep_frames={0} if videos else ()
-        )
-        records.append(record)
-        write_scores(out / "scores.json", records)
-        if videos and rollouts[0].frames is not None:
-            note = f"return {rollouts[0].episode.episode_return:.1f}"
-            write_gif(out / f"{task.name}.gif", [Clip(frames=rollouts[0].frames, title=task.name, note=note)])
-    _summarize(out, records, latex=latex)
+    if overwrite:
+        (out / JOURNAL_FILE).unlink(missing_ok=True)
+    with Journal(out / JOURNAL_FILE, measured) as journal:
+        make = functools.partial(make_task, render_mode="rgb_array") if videos else make_task
+        match = Match(agent, chosen, prompts, deterministic=deterministic, make=make, shares=shares)
+        plan = match.plan(config, study=studied)
+        with contextlib.ExitStack() as stack:
+            played = _played(match, env_workers, stack)
+            _play(plan, match, played, journal, num_envs, _film(out, plan) if videos else {}, console)
+            beside = yardsticks(match, plan.cells, played, num_actions=first_actions) if studied else None
+        records = score_records(plan.cells, journal.results, played, beside)
+    write_scores(out / SCORES_FILE, records, {**measured, "left_out": plan.left_out})
+    _summarize(out, records, plan.left_out, latex=latex)
+    _tell(records, plan.left_out, console)
+    console.print(f"time: {shares}\nwritten to {out}", soft_wrap=True)
+
+
+def _play(
+    plan: Plan,
+    match: Match,
+    tasks: Mapping[str, PlayedTask],
+    journal: Journal,
+    num_envs: int,
+    films: Mapping[Cell, Path],
+    console: Console,
+) -> None:
+    """Plays what the journal lacks, and notes it there."""
+    waiting = [cell for cell in match.ordered(plan.cells) if key_of(cell) not in journal.results]
+    if not waiting:
+        return
+    missing = {key: len(cells) for key, cells in cells_by_record(waiting).items()}
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as progress:
+        bar = progress.add_task("episodes", total=len(plan.cells), completed=len(plan.cells) - len(waiting))
+        done: set[Cell] = set()
+        actor = match.actor(waiting, num_envs)
+        for cell, rollout in play_cells(
+            waiting, tasks, actor, num_envs=num_envs, keep_frames=films, shares=match.shares
+        ):
+            if cell in films:
+                _write_film(films[cell], cell, rollout)
+            journal.append(tasks[cell.task].result(cell, rollout))
+            done.add(cell)
+            running = dict.fromkeys(other.task for other in waiting[: len(done) + num_envs] if other not in done)
+            progress.update(bar, advance=1, description=_names(list(running)))
+            key = cell.task, cell.prompt, cell.variants
+            missing[key] -= 1
+            if not missing[key]:
+                (record,) = score_records(cells_by_record(plan.cells)[key], journal.results, tasks)
+                console.print(f"  {_line(record)}", soft_wrap=True)
+
+
+def _played(match: Match, env_workers: int | None, stack: contextlib.ExitStack) -> dict[str, PlayedTask]:
+    """The tasks, with environments in processes where that was asked for or pays."""
+    threshold = SLOW_STEP_MS if env_workers is None else 0.0
+    num_workers = (os.cpu_count() or 1) if env_workers is None else env_workers
+    if not num_workers or all(met.step_ms <= threshold for met in match.met.values()):
+        return match.played()
+    return match.played(stack.enter_context(EnvWorkers(num_workers)), threshold)
+
+
+def _film(out: Path, plan: Plan) -> dict[Cell, Path]:
+    """The first cell of each task, and the place of its film."""
+    first: dict[str, Cell] = {}
+    for cell in plan.cells:
+        first.setdefault(cell.task, cell)
+    return {cell: out / f"{name}.gif" for name, cell in first.items()}
+
+
+def _write_film(path: Path, cell: Cell, rollout: Rollout) -> None:
+    assert rollout.frames is not None  # asked for
+    note = f"return {rollout.episode.episode_return:.1f}"
+    write_gif(path, [Clip(frames=rollout.frames, title=cell.task, note=note)])
+
+
+def _tell(records: Sequence[ScoreRecord], not_played: Mapping[str, str], console: Console) -> None:
+    """Everything on the console."""
     console.print(str(score_table(records)), soft_wrap=True)
     if len(records) > 1:
         console.print(f"\n{aggregate_table(records)}", soft_wrap=True)
-    for sentence in left_out(records):
+    if any(record.variants != "all" for record in records):
+        for sentence, table in study_tables(records):
+            console.print(f"\n{sentence}\n{table}", soft_wrap=True)
+    for sentence in (*left_out(records), *_not_played(not_played)):
         console.print(sentence, soft_wrap=True)
-    console.print(f"written to {out}")
 
 
-def _summarize(out: Path, records: list[ScoreRecord], *, latex: bool) -> None:
+def _summarize(out: Path, records: list[ScoreRecord], not_played: Mapping[str, str], *, latex: bool) -> None:
     """The tables and charts of what was measured."""
-    (out / "scores.md").write_text(scores_markdown(records), encoding="utf-8")
+    parts = [scores_markdown(records), *(f"{sentence}\n" for sentence in _not_played(not_played))]
+    if any(record.variants != "all" for record in records):
+        parts.append(study_markdown(records))
+    (out / "scores.md").write_text("\n".join(parts), encoding="utf-8")
     if latex:
         (out / "scores.tex").write_text(scores_latex(records), encoding="utf-8")
     scored = [record for record in records if record.normalized is not None]
     if scored:
         save_figure(out / "scores.png", score_bars(scored))
-    if len(scored) > 1:
+    if len({record.task for record in scored}) == len(scored) > 1:  # under several prompts a task would weigh twice
         save_figure(out / "profile.png", profile_plot({"": scored}))
         save_figure(out / "tasks_above.png", tasks_above_plot(scored))
 
 
-def _choose(patterns: tuple[str, ...], family: str | None, trained: list[str]) -> list[Task]:
-    """What is asked for, or else what the run was trained on."""
-    if patterns or family is not None:
-        return select_tasks(patterns, () if family is None else (family,))
-    found = []
-    for name in trained:
-        with contextlib.suppress(ValueError):  # a source that is no task: text, pictures, somebody's own data
-            found.append(get_task(name))
-    if not found:
-        raise ValueError("none of the run's sources is named like a task: give --tasks or --family")
-    return found
+def _not_played(reasons: Mapping[str, str]) -> Iterator[str]:
+    return (f"Not played: {name}: {reason}." for name, reason in reasons.items())
+
+
+def _line(record: ScoreRecord) -> str:
+    setting = "" if record.variants == "all" else f", {record.prompt} prompt, {record.variants} variants"
+    score = "" if record.normalized is None else f", normalised {record.normalized:.2f}"
+    return f"{record.task}{setting}: return {record.return_mean:.4g}{score}"
+
+
+def _names(tasks: list[str]) -> str:
+    return ", ".join(tasks[:2]) + (f" and {len(tasks) - 2} more" if len(tasks) > 2 else "")
+
+
+def _identity(checkpoint: Path) -> dict[str, Any]:
+    """Which weights these are, wherever they lie; the checkpoint has been verified."""
+    folder = latest_checkpoint(checkpoint) or checkpoint
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    return {"step": manifest["step"], "sha256": manifest["sha256"]}
+
+
+def _acting(policy: PolicyConfig, deterministic: bool) -> dict[str, Any]:
+    """What else decides an action; the prompt is told apart."""
+    prompt_fields = {field.name for field in dataclasses.fields(PromptPolicy)} | {"prompt_tokens", "prompt_part"}
+    acting = {name: value for name, value in dataclasses.asdict(policy).items() if name not in prompt_fields}
+    return {**acting, "deterministic": deterministic}
+
+
+def _choose(
+    patterns: tuple[str, ...], families: tuple[str, ...], suite: str | None, studied: bool, trained: list[str]
+) -> list[Task]:
+    """What is asked for, or else what the run was trained on; of these, a study takes those that it can be made of."""
+    if suite == "quick":
+        patterns = (*patterns, *QUICK)
+    if suite == "context":
+        families = (*families, "context")
+    if patterns or families:
+        chosen = select_tasks(patterns, families)
+        if studied and not families:
+            for task in chosen:
+                check_context_task(task)
+    else:
+        chosen = []
+        for name in trained:
+            with contextlib.suppress(ValueError):  # a source that is no task: text, pictures, somebody's own data
+                chosen.append(get_task(name))
+        if not chosen:
+            raise ValueError("none of the run's sources is named like a task: give --tasks, --family or --suite")
+    if studied:
+        chosen = [task for task in chosen if task.follows is not None]
+        if not chosen:
+            raise ValueError("none of these tasks has the tag 'context', of which a study can be made: --suite context")
+    return chosen

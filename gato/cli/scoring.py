@@ -1,52 +1,40 @@
-"""Plays tasks with an agent: joins the catalogue of tasks with the evaluation room."""
+"""Scores of single tasks: joins the catalogue of tasks with the evaluation room."""
 
-import functools
-from collections.abc import Callable, Container, Sequence
-from typing import Any
+from collections.abc import Callable, Container
 
-from gato.config import EvaluationConfig
-from gato.data.episode import Episode
+import gymnasium as gym
+
+from gato.cli.match import Match
+from gato.config import EvaluationConfig, PolicyConfig
+from gato.data.prompt import Part
 from gato.envs import Task
-from gato.evaluation.actors import ExpertActor
-from gato.evaluation.evaluate import PromptStudy, Subject, evaluate_task, study_prompts
-from gato.evaluation.policy_actor import PolicyActor
-from gato.evaluation.rollout import Rollout, rollout
-from gato.evaluation.scores import ScoreRecord
-from gato.inference.agent import NO_SOURCE, Agent
-from gato.inference.batch_policy import BatchPolicy
-from gato.tokenizer.elements import Elements
-
-NUM_DEMONSTRATIONS = 10  # different ones that the episodes of one task take turns with
-DEMONSTRATION_SEED = 2_000_000  # first seed of demonstrations: away from those of collection and evaluation
+from gato.evaluation.evaluate import PromptStudy, play_cells, score_records, study_prompts
+from gato.evaluation.journal import key_of
+from gato.evaluation.prompt_policy import PromptPolicy
+from gato.evaluation.rollout import Rollout
+from gato.evaluation.scores import Prompt, ScoreRecord
+from gato.inference.agent import Agent
 
 
-def demonstrations(task: Task, seeds: Sequence[int], options: Sequence[dict[str, Any] | None]) -> list[Episode]:
-    """Clean episodes of the task's expert.
-
-    Raises:
-        ValueError: the task has no expert.
-    """
-    if task.make_expert is None:
-        raise ValueError(f"task {task.name!r} has no expert to demonstrate it: evaluate with --prompt none")
-    played = rollout(task.make, ExpertActor(task.make_expert), seeds, options=options)
-    return [done.episode for done in played]
-
-
-def subject_of(task: Task) -> Subject:
-    """What a score of the task is normalised with: chance, and its expert or else a human."""
-    reference = None if task.scores is None else task.scores.reference
-    if task.scores is None or reference is None:
-        raise ValueError(f"task {task.name!r} has no reference scores to compare with")
-    return Subject(task=task.name, family=task.family, random_mean=task.scores.random.mean, expert_mean=reference.mean)
-
-
-def open_policy(agent: Agent, task: Task, num_envs: int) -> BatchPolicy:
-    """A policy for so many copies of the task's environment, scaled as the source of the task's name."""
-    env = task.make()
-    source = task.name if task.name in agent.fields else NO_SOURCE
-    policy = BatchPolicy(agent, env.observation_space, env.action_space, num_envs=num_envs, source=source)
-    env.close()
-    return policy
+def prompt_policy(
+    policy: PolicyConfig,
+    kind: Prompt = "right",
+    *,
+    part: Part | None = None,
+    max_tokens: int | None = None,
+    terminal_observation: bool | None = None,
+    pinned: bool = True,
+    demonstrations: int = 1,
+) -> PromptPolicy:
+    """The prompts that a run's config describes, with what is given in place of it."""
+    return PromptPolicy(
+        kind=kind,
+        part=policy.prompt_part if part is None else part,
+        max_tokens=policy.prompt_tokens if max_tokens is None else max_tokens,
+        terminal_observation=policy.terminal_observation if terminal_observation is None else terminal_observation,
+        pinned=pinned,
+        demonstrations=demonstrations,
+    )
 
 
 def score_task(
@@ -55,32 +43,32 @@ def score_task(
     config: EvaluationConfig,
     *,
     prompted: bool,
-    make: Callable[..., Any] | None = None,
+    make: Callable[..., gym.Env] | None = None,
     keep_frames: Container[int] = (),
 ) -> tuple[ScoreRecord, list[Rollout]]:
-    """The score of one task, each episode after a demonstration of its own variant where `prompted`."""
-    policy = open_policy(agent, task, min(config.num_envs, config.episodes))
-    options = [dict(task.variants[episode % len(task.variants)]) for episode in range(config.episodes)]
-    prompts: list[Elements] | None = None
-    if prompted:
-        # As many demonstrations as there are variants to show, and at least a handful.
-        count = min(config.episodes, max(NUM_DEMONSTRATIONS, len(task.variants)))
-        seeds = range(DEMONSTRATION_SEED, DEMONSTRATION_SEED + count)
-        shown = [
-            policy.encode_demonstration(episode.observations, episode.actions)
-            for episode in demonstrations(task, seeds, options[:count])
-        ]
-        prompts = [shown[episode % count] for episode in range(config.episodes)]
-    return evaluate_task(
-        PolicyActor(policy, prompts),
-        make or task.make,
-        config,
-        subject=subject_of(task),
-        prompt="right" if prompted else "none",
-        options=options,
-        succeeded=lambda done: task.success(done.episode.episode_return, done.info),
-        keep_frames=keep_frames,
+    """The score of one task and its episodes, each after a demonstration of its own variant where `prompted`.
+
+    Args:
+        make: in place of the task's own, such as one that renders.
+        keep_frames: episodes (counted from 0) whose rendered frames are kept.
+
+    Raises:
+        ValueError: the agent cannot play the task so; says why.
+    """
+    match = Match(
+        agent,
+        [task],
+        prompt_policy(agent.policy, "right" if prompted else "none"),
+        make=lambda name: task.make() if make is None else make(),
     )
+    cells = match.plan(config).cells
+    tasks = match.played()
+    frames = {cell for cell in cells if cell.episode in keep_frames}
+    actor = match.actor(cells, config.num_envs)
+    done = dict(play_cells(cells, tasks, actor, num_envs=config.num_envs, keep_frames=frames))
+    results = {key_of(cell): tasks[task.name].result(cell, played) for cell, played in done.items()}
+    (record,) = score_records(cells, results, tasks)
+    return record, [done[cell] for cell in cells]
 
 
 def study_task(agent: Agent, task: Task, config: EvaluationConfig) -> PromptStudy:
@@ -89,27 +77,14 @@ def study_task(agent: Agent, task: Task, config: EvaluationConfig) -> PromptStud
     Raises:
         ValueError: the task is not one whose variants look alike.
     """
-    follows = task.follows
-    if follows is None or not task.held_out_variants:
+    check_context_task(task)
+    match = Match(agent, [task], prompt_policy(agent.policy))
+    cells = match.plan(config, study=True).cells
+    actor = match.actor(cells, config.num_envs)
+    return study_prompts(match.played()[task.name], cells, actor, num_envs=config.num_envs)
+
+
+def check_context_task(task: Task) -> None:
+    """Refuses a task that cannot say whether an episode did what a variant asks for."""
+    if task.follows is None:
         raise ValueError(f"task {task.name!r} is no context task: choose one with the tag 'context'")
-    policy = open_policy(agent, task, min(config.num_envs, config.episodes))
-    variants = [*task.variants, *task.held_out_variants]
-
-    @functools.cache
-    def shown(index: int, turn: int) -> Elements:
-        seed = DEMONSTRATION_SEED + len(variants) * turn + index
-        episode = demonstrations(task, [seed], [dict(variants[index])])[0]
-        return policy.encode_demonstration(episode.observations, episode.actions)
-
-    return study_prompts(
-        lambda prompts: PolicyActor(policy, prompts),
-        task.make,
-        config,
-        subject=subject_of(task),
-        variants={
-            "trained": [dict(variant) for variant in task.variants],
-            "held-out": [dict(variant) for variant in task.held_out_variants],
-        },
-        demonstrate=lambda options, episode: shown(variants.index(options), episode % NUM_DEMONSTRATIONS),
-        follows=follows,
-    )

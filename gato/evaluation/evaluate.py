@@ -1,16 +1,17 @@
-"""Measures an actor: the score of one task, and whether a demonstration alone decides what is done."""
+"""Plays a plan and makes scores of what came out; whether a demonstration alone decides what is done."""
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-from gato.config import EvaluationConfig
-from gato.evaluation.rollout import Actor, Rollout, rollout
+from gato.evaluation.journal import EpisodeResult, key_of
+from gato.evaluation.plan import Cell
+from gato.evaluation.rollout import Actor, EpisodeJob, Rollout, play_jobs
 from gato.evaluation.scores import Prompt, ScoreRecord, Variants
-from gato.tokenizer.elements import Elements
+from gato.evaluation.time_shares import TimeShares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,38 +24,136 @@ class Subject:
     expert_mean: float
 
 
-def evaluate_task(
+@dataclass(frozen=True, kw_only=True)
+class PlayedTask:
+    """A task as an evaluation plays it."""
+
+    subject: Subject
+    make_env: Callable[[], gym.Env]
+    variants: Sequence[Mapping[str, Any]] = ({},)  # reset options; a cell names them by index
+    succeeded: Callable[[float, Mapping[str, Any]], bool] | None = None  # of the episode return and the last info
+    follows: Callable[[Mapping[str, Any], Mapping[str, Any]], bool] | None = None  # (variant, last info)
+
+    def result(self, cell: Cell, done: Rollout) -> EpisodeResult:
+        """What is kept of an episode."""
+        episode_return = done.episode.episode_return
+        return EpisodeResult(
+            task=cell.task,
+            prompt=cell.prompt,
+            variants=cell.variants,
+            episode=cell.episode,
+            variant=cell.variant,
+            seed=cell.seed,
+            episode_return=episode_return,
+            length=len(done.episode),
+            success=None if self.succeeded is None else bool(self.succeeded(episode_return, done.info)),
+            followed=self.has_followed(cell, done.info),
+        )
+
+    def has_followed(self, cell: Cell, info: Mapping[str, Any]) -> bool | None:
+        """Whether an episode that ended with this info did what the cell's demonstration shows; None if none can say.
+
+        A demonstration of another task shows nothing that could be done here.
+        """
+        if cell.shown is None or cell.shown.task != cell.task or self.follows is None:
+            return None
+        return bool(self.follows(self.variants[cell.shown.variant], info))
+
+
+def play_cells(
+    cells: Sequence[Cell],
+    tasks: Mapping[str, PlayedTask],
     actor: Actor,
-    make_env: Callable[[], gym.Env],
-    config: EvaluationConfig,
     *,
-    subject: Subject,
-    prompt: Prompt = "none",
-    options: Sequence[Mapping[str, Any]] | None = None,
-    succeeded: Callable[[Rollout], bool] | None = None,
-    keep_frames: Container[int] = (),
-) -> tuple[ScoreRecord, list[Rollout]]:
-    """Plays `config.episodes` episodes from `config.seed` on; the record and the episodes themselves.
+    num_envs: int,
+    keep_frames: Container[Cell] = (),
+    shares: TimeShares | None = None,
+) -> Iterator[tuple[Cell, Rollout]]:
+    """Plays the cells and yields each as it ends; they are begun in their order.
 
     Args:
-        prompt: which prompt the actor carries; goes into the record.
-        options: reset options, one an episode.
-        succeeded: whether an episode solved the task, where that is more than its return says.
-        keep_frames: episodes (counted from 0) whose rendered frames are kept.
+        cells: an actor knows an episode by its index among them.
+        tasks: by name.
+        actor: as many slots as the smaller of `num_envs` and the number of cells.
+        num_envs: episodes side by side; what comes out does not depend on it.
+        keep_frames: cells whose rendered frames are kept.
+        shares: see `play_jobs`.
     """
-    seeds = range(config.seed, config.seed + config.episodes)
-    rollouts = list(rollout(make_env, actor, seeds, options=options, num_envs=config.num_envs, keep_frames=keep_frames))
-    record = ScoreRecord.from_returns(
-        [done.episode.episode_return for done in rollouts],
-        task=subject.task,
-        family=subject.family,
-        seed=config.seed,
-        random_mean=subject.random_mean,
-        expert_mean=subject.expert_mean,
-        prompt=prompt,
-        success=None if succeeded is None else float(np.mean([succeeded(done) for done in rollouts])),
-    )
-    return record, rollouts
+    jobs = [
+        EpisodeJob(
+            make_env=tasks[cell.task].make_env,
+            seed=cell.seed,
+            options=dict(tasks[cell.task].variants[cell.variant]),
+            keep_frames=cell in keep_frames,
+        )
+        for cell in cells
+    ]
+    for index, done in play_jobs(jobs, actor, num_envs=num_envs, shares=shares):
+        yield cells[index], done
+
+
+@dataclass(frozen=True, kw_only=True)
+class Yardsticks:
+    """What is measured beside the agent's episodes, for the cells of one record."""
+
+    followed_by_chance: float | None = None
+    first_actions_nll: float | None = None
+
+
+def score_records(
+    cells: Sequence[Cell],
+    results: Mapping[tuple[str, str, str, int], EpisodeResult],
+    tasks: Mapping[str, PlayedTask],
+    yardsticks: Mapping[tuple[str, Prompt, Variants], Yardsticks] | None = None,
+) -> list[ScoreRecord]:
+    """One record for each task, prompt and group of variants of the cells, in their order.
+
+    Only groups whose episodes are all there make a record.
+
+    Args:
+        cells: of the whole plan.
+        results: by key.
+        tasks: by name.
+        yardsticks: of some of the records, by task, prompt and variants.
+    """
+    records = []
+    for (name, prompt, variants), group in cells_by_record(cells).items():
+        played = [results[key] for cell in group if (key := key_of(cell)) in results]
+        if len(played) < len(group):
+            continue
+        subject = tasks[name].subject
+        beside = (yardsticks or {}).get((name, prompt, variants), Yardsticks())
+        records.append(
+            ScoreRecord.from_returns(
+                [result.episode_return for result in played],
+                task=name,
+                family=subject.family,
+                seed=group[0].seed,
+                random_mean=subject.random_mean,
+                expert_mean=subject.expert_mean,
+                prompt=prompt,
+                variants=variants,
+                success=share_of([result.success for result in played]),
+                followed=share_of([result.followed for result in played]),
+                followed_by_chance=beside.followed_by_chance,
+                first_actions_nll=beside.first_actions_nll,
+            )
+        )
+    return records
+
+
+def cells_by_record(cells: Sequence[Cell]) -> dict[tuple[str, Prompt, Variants], list[Cell]]:
+    """The cells of each task, prompt and group of variants."""
+    groups: dict[tuple[str, Prompt, Variants], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.task, cell.prompt, cell.variants), []).append(cell)
+    return groups
+
+
+def share_of(answers: Sequence[bool | None]) -> float | None:
+    """Share of yes; None where any answer is missing."""
+    known = [answer for answer in answers if answer is not None]
+    return float(np.mean(known)) if known and len(known) == len(answers) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,79 +181,19 @@ class PromptStudy:
         return None if right is None or wrong is None else right - wrong
 
 
-def study_prompts(
-    make_actor: Callable[[Sequence[Elements | None]], Actor],
-    make_env: Callable[[], gym.Env],
-    config: EvaluationConfig,
-    *,
-    subject: Subject,
-    variants: Mapping[Variants, Sequence[Mapping[str, Any]]],
-    demonstrate: Callable[[Mapping[str, Any], int], Elements],
-    follows: Callable[[Mapping[str, Any], Mapping[str, Any]], bool],
-) -> PromptStudy:
-    """Plays the same episodes under a right, a wrong and no demonstration.
-
-    The variants of a task differ in their reset options and look alike at the start, so only the demonstration can
-    tell which one is wanted. A wrong one comes from another variant of the same group, drawn at random.
-
-    Args:
-        make_actor: builds the actor for a list of prompts, one an episode.
-        variants: reset options by group, such as "trained" and "held-out"; two or more in each.
-        demonstrate: (reset options, episode index) -> a demonstration of that variant, recorded under another seed.
-        follows: (reset options, last info of an episode) -> whether the episode did what that variant asks for.
-
-    Raises:
-        ValueError: a group has fewer than two variants.
-    """
-    records: list[ScoreRecord] = []
-    trials: list[Trial] = []
-    for group, choices in variants.items():
-        if len(choices) < 2:
-            raise ValueError(
-                f"{group} variants of {subject.task!r}: {len(choices)} given, a wrong prompt needs 2 or more"
-            )
-        rng = np.random.default_rng(config.seed)
-        scored_index = [episode % len(choices) for episode in range(config.episodes)]
-        wrong_index = [(i + int(rng.integers(1, len(choices)))) % len(choices) for i in scored_index]
-        scored = [choices[i] for i in scored_index]
-        shown_by_prompt: dict[Prompt, list[Mapping[str, Any] | None]] = {
-            "right": [*scored],
-            "wrong": [choices[i] for i in wrong_index],
-            "none": [None] * config.episodes,
-        }
-        for prompt, shown in shown_by_prompt.items():
-            prompts = [None if goal is None else demonstrate(goal, episode) for episode, goal in enumerate(shown)]
-            seeds = range(config.seed, config.seed + config.episodes)
-            played = [
-                Trial(prompt=prompt, variants=group, scored=asked, shown=goal, rollout=done)
-                for asked, goal, done in zip(
-                    scored,
-                    shown,
-                    rollout(make_env, make_actor(prompts), seeds, options=scored, num_envs=config.num_envs),
-                    strict=True,
-                )
-            ]
-            trials += played
-            records.append(_study_record(played, subject, config.seed, follows))
-    return PromptStudy(records=tuple(records), trials=tuple(trials))
-
-
-def _study_record(
-    played: Sequence[Trial],
-    subject: Subject,
-    seed: int,
-    follows: Callable[[Mapping[str, Any], Mapping[str, Any]], bool],
-) -> ScoreRecord:
-    shown = [(trial.shown, trial.rollout.info) for trial in played if trial.shown is not None]
-    return ScoreRecord.from_returns(
-        [trial.rollout.episode.episode_return for trial in played],
-        task=subject.task,
-        family=subject.family,
-        seed=seed,
-        random_mean=subject.random_mean,
-        expert_mean=subject.expert_mean,
-        prompt=played[0].prompt,
-        variants=played[0].variants,
-        success=float(np.mean([follows(trial.scored, trial.rollout.info) for trial in played])),
-        followed=float(np.mean([follows(goal, info) for goal, info in shown])) if shown else None,
+def study_prompts(task: PlayedTask, cells: Sequence[Cell], actor: Actor, *, num_envs: int) -> PromptStudy:
+    """Plays a study of one task, as `plan_study` plans it, and keeps the episodes."""
+    tasks = {task.subject.task: task}
+    played = dict(play_cells(cells, tasks, actor, num_envs=num_envs))
+    results = {key_of(cell): task.result(cell, done) for cell, done in played.items()}
+    trials = tuple(
+        Trial(
+            prompt=cell.prompt,
+            variants=cell.variants,
+            scored=task.variants[cell.variant],
+            shown=None if cell.shown is None else task.variants[cell.shown.variant],
+            rollout=played[cell],
+        )
+        for cell in cells
     )
+    return PromptStudy(records=tuple(score_records(cells, results, tasks)), trials=trials)

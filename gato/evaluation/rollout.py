@@ -1,7 +1,8 @@
 """Actor x environments -> episodes: expert recording, evaluation and the random baseline are this one function."""
 
+import contextlib
 import copy
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -9,7 +10,9 @@ import gymnasium as gym
 import numpy as np
 
 from gato.data.episode import Episode
+from gato.evaluation.remote_env import RemoteEnv
 from gato.evaluation.stacking import stack_members
+from gato.evaluation.time_shares import TimeShares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,17 @@ class Rollout:
     frames: np.ndarray | None = None  # (T + 1, height, width, 3) uint8, where rendering was asked for
 
 
+@dataclass(frozen=True, kw_only=True)
+class EpisodeJob:
+    """One episode to be played. Jobs with equal `make_env` share environments."""
+
+    make_env: Callable[[], gym.Env]
+    seed: int  # of `env.reset` and of the action space
+    options: Mapping[str, Any] | None = None  # of `env.reset`
+    keep_frames: bool = False  # needs render_mode "rgb_array"
+    max_steps: int | None = None  # ends the episode, as truncated, after so many
+
+
 def rollout(
     make_env: Callable[[], gym.Env],
     actor: Actor,
@@ -76,56 +90,99 @@ def rollout(
         ValueError: options and seeds differ in number, `num_envs` below 1, noise or its strength outside [0, 1], or
             linger below 0.
     """
-    _check(seeds, options, num_envs, noise, noise_strength, linger)
-    num_envs = min(num_envs, len(seeds))
-    waiting = iter(range(len(seeds)))
-    environments = [make_env() for _ in range(num_envs)]
-    running: dict[int, _Recorder] = {}
+    if options is not None and len(options) != len(seeds):
+        raise ValueError(f"{len(options)} reset options came for {len(seeds)} seeds: give one an episode, or None")
+    jobs = [
+        EpisodeJob(
+            make_env=make_env,
+            seed=int(seed),
+            options=None if options is None else options[index],
+            keep_frames=index in keep_frames,
+        )
+        for index, seed in enumerate(seeds)
+    ]
     finished: dict[int, Rollout] = {}
     next_index = 0
-    try:
-        while next_index < len(seeds):
-            starts = []
-            for slot, env in enumerate(environments):
-                if slot not in running and (index := next(waiting, None)) is not None:
-                    running[slot] = _Recorder(
-                        env=env,
-                        index=index,
-                        seed=int(seeds[index]),
-                        options=None if options is None else options[index],
-                        noise=noise,
-                        noise_strength=noise_strength,
-                        linger=linger,
-                        render=index in keep_frames,
-                    )
-                    starts.append(EpisodeStart(slot=slot, episode=index, seed=int(seeds[index]), env=env))
-            if starts:
-                actor.reset(starts)
-            actions = actor.act(
-                [running[slot].observations[-1] if slot in running else None for slot in range(num_envs)]
-            )
-            for slot, recorder in list(running.items()):
-                if recorder.step(actions[slot]):
-                    finished[recorder.index] = recorder.result()
-                    del running[slot]
+    played = play_jobs(jobs, actor, num_envs=num_envs, noise=noise, noise_strength=noise_strength, linger=linger)
+    with contextlib.closing(played):
+        for index, done in played:
+            finished[index] = done
             while next_index in finished:
                 yield finished.pop(next_index)
                 next_index += 1
+
+
+def play_jobs(
+    jobs: Sequence[EpisodeJob],
+    actor: Actor,
+    *,
+    num_envs: int = 1,
+    noise: tuple[float, float] | None = None,
+    noise_strength: float = 1.0,
+    linger: int | None = None,
+    shares: TimeShares | None = None,
+) -> Generator[tuple[int, Rollout], None, None]:
+    """Plays jobs, perhaps of many tasks, and yields each with its index as it ends.
+
+    They are begun in their order: a slot that has finished takes the next one, so that none idles before the end. Jobs
+    of one task should stand together, since a slot makes a new environment when its task changes.
+
+    Args:
+        jobs: what to play.
+        actor: sees one slot for each of min(num_envs, len(jobs)) environments.
+        num_envs: episodes side by side.
+        noise, noise_strength, linger: as for `rollout`.
+        shares: is told what time was spent on: "simulators" or "actor".
+
+    Raises:
+        ValueError: `num_envs` below 1, noise or its strength outside [0, 1], or linger below 0.
+    """
+    _check(num_envs, noise, noise_strength, linger)
+    shares = TimeShares() if shares is None else shares
+    num_envs = min(num_envs, len(jobs))
+    waiting = iter(range(len(jobs)))
+    environments: list[tuple[Callable[[], gym.Env], gym.Env] | None] = [None] * num_envs
+    running: dict[int, _Recorder] = {}
+    try:
+        while True:
+            starts = []
+            with shares.of("simulators"):
+                for slot in range(num_envs):
+                    if slot not in running and (index := next(waiting, None)) is not None:
+                        job, held = jobs[index], environments[slot]
+                        if held is None or held[0] != job.make_env:
+                            if held is not None:
+                                held[1].close()
+                            held = environments[slot] = job.make_env, job.make_env()
+                        running[slot] = _Recorder(
+                            env=held[1], index=index, job=job, noise=noise, noise_strength=noise_strength, linger=linger
+                        )
+                        starts.append(EpisodeStart(slot=slot, episode=index, seed=job.seed, env=held[1]))
+                        running[slot].begin()
+                for start in starts:
+                    running[start.slot].started()
+            if not running:
+                return
+            with shares.of("actor"):
+                if starts:
+                    actor.reset(starts)
+                actions = actor.act(
+                    [running[slot].observations[-1] if slot in running else None for slot in range(num_envs)]
+                )
+            with shares.of("simulators"):
+                for slot, recorder in running.items():
+                    recorder.send(actions[slot])
+                over = [slot for slot, recorder in running.items() if recorder.receive()]
+            for slot in over:
+                recorder = running.pop(slot)
+                yield recorder.index, recorder.result()
     finally:
-        for env in environments:
-            env.close()
+        for held in environments:
+            if held is not None:
+                held[1].close()
 
 
-def _check(
-    seeds: Sequence[int],
-    options: Sequence[Mapping[str, Any] | None] | None,
-    num_envs: int,
-    noise: tuple[float, float] | None,
-    noise_strength: float,
-    linger: int | None,
-) -> None:
-    if options is not None and len(options) != len(seeds):
-        raise ValueError(f"{len(options)} reset options came for {len(seeds)} seeds: give one an episode, or None")
+def _check(num_envs: int, noise: tuple[float, float] | None, noise_strength: float, linger: int | None) -> None:
     if num_envs < 1:
         raise ValueError(f"num_envs is {num_envs}, needs 1 or more")
     if noise is not None and not 0 <= noise[0] <= noise[1] <= 1:
@@ -138,16 +195,18 @@ def _check(
 
 @dataclass(kw_only=True)
 class _Recorder:
-    """One episode in the making: steps its environment and keeps copies of what passes."""
+    """One episode in the making: steps its environment and keeps copies of what passes.
+
+    Each call of the environment is asked for and answered apart, so that environments in other processes work at the
+    same time.
+    """
 
     env: gym.Env
     index: int
-    seed: int
-    options: Mapping[str, Any] | None
+    job: EpisodeJob
     noise: tuple[float, float] | None
     noise_strength: float
     linger: int | None
-    render: bool
     observations: list[Any] = field(default_factory=list)
     actions: list[Any] = field(default_factory=list)
     action_mask: list[bool] = field(default_factory=list)
@@ -158,22 +217,30 @@ class _Recorder:
     truncated: bool = False
     steps_since_success: int | None = None
 
-    def __post_init__(self) -> None:
-        observation, self.info = self.env.reset(
-            seed=self.seed, options=None if self.options is None else dict(self.options)
-        )
-        self.env.action_space.seed(self.seed)
+    def begin(self) -> None:
+        """Asks for the reset."""
+        if isinstance(self.env, RemoteEnv):
+            self.env.ask_reset(seed=self.job.seed, options=self._options())
+
+    def started(self) -> None:
+        """Takes the first observation."""
+        seed = self.job.seed
+        observation, self.info = self.env.reset(seed=seed, options=self._options())
+        self.env.action_space.seed(seed)
         # A stream of its own: the environment's and the actor's draws stay what they are without noise.
-        self.noise_rng = np.random.default_rng([self.seed, 1])
+        self.noise_rng = np.random.default_rng([seed, 1])
         self.noise_space = copy.deepcopy(self.env.action_space)
         self.noise_space.seed(int(self.noise_rng.integers(2**31)))
         self.noise_probability = 0.0 if self.noise is None else float(self.noise_rng.uniform(*self.noise))
         self._observe(observation)
 
+    def _options(self) -> dict[str, Any] | None:
+        return None if self.job.options is None else dict(self.job.options)
+
     def _observe(self, observation: Any) -> None:
         # Environments and actors may reuse their buffers, so every entry is a copy.
         self.observations.append(copy.deepcopy(observation))
-        if self.render:
+        if self.job.keep_frames:
             frame = self.env.render()
             if not isinstance(frame, np.ndarray):
                 raise ValueError(
@@ -182,13 +249,19 @@ class _Recorder:
                 )
             self.frames.append(frame.copy())
 
-    def step(self, action: Any) -> bool:
-        """Executes the action, or a random one; True when the episode is over."""
+    def send(self, action: Any) -> None:
+        """Has the environment execute the action, or a random one."""
         chosen = self.noise_rng.random() >= self.noise_probability
         executed = action if chosen else self._disturbed(action)
+        self.executed = executed
         self.actions.append(copy.deepcopy(executed))
         self.action_mask.append(chosen)
-        observation, reward, self.terminated, self.truncated, self.info = self.env.step(executed)
+        if isinstance(self.env, RemoteEnv):
+            self.env.ask_step(executed)
+
+    def receive(self) -> bool:
+        """Takes what the action led to; True when the episode is over."""
+        observation, reward, self.terminated, self.truncated, self.info = self.env.step(self.executed)
         self.rewards.append(float(reward))
         self._observe(observation)
         if self.steps_since_success is not None:
@@ -197,6 +270,8 @@ class _Recorder:
             self.steps_since_success = 0
         if self.linger is not None and self.steps_since_success == self.linger:
             self.truncated = not self.terminated
+        if len(self.actions) == self.job.max_steps:
+            self.truncated = self.truncated or not self.terminated
         return self.terminated or self.truncated
 
     def _disturbed(self, action: Any) -> Any:
@@ -216,7 +291,7 @@ class _Recorder:
             terminated=bool(self.terminated),
             truncated=bool(self.truncated),
             action_mask=None if self.noise is None else np.array(self.action_mask),
-            seed=self.seed,
-            options=None if self.options is None else dict(self.options),
+            seed=self.job.seed,
+            options=self._options(),
         )
         return Rollout(episode=episode, info=self.info, frames=np.stack(self.frames) if self.frames else None)

@@ -6,7 +6,7 @@ The normalised score is the paper's (section 4): 0 is the random policy, 1 the e
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -29,7 +29,7 @@ Prompt = Literal["right", "wrong", "none"]
 Variants = Literal["all", "trained", "held-out"]
 
 EXPERT_SHARES = (0.5, 0.8, 1.0)  # of the expert's score, at which solved tasks are counted
-SCORES_VERSION = 1  # of the file; raised when a reader of the old form would misread the new one
+SCORES_VERSION = 2  # of the file; raised when a reader of the old form would misread the new one
 
 
 def normalized_score(mean_return: float, random_mean: float, expert_mean: float) -> float | None:
@@ -61,6 +61,8 @@ class ScoreRecord:
     ci_high: float | None
     success: float | None = None  # share of episodes that solved the task, where it says so
     followed: float | None = None  # share of episodes that did what the demonstration showed
+    followed_by_chance: float | None = None  # the same of random actions in these episodes
+    first_actions_nll: float | None = None  # nats of an expert's first actions under such prompts, mean of episodes
     returns: tuple[float, ...]  # one an episode
 
     def __post_init__(self) -> None:
@@ -79,10 +81,12 @@ class ScoreRecord:
             raise ValueError(
                 f"{where}: normalized is {self.normalized}, but its returns and references give {expected}"
             )
-        for name in ("success", "followed"):
+        for name in ("success", "followed", "followed_by_chance"):
             rate = getattr(self, name)
             if rate is not None and not 0 <= rate <= 1:
                 raise ValueError(f"{where}: {name} is {rate}, expected a share in [0, 1]")
+        if self.first_actions_nll is not None and not 0 <= self.first_actions_nll < math.inf:
+            raise ValueError(f"{where}: first_actions_nll is {self.first_actions_nll}, expected nats of 0 or more")
 
     @classmethod
     def from_returns(
@@ -98,6 +102,8 @@ class ScoreRecord:
         variants: Variants = "all",
         success: float | None = None,
         followed: float | None = None,
+        followed_by_chance: float | None = None,
+        first_actions_nll: float | None = None,
     ) -> Self:
         """The record of these episodes: mean, spread, normalised score and its bootstrap interval."""
         interval = bootstrap_interval(returns, seed=seed)
@@ -117,6 +123,8 @@ class ScoreRecord:
             ci_high=normalized_score(interval.high, random_mean, expert_mean),
             success=success,
             followed=followed,
+            followed_by_chance=followed_by_chance,
+            first_actions_nll=first_actions_nll,
             returns=tuple(float(value) for value in returns),
         )
 
@@ -218,9 +226,19 @@ def groups_of(records: Iterable[ScoreRecord]) -> dict[str, list[ScoreRecord]]:
     return groups
 
 
-def write_scores(path: Path, records: Iterable[ScoreRecord]) -> None:
-    """Writes the records as JSON, readable by other programs; aggregates are computed from them, never stored."""
-    content = {"version": SCORES_VERSION, "records": [asdict(record) for record in records]}
+def write_scores(path: Path, records: Iterable[ScoreRecord], measured: Mapping[str, Any] | None = None) -> None:
+    """Writes the records as JSON, readable by other programs; aggregates are computed from them, never stored.
+
+    Args:
+        path: of the file.
+        records: one a task, prompt and group of variants.
+        measured: JSON values that tell how: checkpoint, prompt policy, seeds. For people; `read_scores` passes it over.
+    """
+    content = {
+        "version": SCORES_VERSION,
+        "measured": dict(measured or {}),
+        "records": [asdict(record) for record in records],
+    }
     path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
@@ -235,11 +253,15 @@ def read_scores(path: Path) -> list[ScoreRecord]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not JSON ({error}): run the evaluation again") from error
-    if not isinstance(content, dict) or set(content) != {"version", "records"}:
+    if not isinstance(content, dict) or not {"version", "records"} <= set(content):
         found = sorted(content) if isinstance(content, dict) else f"a {type(content).__name__}"
         raise ValueError(f"{path} holds {found}, expected 'version' and 'records': is it a file of `gato evaluate`?")
     if content["version"] != SCORES_VERSION:
         raise ValueError(f"{path} is of version {content['version']!r}, expected {SCORES_VERSION}: evaluate again")
+    if unknown := set(content) - {"version", "measured", "records"}:
+        raise ValueError(
+            f"{path} holds {sorted(unknown)} beside its records, which no version {SCORES_VERSION} file has"
+        )
     if not isinstance(content["records"], list):
         raise ValueError(f"{path}: records is {type(content['records']).__name__}, expected a list of score records")
     return [_record_from_json(entry, f"{path}, record {i}") for i, entry in enumerate(content["records"])]

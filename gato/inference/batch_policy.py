@@ -139,7 +139,12 @@ class BatchPolicy:
         return cut_demonstration(elements, self.config.prompt_tokens, self.config.prompt_part)
 
     def reset(
-        self, indices: Sequence[int] | None = None, *, seeds: Sequence[int], prompt: Elements | None = None
+        self,
+        indices: Sequence[int] | None = None,
+        *,
+        seeds: Sequence[int],
+        prompt: Elements | None = None,
+        pinned: bool = True,
     ) -> None:
         """Begins new episodes in some slots; the others are not disturbed.
 
@@ -147,6 +152,7 @@ class BatchPolicy:
             indices: slots, each at most once; None means all.
             seeds: one for each of them, in [0, 2 ** 32): with the same seed and observations an episode repeats.
             prompt: the demonstration that all of them start with; giving the same object again costs next to nothing.
+            pinned: the prompt stays at the front of the context; if not, it leaves as the oldest timesteps do.
 
         Raises:
             ValueError: indices or seeds are wrong, or the prompt is too long or holds unknown tokens.
@@ -156,7 +162,7 @@ class BatchPolicy:
         if prompt is not None and len(indices):
             self._place_prompt(prompt, indices)
         for index, seed in zip(indices, seeds, strict=True):
-            self._slots[index] = self._slot(self._slots[index].timesteps, int(seed), prompt)
+            self._slots[index] = self._slot(self._slots[index].timesteps, int(seed), prompt, pinned)
 
     def predict(
         self,
@@ -189,7 +195,8 @@ class BatchPolicy:
         for index in np.flatnonzero(started).tolist():
             slot = self._slots[index]
             if slot.step > 0:
-                self.reset([index], seeds=[(slot.seed + self.num_envs) % _NUM_SEEDS], prompt=slot.prompt)
+                seed = (slot.seed + self.num_envs) % _NUM_SEEDS
+                self.reset([index], seeds=[seed], prompt=slot.prompt, pinned=slot.pinned)
         return stack(self._act(encoded, deterministic)), None
 
     def act(self, observations: Sequence[Any], *, deterministic: bool = False) -> list[Any]:
@@ -257,9 +264,9 @@ class BatchPolicy:
             fields=self._agent.fields_of(source),
         )
 
-    def _slot(self, timesteps: TimestepTokenizer, seed: int, prompt: Elements | None) -> Slot:
+    def _slot(self, timesteps: TimestepTokenizer, seed: int, prompt: Elements | None, pinned: bool = True) -> Slot:
         config = self.config
-        return Slot(timesteps, seed, prompt, config.context_length, refresh_every=config.refresh_every)
+        return Slot(timesteps, seed, prompt, config.context_length, pinned=pinned, refresh_every=config.refresh_every)
 
     def _fit_table(self) -> None:
         """Takes up the action spaces of all slots. Vocabulary rows once needed stay, since other rows compile anew."""
@@ -355,7 +362,7 @@ class BatchPolicy:
             if not slot.refresh_is_due(num_elements):
                 continue
             window = slot.start_window(num_elements)
-            if slot.prompt is not None:
+            if slot.prompt is not None and slot.pinned:
                 self._place_prompt(slot.prompt, [index])
             if window is not None:
                 context = slot.context

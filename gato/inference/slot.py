@@ -19,17 +19,26 @@ class Slot:
         prompt: Elements | None,
         context_length: int,
         *,
+        pinned: bool = True,
         refresh_every: int = 0,
     ) -> None:
         self.timesteps = timesteps
         self.seed = seed
         self.prompt = prompt
-        self.context = Context(context_length, 0 if prompt is None else len(prompt))
+        self.pinned = pinned
+        self.context = Context(context_length, len(prompt) if prompt is not None and pinned else 0)
         self.step = 0  # timesteps since the episode began
         self.carried: int | None = None  # the last action token, which is not cached yet
         self.must_clear = prompt is None  # whether the row of the cache holds what is not this episode's
         self._refresh_every = refresh_every
         self._history: deque[Elements] = deque()  # timesteps that may still be visible, where they are needed again
+        if prompt is not None and not pinned:
+            # They stand at the positions where a pinned prompt would, but leave before the episode's own.
+            for index in range(prompt.num_timesteps):
+                timestep = prompt.timesteps(index, index + 1)
+                self.context.begin_timestep(len(timestep))
+                if refresh_every:
+                    self._history.append(timestep)
 
     @property
     def num_action_tokens(self) -> int:
@@ -61,7 +70,7 @@ class Slot:
         room = context.context_length - context.prompt_length - num_elements
         while self._history and sum(map(len, self._history)) > room:
             self._history.popleft()
-        self.carried, self.must_clear = None, self.prompt is None
+        self.carried, self.must_clear = None, self.prompt is None or not self.pinned
         for timestep in self._history:
             context.begin_timestep(len(timestep))
         return Elements.concatenate(list(self._history)) if self._history else None

@@ -163,8 +163,6 @@ def test_demonstration_is_stored_read_back_and_replayed(
 
 
 def measured(task: Task) -> Scores:
-    if task.scores is None and task.make_expert is None:
-        pytest.skip(f"not measured yet, and no demonstrations depend on it: gato measure {task.name}")
     assert task.scores is not None, f"measure it: gato measure {task.name}"
     return task.scores
 

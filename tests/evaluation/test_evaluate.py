@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -6,12 +6,19 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from gato.config import EvaluationConfig
-from gato.evaluation.actors import RandomActor
-from gato.evaluation.evaluate import PromptStudy, Subject, evaluate_task, study_prompts
+from gato.evaluation.evaluate import (
+    PlayedTask,
+    PromptStudy,
+    Subject,
+    Yardsticks,
+    play_cells,
+    score_records,
+    study_prompts,
+)
+from gato.evaluation.journal import EpisodeResult, key_of
+from gato.evaluation.plan import Cell, PlannedTask, plan_scores, plan_study
 from gato.evaluation.rollout import EpisodeStart
 
-SUBJECT = Subject(task="guess", family="test", random_mean=0.25, expert_mean=1.0)
 NUMBERS = [{"number": number} for number in range(4)]
 
 
@@ -31,35 +38,54 @@ class Guess(gym.Env):
 
 
 class Parrot:
-    """Says what its prompt shows; without a prompt, 3."""
+    """Says what it is shown; shown nothing, 3."""
 
-    def __init__(self, prompts: Sequence[Any]) -> None:
-        self.prompts = prompts
+    def __init__(self, cells: Sequence[Cell]) -> None:
+        self.cells = cells
         self.says: dict[int, int] = {}
 
     def reset(self, starts: Sequence[EpisodeStart]) -> None:
         for start in starts:
-            shown = self.prompts[start.episode]
-            self.says[start.slot] = 3 if shown is None else shown
+            shown = self.cells[start.episode].shown
+            self.says[start.slot] = 3 if shown is None else NUMBERS[shown.variant]["number"]
 
     def act(self, observations: Sequence[Any]) -> list[Any]:
         return [None if observation is None else self.says[slot] for slot, observation in enumerate(observations)]
+
+
+class Deaf(Parrot):
+    """Says 3 whatever it is shown."""
+
+    def reset(self, starts: Sequence[EpisodeStart]) -> None:
+        self.says |= {start.slot: 3 for start in starts}
 
 
 def follows(options: Mapping[str, Any], info: Mapping[str, Any]) -> bool:
     return info["said"] == options["number"]
 
 
-def study(make_actor: Any = Parrot, groups: Any = None, episodes: int = 12, num_envs: int = 5) -> PromptStudy:
-    return study_prompts(
-        make_actor,
-        Guess,
-        EvaluationConfig(episodes=episodes, num_envs=num_envs, seed=7),
-        subject=SUBJECT,
-        variants={"trained": NUMBERS} if groups is None else groups,
-        demonstrate=lambda options, episode: options["number"],
-        follows=follows,
-    )
+def task(name: str = "guess", **changes: Any) -> PlayedTask:
+    settings = {
+        "subject": Subject(task=name, family="test", random_mean=0.25, expert_mean=1.0),
+        "make_env": Guess,
+        "variants": NUMBERS,
+        "succeeded": lambda episode_return, info: episode_return == 1,
+        "follows": follows,
+    }
+    return PlayedTask(**{**settings, **changes})
+
+
+def study(
+    make_actor: Callable[[Sequence[Cell]], Any] = Parrot, episodes: int = 12, num_envs: int = 5, held_out: int = 0
+) -> PromptStudy:
+    planned = PlannedTask(name="guess", num_variants=4 - held_out, num_held_out=held_out)
+    cells = plan_study([planned], episodes=episodes, seed=7).cells
+    return study_prompts(task(), cells, make_actor(cells), num_envs=num_envs)
+
+
+def results(cells: Sequence[Cell], num_envs: int = 3) -> dict[Any, EpisodeResult]:
+    played = play_cells(cells, {"guess": task(), "same": task("same")}, Parrot(cells), num_envs=num_envs)
+    return {key_of(cell): task().result(cell, done) for cell, done in played}
 
 
 def test_a_prompt_follower_scores_by_its_prompt():
@@ -77,65 +103,79 @@ def test_context_effect_is_right_minus_wrong():
 
 
 def test_an_agent_deaf_to_its_prompt_has_no_context_effect():
-    deaf = study(lambda prompts: Parrot([None] * len(prompts)))
-    assert deaf.context_effect("trained") == 0
+    assert study(Deaf).context_effect("trained") == 0
 
 
-def test_all_prompts_play_the_same_episodes():
-    by_prompt = [[trial for trial in study().trials if trial.prompt == prompt] for prompt in ("right", "wrong", "none")]
-    for right, wrong, none in zip(*by_prompt, strict=True):
-        assert right.scored == wrong.scored == none.scored == right.shown
-        assert wrong.shown != wrong.scored
-        assert none.shown is None
-        assert right.rollout.episode.seed == wrong.rollout.episode.seed == none.rollout.episode.seed
-        assert right.rollout.episode.options == right.scored
+def test_held_out_variants_are_told_apart():
+    found = {(record.variants, record.prompt): record.followed for record in study(held_out=2).records}
+    assert found["trained", "right"] == found["held-out", "wrong"] == 1
+    assert {
+        shown["number"] for trial in study(held_out=2).trials if trial.variants == "held-out" and (shown := trial.shown)
+    } == {2, 3}
 
 
-def test_wrong_demonstrations_come_from_all_other_variants_of_the_group():
-    groups = {"trained": NUMBERS[:3], "held-out": NUMBERS[2:]}
-    trials = [trial for trial in study(groups=groups, episodes=30).trials if trial.prompt == "wrong"]
-    pairs = {
-        (trial.scored["number"], trial.shown["number"])
-        for trial in trials
-        if trial.variants == "trained" and trial.shown is not None
-    }
-    assert pairs == {(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)}
-    held_out = {trial.shown["number"] for trial in trials if trial.variants == "held-out" and trial.shown is not None}
-    assert held_out == {2, 3}
+def test_trials_say_what_was_asked_and_shown():
+    trials = study().trials
+    assert len(trials) == 36
+    for trial in trials:
+        assert trial.rollout.episode.options == trial.scored
+        assert (trial.shown == trial.scored) == (trial.prompt == "right")
+        assert (trial.shown is None) == (trial.prompt == "none")
 
 
 def test_the_study_does_not_depend_on_the_number_of_environments():
     assert study(num_envs=1).records == study(num_envs=50).records
 
 
-def test_a_lone_variant_cannot_be_studied():
-    with pytest.raises(ValueError, match="a wrong prompt needs 2 or more"):
-        study(groups={"trained": NUMBERS[:1]})
-
-
 def test_a_task_is_scored_between_random_and_expert():
-    options = [NUMBERS[episode % 2] for episode in range(10)]
-    record, rollouts = evaluate_task(
-        Parrot([0] * 10),
-        Guess,
-        EvaluationConfig(episodes=10, num_envs=4, seed=50),
-        subject=SUBJECT,
-        prompt="right",
-        options=options,
-        succeeded=lambda done: done.episode.episode_return == 1,
-    )
-    assert (record.episodes, record.return_mean, record.success, record.prompt, record.seed) == (
-        10,
-        0.5,
-        0.5,
-        "right",
-        50,
-    )
+    cells = plan_scores([PlannedTask(name="guess", num_variants=2)], "none", episodes=10, seed=50).cells
+    deaf = play_cells(cells, {"guess": task(variants=[{"number": 3}, {"number": 0}])}, Deaf(cells), num_envs=4)
+    found = {key_of(cell): task().result(cell, done) for cell, done in deaf}
+    (record,) = score_records(cells, found, {"guess": task()})
+    assert (record.episodes, record.return_mean, record.success) == (10, 0.5, 0.5)
+    assert (record.prompt, record.seed, record.variants) == ("none", 50, "all")
     assert record.normalized == pytest.approx((0.5 - 0.25) / 0.75)
-    assert [done.episode.seed for done in rollouts] == list(range(50, 60))
+    assert record.returns == (1, 0) * 5
+
+
+def test_records_do_not_depend_on_the_order_of_results():
+    planned = [PlannedTask(name="same"), PlannedTask(name="guess", num_variants=4)]
+    cells = plan_scores(planned, "right", episodes=8, seed=0).cells
+    tasks = {"guess": task(), "same": task("same")}
+    found = results(cells)
+    backwards = results(cells[::-1], num_envs=5)
+    assert [record.task for record in score_records(cells, found, tasks)] == ["same", "guess"]
+    assert score_records(cells, found, tasks) == score_records(cells, backwards, tasks)
+
+
+def test_a_record_is_made_when_all_its_episodes_are_there():
+    planned = [PlannedTask(name="same"), PlannedTask(name="guess", num_variants=4)]
+    cells = plan_scores(planned, "right", episodes=3, seed=0).cells
+    found = results(cells)
+    del found[key_of(cells[-1])]
+    assert [record.task for record in score_records(cells, found, {"guess": task(), "same": task("same")})] == ["same"]
+
+
+def test_nothing_can_be_followed_that_another_task_shows():
+    twins = [PlannedTask(name="guess", num_variants=4), PlannedTask(name="same", num_variants=4)]
+    cells = plan_scores(twins, "wrong", episodes=4, seed=0).cells
+    assert {cell.shown.task for cell in cells if cell.task == "guess"} == {"same"}
+    assert {result.followed for result in results(cells).values()} == {None}
 
 
 def test_success_stays_unknown_where_nobody_can_tell():
-    record, _ = evaluate_task(RandomActor(Guess.action_space), Guess, EvaluationConfig(episodes=3), subject=SUBJECT)
+    cells = plan_scores([PlannedTask(name="guess")], "none", episodes=3, seed=0).cells
+    silent = task(succeeded=None, follows=None)
+    played = play_cells(cells, {"guess": silent}, Deaf(cells), num_envs=1)
+    found = {key_of(cell): silent.result(cell, done) for cell, done in played}
+    (record,) = score_records(cells, found, {"guess": silent})
     assert record.success is None
     assert np.isfinite(record.return_mean)
+
+
+def test_yardsticks_stand_in_the_record_they_belong_to():
+    cells = plan_study([PlannedTask(name="guess", num_variants=4)], episodes=4, seed=0).cells
+    beside = {("guess", "wrong", "trained"): Yardsticks(followed_by_chance=0.25, first_actions_nll=1.5)}
+    right, wrong, _ = score_records(cells, results(cells), {"guess": task()}, beside)  # type: ignore[arg-type]
+    assert (wrong.followed_by_chance, wrong.first_actions_nll) == (0.25, 1.5)
+    assert (right.followed_by_chance, right.first_actions_nll) == (None, None)

@@ -6,7 +6,7 @@ import pytest
 from gymnasium import spaces
 
 from gato.evaluation.actors import ExpertActor, RandomActor
-from gato.evaluation.rollout import Rollout, rollout
+from gato.evaluation.rollout import EpisodeJob, Rollout, play_jobs, rollout
 
 
 class Countdown(gym.Env):
@@ -266,3 +266,65 @@ def test_noise_of_half_strength_lies_half_way_to_random():
 def test_noise_strength_is_a_share():
     with pytest.raises(ValueError, match=r"noise_strength is 1\.5"):
         list(rollout(Countdown, RandomActor(spaces.Discrete(4)), [0], noise_strength=1.5))
+
+
+class Alternate:
+    """Acts in two kinds of environments: the observation tells which."""
+
+    def reset(self, starts) -> None: ...
+
+    def act(self, observations):
+        return [
+            None if seen is None else 1 if isinstance(seen, dict) else np.zeros(1, np.float32) for seen in observations
+        ]
+
+
+def pendulum() -> gym.Env:
+    return gym.make("Pendulum-v1", max_episode_steps=5)
+
+
+@pytest.mark.parametrize("num_envs", [1, 3, 8])
+def test_jobs_of_several_tasks_do_not_depend_on_the_number_of_environments(num_envs):
+    jobs = [EpisodeJob(make_env=make, seed=seed) for make in (Countdown, pendulum, Countdown) for seed in range(4)]
+    played = dict(play_jobs(jobs, Alternate(), num_envs=num_envs))
+    assert sorted(played) == list(range(12))
+    alone = [*rollout(Countdown, Alternate(), range(4)), *rollout(pendulum, Alternate(), range(4))]
+    for index in range(4):
+        same(played[index], alone[index])
+        same(played[8 + index], alone[index])
+        np.testing.assert_array_equal(played[4 + index].episode.observations, alone[4 + index].episode.observations)
+
+
+def test_a_slot_makes_a_new_environment_only_when_its_task_changes():
+    made: list[Countdown] = []
+
+    def make(name: str) -> Countdown:
+        made.append(Countdown())
+        return made[-1]
+
+    one, other = (lambda: make("one")), (lambda: make("other"))
+    jobs = [EpisodeJob(make_env=make_env, seed=seed) for make_env in (one, other) for seed in range(6)]
+    list(play_jobs(jobs, RandomActor(spaces.Discrete(4)), num_envs=2))
+    assert len(made) == 4
+    assert all(env.closed for env in made)
+
+
+def test_no_slot_idles_while_there_are_jobs():
+    class Watching(RandomActor):
+        def act(self, observations):
+            idle.append(sum(observation is None for observation in observations))
+            return super().act(observations)
+
+    idle: list[int] = []
+    jobs = [EpisodeJob(make_env=Countdown, seed=seed) for seed in range(30)]
+    lengths = [len(done.episode) for _, done in play_jobs(jobs, Watching(spaces.Discrete(4)), num_envs=3)]
+    assert sum(lengths) == 3 * len(idle) - sum(idle)
+    assert sum(idle[:-8]) == 0  # an episode has at most 8 steps
+
+
+def test_an_episode_can_be_cut_to_its_first_steps():
+    ((_, whole),) = play_jobs([EpisodeJob(make_env=pendulum, seed=0)], Alternate())
+    ((_, cut),) = play_jobs([EpisodeJob(make_env=pendulum, seed=0, max_steps=3)], Alternate())
+    assert (len(whole.episode), len(cut.episode)) == (5, 3)
+    assert cut.episode.truncated
+    np.testing.assert_array_equal(cut.episode.observations, whole.episode.observations[:4])

@@ -108,9 +108,13 @@ def test_groups_keep_kinds_of_prompts_and_variants_apart():
 
 
 def test_scores_survive_the_file(tmp_path):
-    records = [record(prompt="right", variants="held-out", success=0.5, followed=0.25), record(expert_mean=1.0)]
+    rates = {"success": 0.5, "followed": 0.25, "followed_by_chance": 0.125, "first_actions_nll": 3.5}
+    records = [record(prompt="right", variants="held-out", **rates), record(expert_mean=1.0)]
     write_scores(tmp_path / "scores.json", records)
     assert read_scores(tmp_path / "scores.json") == records
+    write_scores(tmp_path / "told.json", records, {"prompt": {"kind": "right"}})
+    assert read_scores(tmp_path / "told.json") == records
+    assert json.loads((tmp_path / "told.json").read_text())["measured"] == {"prompt": {"kind": "right"}}
 
 
 @pytest.mark.parametrize(
@@ -119,10 +123,11 @@ def test_scores_survive_the_file(tmp_path):
         ("{", "is not JSON"),
         ("[]", "holds a list, expected 'version' and 'records'"),
         ('{"cartpole": 3}', r"holds \['cartpole'\], expected"),
-        ('{"version": 2, "records": []}', "is of version 2, expected 1"),
-        ('{"version": 1, "records": {}}', "records is dict, expected a list"),
-        ('{"version": 1, "records": [{"task": "x"}]}', r"record 0 has \['task'\], expected exactly the fields"),
-        ('{"version": 1, "records": [3]}', "record 0 has int"),
+        ('{"version": 1, "records": []}', "is of version 1, expected 2"),
+        ('{"version": 2, "records": [], "more": 1}', r"holds \['more'\] beside its records"),
+        ('{"version": 2, "records": {}}', "records is dict, expected a list"),
+        ('{"version": 2, "records": [{"task": "x"}]}', r"record 0 has \['task'\], expected exactly the fields"),
+        ('{"version": 2, "records": [3]}', "record 0 has int"),
     ],
 )
 def test_a_broken_scores_file_says_what_is_wrong(content, message, tmp_path):

@@ -446,3 +446,19 @@ def test_wrong_arguments_are_refused_with_what_was_expected(make_agent, demonstr
         policy.predict(stack([OBSERVATIONS.sample()] * 2), state=(1,))
     with pytest.raises(TypeError, match="observation is None"):
         Policy(agent, OBSERVATIONS, ACTIONS).act(None)
+
+
+@pytest.mark.parametrize("refresh_every", [0, 1])
+def test_a_sliding_prompt_is_like_a_past_of_ones_own(make_agent, refresh_every):
+    agent = make_agent(2, refresh_every=refresh_every, temperature=0.0)
+    lived, told = (BatchPolicy(agent, OBSERVATIONS, ACTIONS) for _ in range(2))
+    lived.reset(seeds=[0])
+    observations, actions = play(lambda seen: lived.act([seen])[0], OBSERVATIONS, 24)
+    prompt = told.encode_demonstration(stack(observations[:4]), stack(actions[:4]))
+    assert prompt.num_timesteps == 4
+    told.reset(seeds=[0], prompt=prompt, pinned=False)
+    # The context holds ten timesteps, so those of the prompt have left before the end.
+    np.testing.assert_equal([told.act([seen])[0] for seen in observations[4:]], actions[4:])
+    told.reset(seeds=[0], prompt=prompt)
+    with np.testing.assert_raises(AssertionError):
+        np.testing.assert_equal([told.act([seen])[0] for seen in observations[4:]], actions[4:])
