@@ -2,8 +2,8 @@
 
 Access is by index only, which is what a resumable mixture needs. Arrow files are memory-mapped and Parquet files read
 by row group, so a dataset may be far larger than memory. A dataset of the hub is downloaded whole, once, into the cache
-of the library `datasets`; its `IterableDataset` streaming knows no index and is out of scope. Code that comes with a
-dataset is never run.
+of the library `datasets`; or only its first rows are, streamed, which stay in memory. Code that comes with a dataset is
+never run.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,6 +45,7 @@ def open_table(
     subset: str | None = None,
     split: str | None = None,
     revision: str | None = None,
+    first: int | None = None,
     files: str = "**/*.parquet",
 ) -> Table:
     """The rows of a dataset.
@@ -57,6 +58,7 @@ def open_table(
         subset: of the hub's dataset, such as "mujoco-ant".
         split: of the hub's dataset, or of a saved DatasetDict, such as "train".
         revision: of the hub's dataset; a commit hash keeps the data what they are.
+        first: how many rows of the hub's dataset to stream, from its beginning; the rest is not downloaded.
         files: which Parquet files of a folder, such as "train-*.parquet".
 
     Raises:
@@ -64,10 +66,12 @@ def open_table(
         ValueError: an option does not go with what is there, or it cannot be read.
     """
     if hub:
-        return _load_from_hub(str(path), name, subset, split, revision)
+        return _load_from_hub(str(path), name, subset, split, revision, first)
     path = Path(path)
-    if subset is not None or revision is not None:
-        raise ValueError(f"{name}: subset and revision are of datasets on the hub: set hub to true, or leave them out")
+    if subset is not None or revision is not None or first is not None:
+        raise ValueError(
+            f"{name}: subset, revision and first are of datasets on the hub: set hub to true, or leave them out"
+        )
     if not path.exists():
         raise FileNotFoundError(
             f"{name}: {path} does not exist, expected Parquet files, an Arrow file or a folder of save_to_disk; set "
@@ -98,11 +102,12 @@ class HuggingFaceLanguage(LanguageTable):
         subset: str | None = None,
         split: str | None = None,
         revision: str | None = None,
+        first: int | None = None,
         files: str = "**/*.parquet",
     ) -> None:
         """Opens `open_table(path, name, ...)` as a `LanguageTable`; options up to twins are those of the latter."""
         super().__init__(
-            open_table(path, name, hub=hub, subset=subset, split=split, revision=revision, files=files),
+            open_table(path, name, hub=hub, subset=subset, split=split, revision=revision, first=first, files=files),
             name,
             records=records,
             columns=columns,
@@ -129,11 +134,12 @@ class HuggingFaceEpisodes(EpisodeTable):
         subset: str | None = None,
         split: str | None = None,
         revision: str | None = None,
+        first: int | None = None,
         files: str = "**/*.parquet",
     ) -> None:
         """Opens `open_table(path, name, ...)` as an `EpisodeTable`; options up to episode_index are of the latter."""
         super().__init__(
-            open_table(path, name, hub=hub, subset=subset, split=split, revision=revision, files=files),
+            open_table(path, name, hub=hub, subset=subset, split=split, revision=revision, first=first, files=files),
             name,
             rows=rows,
             columns=columns,
@@ -142,18 +148,37 @@ class HuggingFaceEpisodes(EpisodeTable):
         )
 
 
-def _load_from_hub(path: str, name: str, subset: str | None, split: str | None, revision: str | None) -> Table:
+def _load_from_hub(
+    path: str, name: str, subset: str | None, split: str | None, revision: str | None, first: int | None
+) -> Table:
     datasets = import_library("datasets", _EXTRA)
     if split is None:
         raise ValueError(f"{name}: no split of {path} was chosen: set split, for example to 'train'")
+    if first is not None and first < 1:
+        raise ValueError(f"{name}: first is {first}, expected a number of rows of 1 or more")
     try:
-        dataset = datasets.load_dataset(path, subset, split=split, revision=revision)
+        if first is None:
+            dataset = datasets.load_dataset(path, subset, split=split, revision=revision)
+        else:
+            dataset = _first_rows(
+                datasets.load_dataset(path, subset, split=split, revision=revision, streaming=True), first
+            )
     except (ValueError, OSError, RuntimeError) as error:  # not there, private, or no network
         raise ValueError(
             f"{name}: {path} could not be loaded from the Hugging Face Hub ({error!r}): check the id, the subset, the "
             "split and the network, or download the dataset elsewhere and give its folder as path, without hub"
         ) from error
     return _arrow_table(dataset, name, path)
+
+
+def _first_rows(stream: Any, count: int) -> Any:
+    """So many rows of a `datasets.IterableDataset` as a `datasets.Dataset` in memory, pictures left encoded."""
+    datasets, pyarrow = import_library("datasets", _EXTRA), import_library("pyarrow", _EXTRA)
+    tables = list(stream.take(count).with_format("arrow").iter(batch_size=min(count, 1000)))
+    if not tables:
+        return datasets.Dataset.from_dict({})
+    table = datasets.table.InMemoryTable(pyarrow.concat_tables(tables))
+    return datasets.Dataset(table, info=datasets.DatasetInfo(features=stream.features))
 
 
 def _load_from_disk(path: Path, name: str, split: str | None) -> Table:

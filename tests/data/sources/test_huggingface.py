@@ -305,7 +305,7 @@ def test_rows_of_an_episode_that_do_not_follow_each_other_are_refused(tmp_path):
         ({"spaces": {"arm": {"discrete": 2}}}, r"spaces name \['arm'\], but observations and actions stand in"),
         ({"spaces": {"continuous_actions": {"box": {"low": 0}}}}, r"'continuous_actions': the space .* cannot be made"),
         ({"split": "train"}, r"split is 'train', but .* has no splits"),
-        ({"subset": "ant"}, r"subset and revision are of datasets on the hub: set hub to true"),
+        ({"subset": "ant"}, r"subset, revision and first are of datasets on the hub: set hub to true"),
         ({"hub": True}, r"no split of .* was chosen: set split"),
     ],
 )
@@ -384,3 +384,31 @@ def test_a_hub_that_cannot_be_reached_is_named(monkeypatch, error):
         ValueError, match=r"^ant: a/b could not be loaded from the Hugging Face Hub .*or download the data"
     ):
         HuggingFaceEpisodes("a/b", "ant", hub=True, split="train")
+
+
+def test_the_first_rows_of_a_stream_are_those_of_the_whole(tmp_path, monkeypatch):
+    """A Parquet file on this machine stands for the hub; the library streams it as it would stream that."""
+    frames = pictures(5, shape=(5, 4, 3))
+    features = datasets.Features({"image": datasets.Image(), "caption": datasets.Value("string")})
+    columns = {"image": [png(frame) for frame in frames], "caption": list("abcde")}
+    file = tmp_path / "set.parquet"
+    datasets.Dataset.from_dict(columns, features=features).to_parquet(str(file))
+    load, asked = datasets.load_dataset, []
+
+    def load_dataset(path, subset, *, split, revision, streaming=False):
+        asked.append(streaming)
+        return load(
+            "parquet", data_files=str(file), split=split, streaming=streaming, cache_dir=str(tmp_path / "cache")
+        )
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    options = {"records": "captions", "hub": True, "split": "train"}
+    whole = HuggingFaceLanguage("a/b", "set", **options)
+    part = HuggingFaceLanguage("a/b", "set", first=3, **options)
+    assert asked == [False, True]
+    assert (len(whole), len(part)) == (5, 3)
+    for index in range(3):
+        np.testing.assert_array_equal(part[index].image, whole[index].image)
+        assert part[index].text == whole[index].text == "abcde"[index]
+    with pytest.raises(ValueError, match="first is 0, expected a number of rows of 1 or more"):
+        HuggingFaceLanguage("a/b", "set", first=0, **options)
