@@ -8,7 +8,8 @@ import pytest
 
 from gato.checkpoint import load_config
 from gato.cli.main import run
-from gato.cli.scoring import open_policy
+from gato.cli.match import Match
+from gato.cli.scoring import prompt_policy
 from gato.config import FieldScale
 from gato.data.episode import Episode
 from gato.data.sources.minari_writer import write_minari
@@ -87,7 +88,8 @@ def test_a_task_is_played_with_the_scale_of_the_source_of_its_name(folder):
     agent, task = Agent.load(folder / "run"), get_task("cartpole")
 
     def shown(agent):
-        elements = open_policy(agent, task, 1).encode_demonstration(np.full((1, 4), 0.1, np.float32), np.zeros(1, int))
+        timesteps = Match(agent, [task], prompt_policy(agent.policy, "none")).met[task.name].timesteps
+        elements = timesteps.encode_episode(np.full((1, 4), 0.1, np.float32), np.zeros(1, int))
         return (elements.tokens[:4] - agent.tokenizer.continuous_ids.start).tolist()
 
     assert shown(agent) == [agent.tokenizer.num_bins - 1] * 4
