@@ -20,10 +20,11 @@ from gato.config import (
 )
 
 # The deciding part of a demonstration is its end, the last observation included. The paper prompts a quarter of the
-# rows; at that share a small network does not learn to look.
-_PROMPT = PromptConfig(probability=0.9, end_share=1.0, max_tokens=68, terminal_observation=True, loss=False)
+# rows; where the observation does not tell the task, nearly all need a prompt.
+_PROMPT_TOKENS, _CONTEXT_LENGTH = 68, 160
+_PROMPT = PromptConfig(probability=0.9, end_share=1.0, max_tokens=_PROMPT_TOKENS, terminal_observation=True, loss=False)
 
-# Shares of rows: by how hard a group is to learn, found by trial.
+# Shares of rows: a first guess of how hard each group is to learn, not tuned.
 _WEIGHTS = {
     "dark-room": 1.0,
     "go-to-shown": 4.0,
@@ -61,11 +62,15 @@ def get_config() -> RunConfig:
             unit_rms_inputs=True,
             smooth_bins=True,
         ),
-        data=DataConfig(sources=sources, batch_size=16, context_length=160, max_patches=1, row_loss_exponent=0.5),
+        data=DataConfig(
+            sources=sources, batch_size=16, context_length=_CONTEXT_LENGTH, max_patches=1, row_loss_exponent=0.5
+        ),
         optimizer=OptimizerConfig(
             peak_lr=3e-3, warmup_from=0.0, warmup_steps=100, decay_steps=9_900, final_fraction=0.05
         ),
         training=TrainingConfig(num_steps=10_000, log_every=100, evaluate_every=0, checkpoint_every=1_000),
-        policy=PolicyConfig(context_length=160, prompt_tokens=68, prompt_part="end", terminal_observation=True),
+        policy=PolicyConfig(
+            context_length=_CONTEXT_LENGTH, prompt_tokens=_PROMPT_TOKENS, prompt_part="end", terminal_observation=True
+        ),
         evaluation=EvaluationConfig(episodes=100, num_envs=20),
     )

@@ -134,6 +134,16 @@ def load_config(path: Path) -> RunConfig:
     return RunConfig.load(folder / "config.json")
 
 
+def identity(path: Path) -> dict[str, Any]:
+    """Which weights these are, wherever they lie: step and digest of a step folder or of a run's newest checkpoint.
+
+    Raises:
+        FileNotFoundError, DamagedCheckpointError: as `load_checkpoint`; no array is read.
+    """
+    manifest = _verify(_find(path), ("config.json",))
+    return {"step": manifest["step"], "sha256": _own_digest(manifest)}
+
+
 def list_checkpoints(run_folder: Path) -> list[Path]:
     """The complete checkpoints of a run, oldest first; folders without a manifest are passed over."""
     return [folder for folder in step_folders(run_folder) if (folder / _MANIFEST).is_file()]

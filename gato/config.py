@@ -306,6 +306,9 @@ class PolicyConfig:
     continuous_temperature: float | None = None  # the same for continuous action tokens; None takes `temperature`
     refresh_every: int = 0  # timesteps after which the whole window is encoded anew, which is exact; 0 = never
 
+    def __post_init__(self) -> None:
+        _require(self.refresh_every >= 0, f"refresh_every is {self.refresh_every}, needs 0 or more")
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationConfig:

@@ -14,7 +14,7 @@ from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 from ..linear_control import linearize, lqr_gain
 from ..simulator import import_simulator
 from ..task import Expert, Task
-from .hidden_variant import HiddenVariant
+from .hidden_variant import HiddenVariant, succeeded
 
 _SPACING = 0.3  # metres between neighbouring set-points
 _NUM_EACH_SIDE = 4  # of the track's centre
@@ -143,10 +143,6 @@ def _make_expert(env: gymnasium.Env[Any, Any], rng: np.random.Generator) -> Expe
     return _LqrExpert(env)
 
 
-def _succeeded(episode_return: float, info: Mapping[str, Any]) -> bool:
-    return bool(info.get("success", False))
-
-
 def _follows(variant: Mapping[str, Any], info: Mapping[str, Any]) -> bool:
     """Whether the pole stood, and the cart's root mean square distance from the set-point is within the tolerance."""
     distance = math.hypot(info["mean_position"] - variant["position"], info["position_spread"])
@@ -161,7 +157,7 @@ TASKS: tuple[Task, ...] = (
         make=CartPosition,
         make_expert=_make_expert,
         max_episode_steps=_HORIZON,
-        success=_succeeded,
+        success=succeeded,
         success_source=f"ours: pole up, and nearer to this set-point than to any other in the last {_NUM_JUDGED} steps",
         tags=frozenset({"discrete", "context"}),
         action_names=("push left", "push right"),

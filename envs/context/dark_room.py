@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium import spaces
 
 from ..task import Expert, Task
+from .hidden_variant import succeeded
 
 MOVES = ((-1, 0), (1, 0), (0, -1), (0, 1), (0, 0))  # (row, column) step of each action
 ACTION_NAMES = ("up", "down", "left", "right", "stay")
@@ -136,10 +137,6 @@ def _make_expert(env: gymnasium.Env[Any, Any], rng: np.random.Generator) -> Expe
     return _ShortestPathExpert(env.unwrapped, rng)
 
 
-def _succeeded(episode_return: float, info: Mapping[str, Any]) -> bool:
-    return episode_return == 1
-
-
 def _follows(variant: Mapping[str, Any], info: Mapping[str, Any]) -> bool:
     return variant["goal"] == info["final_cell"]
 
@@ -156,7 +153,7 @@ TASKS: tuple[Task, ...] = (
         make=_make,
         make_expert=_make_expert,
         max_episode_steps=15,
-        success=_succeeded,
+        success=succeeded,
         success_source="by definition: the agent is at the goal on the last step",
         tags=frozenset({"discrete", "context"}),
         action_names=ACTION_NAMES,

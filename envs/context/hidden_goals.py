@@ -17,7 +17,7 @@ from gymnasium import spaces
 
 from .. import mujoco, robotics
 from ..task import Expert, Task
-from .hidden_variant import HiddenVariant
+from .hidden_variant import HiddenVariant, succeeded
 
 Variants = tuple[Mapping[str, Any], ...]
 
@@ -294,10 +294,6 @@ def _make_expert(
     return _GoalExpert(rule, env)
 
 
-def _succeeded(episode_return: float, info: Mapping[str, Any]) -> bool:
-    return episode_return == 1
-
-
 def _follows(tolerance: float, variant: Mapping[str, Any], info: Mapping[str, Any]) -> bool:
     return math.dist(variant["goal"], info["final_position"]) <= tolerance
 
@@ -312,7 +308,7 @@ def _task(
         make=shown,
         make_expert=functools.partial(_make_expert, rule),
         max_episode_steps=shown.horizon,
-        success=_succeeded,
+        success=succeeded,
         success_source=f"ours: within {100 * shown.tolerance:g} cm of the goal on the last step",
         tags=frozenset({"continuous", "context"}),
         packages=_BASES[shown.base].packages,

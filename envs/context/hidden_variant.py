@@ -63,3 +63,8 @@ class HiddenVariant(gymnasium.Wrapper[Any, Any, Any, Any], ABC):
         observation, reward, terminated, truncated = self.advance(action)
         over = terminated or truncated
         return observation, float(reward), terminated, truncated, self.outcome() if over else {}
+
+
+def succeeded(episode_return: float, info: Mapping[str, Any]) -> bool:
+    """What the last info of an episode says; before it, nothing is known."""
+    return bool(info.get("success", False))

@@ -16,7 +16,7 @@ from gymnasium import spaces
 
 from .. import metaworld
 from ..task import Expert, Task
-from .hidden_variant import HiddenVariant
+from .hidden_variant import HiddenVariant, succeeded
 
 Arm: TypeAlias = Any  # Meta-World's SawyerXYZEnv, whose package is imported when a task is made only
 Place: TypeAlias = Callable[[Arm], np.ndarray]  # of something in the scene: x, y, z in metres
@@ -279,10 +279,6 @@ def _variants(group: Group) -> tuple[Mapping[str, Any], ...]:
     return tuple({"task": name} for name in group.members)
 
 
-def _succeeded(episode_return: float, info: Mapping[str, Any]) -> bool:
-    return bool(info.get("success", False))
-
-
 def _follows(variant: Mapping[str, Any], info: Mapping[str, Any]) -> bool:
     return variant["task"] == info["task"]
 
@@ -295,7 +291,7 @@ def _task(group: Group) -> Task:
         make=functools.partial(ShownArmTask, group),
         make_expert=functools.partial(_make_expert, group),
         max_episode_steps=group.horizon,
-        success=_succeeded,
+        success=succeeded,
         success_source="Meta-World (Yu et al., 2019): the condition of the asked task, held before that of any other",
         tags=frozenset({"continuous", "context"}),
         packages=_BASES[group.scene].packages,

@@ -13,7 +13,7 @@ from gymnasium.envs.classic_control.pendulum import PendulumEnv
 
 from ..simulator import import_simulator
 from ..task import Expert, Task
-from .hidden_variant import HiddenVariant
+from .hidden_variant import HiddenVariant, succeeded
 
 _NEAR_COSINE = 0.9  # within 26 degrees of straight up or down
 _STILL_SPEED = 1.0  # rad/s
@@ -167,10 +167,6 @@ def _make_expert(env: gymnasium.Env[Any, Any], rng: np.random.Generator) -> Expe
     return _ModeExpert(env)
 
 
-def _succeeded(episode_return: float, info: Mapping[str, Any]) -> bool:
-    return bool(info.get("success", False))
-
-
 def _follows(variant: Mapping[str, Any], info: Mapping[str, Any]) -> bool:
     return variant["mode"] == info["mode"]
 
@@ -183,7 +179,7 @@ TASKS: tuple[Task, ...] = (
         make=PendulumMode,
         make_expert=_make_expert,
         max_episode_steps=_HORIZON,
-        success=_succeeded,
+        success=succeeded,
         success_source=f"ours: {_MIN_SHARE:.0%} of the last {_NUM_JUDGED} steps are in the mode asked for",
         tags=frozenset({"continuous", "context"}),
         variants=_VARIANTS,

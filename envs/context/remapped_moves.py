@@ -12,7 +12,7 @@ import numpy as np
 from gymnasium import spaces
 
 from ..task import Expert, Task
-from .hidden_variant import HiddenVariant
+from .hidden_variant import HiddenVariant, succeeded
 
 DIRECTIONS: Mapping[str, tuple[int, int]] = {"u": (-1, 0), "d": (1, 0), "l": (0, -1), "r": (0, 1)}  # (row, column)
 NUM_GOALS = 8  # two moves each, if all are right
@@ -175,10 +175,6 @@ def _make_expert(env: gymnasium.Env[Any, Any], rng: np.random.Generator) -> Expe
     return _ShortestPathExpert(env, rng)
 
 
-def _succeeded(episode_return: float, info: Mapping[str, Any]) -> bool:
-    return bool(info.get("success", False))
-
-
 def _follows(variant: Mapping[str, Any], info: Mapping[str, Any]) -> bool:
     return all(variant["moves"][int(move[0])] in move[1:] for move in info["first_moves"].split())
 
@@ -196,7 +192,7 @@ TASKS: tuple[Task, ...] = (
         make=_make,
         make_expert=_make_expert,
         max_episode_steps=HORIZON,
-        success=_succeeded,
+        success=succeeded,
         success_source="by definition: each of the first four moves leads nearer to the goal",
         tags=frozenset({"discrete", "context"}),
         variants=_TRAINED,

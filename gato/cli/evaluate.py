@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from gato.checkpoint import latest_checkpoint, load_config
+from gato.checkpoint import identity, load_config
 from gato.cli.match import SLOW_STEP_MS, Match, make_task
 from gato.cli.scoring import check_context_task, prompt_policy
 from gato.cli.study import yardsticks
@@ -121,7 +120,7 @@ def evaluate(
         demonstrations=prompt_demonstrations,
     )
     measured: dict[str, Any] = {  # JSON values
-        "checkpoint": {"run": run.name, **_identity(checkpoint)},
+        "checkpoint": {"run": run.name, **identity(checkpoint)},
         "tasks": [task.name for task in chosen],
         "study": {"first_actions": first_actions} if studied else None,
         "prompt": {**dataclasses.asdict(prompts), **({"kind": "right, wrong and none"} if studied else {})},
@@ -246,13 +245,6 @@ def _line(record: ScoreRecord) -> str:
 
 def _names(tasks: list[str]) -> str:
     return ", ".join(tasks[:2]) + (f" and {len(tasks) - 2} more" if len(tasks) > 2 else "")
-
-
-def _identity(checkpoint: Path) -> dict[str, Any]:
-    """Which weights these are, wherever they lie; the checkpoint has been verified."""
-    folder = latest_checkpoint(checkpoint) or checkpoint
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    return {"step": manifest["step"], "sha256": manifest["sha256"]}
 
 
 def _acting(policy: PolicyConfig, deterministic: bool) -> dict[str, Any]:

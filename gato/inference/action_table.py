@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class ActionTable:
         policy: PolicyConfig,
         tokenizer: TokenizerConfig,
         include: slice | None = None,
-    ) -> "ActionTable":
+    ) -> Self:
         """The table of slots with these legal ids.
 
         Args:

@@ -244,8 +244,8 @@ class BatchPolicy:
 
     def _finish_timestep(self, slot: Slot, observed: Elements, tokens: np.ndarray) -> Any:
         tokens = tokens[: slot.num_action_tokens]
-        whole = with_action(observed, tokens, self._agent.tokenizer.action_position)
-        slot.remember(whole, None if self._agent.model.parallel_actions else int(tokens[-1]))
+        position = self._agent.tokenizer.action_position
+        slot.remember(observed, tokens, position, carries=not self._agent.model.parallel_actions)
         return slot.timesteps.decode_action(tokens)
 
     def _tokenizer(

@@ -53,12 +53,16 @@ class Slot:
         leaves = context.num_evicted > 0 or context.num_visible + num_elements > context.context_length
         return every > 0 and self.step % every == 0 and leaves
 
-    def remember(self, timestep: Elements, last_token: int | None) -> None:
-        """Notes a timestep that is over, and the token of it that is not cached."""
-        self.carried = last_token
+    def remember(self, observed: Elements, tokens: np.ndarray, position: int, *, carries: bool) -> None:
+        """Notes a timestep that is over: what was observed, and the action's tokens, at their local position.
+
+        Args:
+            carries: whether the last token is not cached yet.
+        """
+        self.carried = int(tokens[-1]) if carries else None
         self.step += 1
         if self._refresh_every:
-            self._history.append(timestep)
+            self._history.append(with_action(observed, tokens, position))
 
     def start_window(self, num_elements: int) -> Elements | None:
         """Begins the context anew with what stays visible beside a timestep of so many elements.
