@@ -9,10 +9,10 @@ from typing import Final, Self
 
 import jax
 
-from gato.checkpoint import load_checkpoint
 from gato.config import FieldScale, ModelConfig, PolicyConfig, TokenizerConfig
 from gato.inference.weights import Weights
 from gato.model.gato import Parameters
+from gato.release import load_checkpoint
 from gato.tokenizer.text import TextTokenizer
 
 NO_SOURCE: Final = ""  # names an environment that is none of an agent's sources: its numbers keep the paper's rule
@@ -62,19 +62,26 @@ class Agent:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """The agent of a run folder's newest checkpoint, or of one checkpoint folder, verified.
+        """The agent of a run folder's newest checkpoint, of one checkpoint folder or of a released folder, verified.
 
         Raises:
             FileNotFoundError: there is no checkpoint.
-            ValueError: it is damaged, or of another format.
+            ValueError: it is damaged, of another format, or its text tokenizer is not the one that it was trained with.
         """
         checkpoint = load_checkpoint(Path(path))
         stored = checkpoint.tokenizer_model
+        text = None if stored is None else TextTokenizer.from_bytes(stored)
+        expected = checkpoint.config.tokenizer.text_vocab_size
+        if text is not None and text.vocab_size != expected:
+            raise ValueError(
+                f"the text tokenizer in {path} has {text.vocab_size} pieces, but the network was made for {expected}: "
+                "they do not belong together"
+            )
         return cls(
             model=checkpoint.config.model,
             tokenizer=checkpoint.config.tokenizer,
             policy=checkpoint.config.policy,
             params=jax.device_put(checkpoint.params),
-            text=None if stored is None else TextTokenizer.from_bytes(stored),
+            text=text,
             fields={source.name: source.fields for source in checkpoint.config.data.sources},
         )

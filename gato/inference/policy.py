@@ -52,7 +52,7 @@ class Policy:
         config: PolicyConfig | None = None,
         modalities: Mapping[str, Modality] | None = None,
     ) -> Self:
-        """The policy of a run folder or checkpoint folder; the other arguments are the constructor's."""
+        """The policy of a run folder, checkpoint folder or released folder; other arguments are the constructor's."""
         return cls(
             Agent.load(checkpoint),
             observation_space,

@@ -1,0 +1,149 @@
+"""A released folder, written whole or not at all and verified before use."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, get_args
+
+from gato.checkpoint import Checkpoint, restore_like
+from gato.checkpoint.manifest import sync
+from gato.config import RunConfig
+from gato.release.record import (
+    CARD_FILE,
+    CONFIG_FILE,
+    RELEASE_FILE,
+    SCORES_FILE,
+    TOKENIZER_FILE,
+    DType,
+    ReleaseRecord,
+    describe,
+    read_record,
+    verify,
+)
+from gato.release.tensors import expected_parameters, load_parameters, save_parameters
+from gato.release.withheld import public_config, public_tokenizer
+
+DTYPES: tuple[DType, ...] = get_args(DType)
+MAX_SHARD_BYTES = 5_000_000_000  # of one file of parameters
+
+
+def write_release(
+    folder: Path,
+    checkpoint: Checkpoint,
+    *,
+    card: str,
+    written_by: str,
+    exported_from: Mapping[str, Any],
+    dtype: DType = "float32",
+    scores: str | None = None,
+    max_shard_bytes: int = MAX_SHARD_BYTES,
+) -> Path:
+    """Writes the folder, which appears complete or not at all.
+
+    Args:
+        folder: does not exist yet.
+        checkpoint: parameters, config and tokenizer; the rest is not released.
+        card: text of README.md.
+        written_by: version of this package.
+        exported_from: identity of the checkpoint.
+        dtype: "bfloat16" halves the size of matrices and tables and rounds them.
+        scores: content of a file of `gato evaluate`.
+        max_shard_bytes: of one file of parameters.
+
+    Raises:
+        FileExistsError: the folder exists.
+        ValueError: the parameters are not those of the config, or not finite; a setting holds a path.
+    """
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype is {dtype!r}, expected one of {list(DTYPES)}")
+    if max_shard_bytes < 1:
+        raise ValueError(f"max_shard_bytes is {max_shard_bytes}, needs 1 or more")
+    config = public_config(checkpoint.config)
+    params = restore_like(expected_parameters(config), checkpoint.params, "parameters")
+    with appearing(folder) as unfinished:
+        save_parameters(unfinished, params, dtype, max_shard_bytes)
+        config.save(unfinished / CONFIG_FILE)
+        if checkpoint.tokenizer_model is not None:
+            (unfinished / TOKENIZER_FILE).write_bytes(public_tokenizer(checkpoint.tokenizer_model))
+        if scores is not None:
+            (unfinished / SCORES_FILE).write_text(scores, encoding="utf-8")
+        (unfinished / CARD_FILE).write_text(card, encoding="utf-8")
+        record = ReleaseRecord(
+            step=checkpoint.step,
+            dtype=dtype,
+            written_by=written_by,
+            exported_from=dict(exported_from),
+            files=describe(unfinished),
+        )
+        (unfinished / RELEASE_FILE).write_text(record.to_json(), encoding="utf-8")
+        sync(unfinished / RELEASE_FILE)
+    return folder
+
+
+def load_release(folder: Path) -> Checkpoint:
+    """Parameters (float32), config and tokenizer of a released folder; every file read is verified first.
+
+    Raises:
+        DamagedCheckpointError: a file is missing, foreign or altered, or the tensors are not those of the config.
+        ValueError: of another release version, with settings that this version does not know, or with a pickle file.
+    """
+    record = read_record(folder)
+    verify(folder, record)
+    config = _config(folder, record)
+    return Checkpoint(
+        step=record.step,
+        config=config,
+        params=load_parameters([folder / name for name in record.tensor_files], config),
+        tokenizer_model=(folder / TOKENIZER_FILE).read_bytes() if TOKENIZER_FILE in record.files else None,
+        train_state=None,
+        data_state=None,
+    )
+
+
+def load_release_config(folder: Path) -> RunConfig:
+    """The config of a released folder, verified; no tensor is read. Raises as `load_release`."""
+    record = read_record(folder)
+    verify(folder, record, [CONFIG_FILE])
+    return _config(folder, record)
+
+
+def release_identity(folder: Path) -> dict[str, Any]:
+    """Step and digest of a released folder; raises as `load_release`."""
+    record = read_record(folder)
+    verify(folder, record, [CONFIG_FILE])
+    return {"step": record.step, "sha256": record.digest}
+
+
+@contextmanager
+def appearing(folder: Path) -> Iterator[Path]:
+    """A new folder to be filled beside its place, which it takes when the block ends well; else it is removed.
+
+    Raises:
+        FileExistsError: the place is taken.
+    """
+    if folder.exists() or folder.is_symlink():
+        raise FileExistsError(f"{folder} exists: a release is never overwritten, choose another folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = folder.with_name(f".unfinished-{folder.name}")
+    if unfinished.exists():
+        raise FileExistsError(f"{unfinished} is left over from a call that was killed, or still at work: remove it")
+    unfinished.mkdir()
+    try:
+        yield unfinished
+        sync(unfinished)
+        unfinished.rename(folder)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    sync(folder.parent)
+
+
+def _config(folder: Path, record: ReleaseRecord) -> RunConfig:
+    try:
+        return RunConfig.load(folder / CONFIG_FILE)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise ValueError(
+            f"{folder / CONFIG_FILE} does not fit this version of gato ({error}); it was written by "
+            f"{record.written_by!r}: use that version, or a newer one"
+        ) from error

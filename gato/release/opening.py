@@ -1,0 +1,51 @@
+"""Weights wherever they lie: a run folder, one of its checkpoints, or a released folder."""
+
+from pathlib import Path
+from typing import Any
+
+from gato import checkpoint as runs
+from gato.checkpoint import Checkpoint
+from gato.config import RunConfig
+from gato.release.folder import load_release, load_release_config, release_identity
+from gato.release.record import RELEASE_FILE, refuse_pickles
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Parameters, config and tokenizer, verified; nothing of the optimizer.
+
+    Raises:
+        FileNotFoundError: nothing of the three is there.
+        ValueError: damaged, of another format, or a file that could run code.
+    """
+    return load_release(path) if _is_release(path) else runs.load_checkpoint(path)
+
+
+def load_config(path: Path) -> RunConfig:
+    """The config alone, verified; raises as `load_checkpoint`."""
+    return load_release_config(path) if _is_release(path) else runs.load_config(path)
+
+
+def identity(path: Path) -> dict[str, Any]:
+    """Which weights these are, wherever they lie: their step and digest; raises as `load_checkpoint`."""
+    return release_identity(path) if _is_release(path) else runs.identity(path)
+
+
+def _is_release(path: Path) -> bool:
+    """Whether this is a released folder; refuses what is neither that nor a run's."""
+    if path.is_file():
+        raise ValueError(f"{path} is a file, expected a run folder, a checkpoint folder or a released folder")
+    of_run = [name for name in ("manifest.json", "checkpoints") if (path / name).exists()]
+    if (path / RELEASE_FILE).is_file():
+        if of_run:
+            raise ValueError(
+                f"{path} holds {RELEASE_FILE} and {of_run[0]}: it cannot be a release and a run, move one of them out"
+            )
+        return True
+    if path.is_dir() and not of_run:
+        refuse_pickles(path)
+        if tensors := sorted(path.glob("*.safetensors")):
+            raise ValueError(
+                f"{path} holds {tensors[0].name} but no {RELEASE_FILE}: it is no release of gato, or an incomplete "
+                "copy of one; get the whole folder"
+            )
+    return False
