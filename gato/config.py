@@ -270,9 +270,33 @@ class OptimizerConfig:
     eps: float = 1e-8
     weight_decay: float = 0.1  # on matrices only
     clip_norm: float = 1.0  # global gradient norm; not stated in the paper
+    trained: tuple[Literal["embedding", "transformer", "norms"], ...] = (
+        "embedding",
+        "transformer",
+    )  # the parts that move; all else stays as it is, to the bit
+    last_layers: int = 0  # of the transformer only its last so many blocks, and the final norm, move; 0 = all of it
+    lora_rank: int = 0  # departure: matrices of the blocks move by products of this rank, and nothing else; 0 = off
+    lora_alpha: float = 16.0  # the products are scaled by alpha / rank
+    lora_matrices: tuple[Literal["qkv", "out", "up", "down"], ...] = ("qkv", "out", "up", "down")  # which of a block's
 
     def __post_init__(self) -> None:
         _require(self.peak_lr > 0, f"peak_lr is {self.peak_lr}, must be positive")
+        _require(len(self.trained) > 0, "optimizer.trained is empty: name at least one part that moves")
+        for name in ("last_layers", "lora_rank"):
+            _require(getattr(self, name) >= 0, f"optimizer.{name} is {getattr(self, name)}, needs 0 or more")
+        _require(
+            self.last_layers == 0 or "transformer" in self.trained,
+            f"optimizer.last_layers is {self.last_layers}, but 'transformer' is not in optimizer.trained: add it",
+        )
+        _require(
+            self.lora_rank == 0 or (self.last_layers == 0 and set(self.trained) == {"embedding", "transformer"}),
+            f"optimizer.lora_rank is {self.lora_rank}, which trains low-rank products and nothing else: leave "
+            "optimizer.trained and optimizer.last_layers at their defaults",
+        )
+        _require(
+            self.lora_alpha > 0 and len(self.lora_matrices) > 0,
+            "optimizer.lora_alpha must be positive, and optimizer.lora_matrices must name a matrix",
+        )
         _require(self.warmup_steps >= 0, f"warmup_steps is {self.warmup_steps}, needs 0 or more")
         _require(self.decay_steps >= 1, f"decay_steps is {self.decay_steps}, needs 1 or more")
 
@@ -286,12 +310,34 @@ class TrainingConfig:
     evaluate_every: int = 5_000  # steps between held-out losses; 0 = never
     checkpoint_every: int = 1_000  # steps between checkpoints; the last step is always saved
     keep_checkpoints: int = 2  # newest ones kept
+    keep_every: int = 0  # steps; a checkpoint at a multiple of it is kept for good; 0 = none
+    keep_best: str = ""  # metric of an evaluation, as "held_out/loss", whose best step is saved and kept; "" = none
+    best_is: Literal["lowest", "highest"] = "lowest"  # which value of that metric is the best
+    accumulate: int = 1  # parts that a step's batch is split into, one after another: less memory, same gradient
     max_skipped: int = 20  # non-finite steps in a row before training stops
     held_out_batches: int = 8  # batches of one held-out loss
 
     def __post_init__(self) -> None:
-        for name in ("num_steps", "log_every", "checkpoint_every", "keep_checkpoints"):
+        for name in ("num_steps", "log_every", "checkpoint_every", "keep_checkpoints", "accumulate"):
             _require(getattr(self, name) >= 1, f"training.{name} is {getattr(self, name)}, needs 1 or more")
+        _require(
+            not self.keep_best or self.evaluate_every > 0,
+            f"training.keep_best is {self.keep_best!r}, but training.evaluate_every is 0: nothing would measure it",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParallelConfig:
+    """How the devices of all processes share the work, as a mesh; -1 stands for all that the other two leave."""
+
+    data: int = -1  # groups of devices that each hold everything and take their share of a batch's rows
+    fsdp: int = 1  # devices that split the parameters and optimizer state among them, and take a share of the rows
+    tensor: int = 1  # devices that split matrices, and with them the arithmetic of a row
+
+    def __post_init__(self) -> None:
+        sizes = (self.data, self.fsdp, self.tensor)
+        _require(all(size >= 1 or size == -1 for size in sizes), f"parallel sizes are {sizes}, need 1 or more, or -1")
+        _require(sizes.count(-1) <= 1, f"parallel sizes are {sizes}, only one of them can be -1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -320,6 +366,40 @@ class EvaluationConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FinetuneConfig:
+    """Few-shot fine-tuning of a checkpoint (section 5, appendix E); read by `gato finetune` alone.
+
+    How often a run is judged is `training.evaluate_every`, by how many episodes `evaluation.episodes`.
+    """
+
+    task: str = ""  # the source that is few, and the task that is played; may be empty where there is one source
+    episodes: tuple[int, ...] = (1, 3, 5, 10, 100, 1000)  # sizes of its subsets; 0 = all its episodes
+    cascades: tuple[int, ...] = (0, 1, 2)  # draws of nested subsets; each is a number of its own
+    best_episodes: int = 2000  # subsets are drawn from so many of the highest return
+    judged_by: Literal["play", "held_out"] = "play"  # return in the task's environment; departure: held-out loss
+    prompt: Literal["none", "right"] = "none"  # before a played episode; "right" shows an expert's, beyond the subset
+    smoothing: int = 5  # consecutive evaluations that are averaged
+    retest_episodes: int = 50  # departure: the best checkpoint is played anew so often, since a maximum flatters
+    scratch: bool = False  # also train each subset from fresh parameters, all of which move
+    scratch_lr: float | None = None  # its peak learning rate; None = the optimizer's own
+
+    def __post_init__(self) -> None:
+        for name, least in (("episodes", 0), ("cascades", 0)):
+            values = getattr(self, name)
+            _require(
+                len(values) > 0 and min(values) >= least and len(set(values)) == len(values),
+                f"finetune.{name} are {values}, expected different numbers of {least} or more",
+            )
+        for name in ("best_episodes", "smoothing"):
+            _require(getattr(self, name) >= 1, f"finetune.{name} is {getattr(self, name)}, needs 1 or more")
+        _require(self.retest_episodes >= 0, f"finetune.retest_episodes is {self.retest_episodes}, needs 0 or more")
+        _require(
+            self.scratch_lr is None or self.scratch_lr > 0,
+            f"finetune.scratch_lr is {self.scratch_lr}, must be positive",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """One run, complete."""
 
@@ -330,8 +410,10 @@ class RunConfig:
     data: DataConfig = field(default_factory=DataConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    parallel: ParallelConfig = field(default_factory=ParallelConfig)
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"

@@ -1,9 +1,11 @@
-"""AdamW with linear warm-up, cosine decay and gradient clipping (Gato, appendix D)."""
+"""AdamW with linear warm-up, cosine decay and gradient clipping (Gato, appendix D), of all parameters or of a part."""
 
 import optax
 
 from gato.config import OptimizerConfig
 from gato.model.gato import matrix_mask
+from gato.training.low_rank import low_rank
+from gato.training.parts import moves_all, on_part
 
 
 def make_schedule(config: OptimizerConfig) -> optax.Schedule:
@@ -13,13 +15,18 @@ def make_schedule(config: OptimizerConfig) -> optax.Schedule:
     return optax.join_schedules([warmup, decay], [config.warmup_steps])
 
 
-def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
+def make_optimizer(config: OptimizerConfig, seed: int = 0) -> optax.GradientTransformation:
     """The optimizer of a nested dict of parameters.
 
     Weight decay reaches matrices, convolutions and embedding tables (the token table is also the output matrix), not
-    norm gains and biases.
+    norm gains and biases; where matrices move by low-rank products, it reaches the factors instead.
+
+    Args:
+        config: also says which parameters move.
+        seed: of the first factors, where matrices move by low-rank products.
     """
-    return optax.chain(
+    adapted = config.lora_rank > 0
+    optimizer = optax.chain(
         optax.clip_by_global_norm(config.clip_norm),
         optax.adamw(
             make_schedule(config),
@@ -27,6 +34,9 @@ def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
             b2=config.b2,
             eps=config.eps,
             weight_decay=config.weight_decay,
-            mask=matrix_mask,
+            mask=None if adapted else matrix_mask,
         ),
     )
+    if adapted:
+        optimizer = low_rank(optimizer, rank=config.lora_rank, alpha=config.lora_alpha, seed=seed)
+    return optimizer if moves_all(config) else on_part(optimizer, config)

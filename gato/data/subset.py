@@ -1,0 +1,102 @@
+"""Few-shot subsets: which episodes of a source a run is trained on, and the mixture in which only these are.
+
+From the episodes of highest return a cascade draws an order, and its subset of n episodes is the first n of them. So
+within a cascade the smaller subset is part of the larger, and each cascade is an independent draw.
+
+Source: Gato (Reed et al., 2022), section 5 and appendix E.
+"""
+
+from collections.abc import Collection
+
+import numpy as np
+
+from gato.config import DataConfig, SourceConfig, TokenizerConfig
+from gato.data.encoded import ElementsCache
+from gato.data.mixture import CACHE_BYTES, Mixture, open_rows
+from gato.data.opened import open_encoded
+from gato.data.returns import good_episodes
+from gato.data.rows import ControlRows, Rows, split_records
+from gato.tokenizer.text import TextTokenizer
+
+
+def open_pool(
+    source: SourceConfig, data: DataConfig, tokenizer: TokenizerConfig, text: TextTokenizer | None, *, best: int
+) -> np.ndarray:
+    """The episodes that subsets of a source are drawn from: ascending indices, none of them held out.
+
+    Args:
+        source: one of episodes.
+        data: how records are encoded.
+        tokenizer: vocabulary and constants.
+        text: needed where the source holds text.
+        best: so many of the highest return are taken, after the source's own `min_return`; of equal ones the earlier.
+
+    Raises:
+        FileNotFoundError, ValueError: the source cannot be opened, holds no episodes, or none of them can be used.
+    """
+    encoded, facts = open_encoded(source, data, tokenizer, text, ElementsCache(0), with_returns=True)
+    if facts.kind != "control" or facts.returns is None:
+        raise ValueError(f"{encoded.name} holds no episodes: few-shot subsets are drawn from a source of episodes")
+    returns = np.array(facts.returns, np.float64)
+    usable = ~np.isnan(returns) if source.min_return is None else good_episodes(returns, source.min_return)
+    trained = split_records(len(encoded), source.held_out, held_out=False)
+    pool = best_episodes(returns, trained[usable[trained]], best)
+    if not len(pool):
+        raise ValueError(f"{encoded.name}: none of its {len(encoded)} episodes can be trained on: lower min_return")
+    return pool
+
+
+def best_episodes(returns: np.ndarray, candidates: np.ndarray, count: int) -> np.ndarray:
+    """The candidates of highest return, at most `count`; ascending indices."""
+    order = np.argsort(-returns[candidates], kind="stable")
+    return np.sort(candidates[order[:count]])
+
+
+def draw_subset(pool: np.ndarray, count: int, cascade: int) -> np.ndarray:
+    """The first `count` episodes of a cascade's order, in that order; depends on nothing but the arguments.
+
+    Args:
+        pool: indices of episodes.
+        count: in [1, len(pool)], or 0 for all of them.
+        cascade: number of the draw, 0 or more.
+
+    Raises:
+        ValueError: the pool holds fewer.
+    """
+    if count > len(pool):
+        raise ValueError(f"a subset of {count} episodes was asked for, but there are {len(pool)} to draw from")
+    return np.random.default_rng([cascade]).permutation(pool)[: count or len(pool)]
+
+
+def build_few_mixture(
+    config: DataConfig,
+    tokenizer: TokenizerConfig,
+    text: TextTokenizer | None,
+    *,
+    seed: int,
+    source: str,
+    episodes: Collection[int],
+    num_rows: int | None = None,
+) -> Mixture:
+    """The training mixture in which one source is trained on and prompted by the given episodes only.
+
+    Args:
+        config, tokenizer, text, seed, num_rows: as for `gato.data.mixture.build_mixture`.
+        source: name of the source; the others are used whole.
+        episodes: indices of its episodes, none of them held out.
+
+    Raises:
+        FileNotFoundError, ValueError: as `build_mixture`.
+    """
+    cache = ElementsCache(CACHE_BYTES)
+    rows: list[Rows] = []
+    for source_id, other in enumerate(config.sources):
+        if other.name != source:
+            rows.append(open_rows(config, source_id, tokenizer, text, cache, seed, held_out=False))
+            continue
+        encoded, facts = open_encoded(other, config, tokenizer, text, cache, with_returns=False)
+        good = np.zeros(len(encoded), bool)
+        good[list(episodes)] = True
+        groups = np.array(facts.groups)
+        rows.append(ControlRows(encoded, config, source_id, groups=groups, seed=seed, held_out=False, good=good))
+    return Mixture(rows, config, tokenizer, seed, num_rows=num_rows)
