@@ -2,6 +2,7 @@ import hashlib
 import json
 import os
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,13 +13,16 @@ import numpy as np
 import pytest
 
 from gato.checkpoint import (
+    CheckpointWriter,
     DamagedCheckpointError,
+    Retention,
     latest_checkpoint,
     list_checkpoints,
     load_checkpoint,
     load_config,
     restore_like,
     save_checkpoint,
+    score_of,
     set_aside,
 )
 from gato.config import RunConfig, TrainingConfig
@@ -215,7 +219,7 @@ def test_nothing_there_is_said(tmp_path):
         load_checkpoint(tmp_path / "nowhere")
 
 
-def test_save_that_breaks_off_leaves_the_previous_checkpoint_and_is_swept_later(saved, monkeypatch):
+def test_save_that_fails_keeps_the_previous_checkpoint_and_frees_the_room(saved, monkeypatch):
     run, folder = saved
 
     def no_space(_):
@@ -223,12 +227,18 @@ def test_save_that_breaks_off_leaves_the_previous_checkpoint_and_is_swept_later(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", no_space)
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(OSError, match=r"step 13 .*No space.*last good one is .*00000012.*--resume"):
             save(run, 13)
-    assert latest_checkpoint(run) == folder
-    leftovers = [path for path in (run / "checkpoints").iterdir() if path != folder]
-    assert leftovers, "the half-written folder is what this test is about"
+    assert list((run / "checkpoints").iterdir()) == [folder]
     assert load_checkpoint(run).step == 12
+
+
+def test_what_a_killed_save_left_behind_is_swept_by_the_next(saved):
+    run, folder = saved
+    leftover = run / "checkpoints" / ".unfinished-00000013"
+    (leftover / "params").mkdir(parents=True)
+    (leftover / "params" / "half").write_bytes(b"half an array")
+    assert latest_checkpoint(run) == folder
 
     newer = save(run, 13)
     assert set((run / "checkpoints").iterdir()) == {folder, newer}
@@ -239,8 +249,66 @@ def test_newest_checkpoints_are_kept(tmp_path):
         save(tmp_path, step, keep=2)
     assert [folder.name for folder in list_checkpoints(tmp_path)] == ["00000020", "00000100"]
     assert latest_checkpoint(tmp_path).name == "00000100"
-    with pytest.raises(ValueError, match="keep is 0"):
+    with pytest.raises(ValueError, match="needs 1 or more"):
         save(tmp_path, 101, keep=0)
+
+
+@pytest.mark.parametrize(
+    ("retention", "kept"),
+    [
+        (Retention(last=1), {50}),
+        (Retention(last=3), {30, 40, 50}),
+        (Retention(last=1, every=20), {20, 40, 50}),
+        (Retention(last=1, best="lowest"), {30, 50}),
+        (Retention(last=1, best="highest"), {10, 50}),
+        (Retention(last=1, every=40, best="lowest"), {30, 40, 50}),
+        (Retention(last=2, best="highest"), {10, 40, 50}),
+    ],
+)
+def test_which_checkpoints_stay(retention, kept):
+    scores = {10: 3.0, 20: None, 30: 1.0, 40: 2.0, 50: None}
+    assert retention.kept(scores) == kept
+
+
+def test_the_best_and_every_nth_stay_on_disk(tmp_path):
+    retention = Retention(last=1, every=3, best="lowest")
+    with CheckpointWriter(tmp_path, CONFIG, tokenizer_model=None, retention=retention) as writer:
+        for step, score in ((1, 2.0), (2, 0.5), (3, 0.7), (4, 0.9), (5, None)):
+            writer.save(step, params=make_params(), train_state=make_state(), data_state={}, score=score)
+    assert [int(folder.name) for folder in list_checkpoints(tmp_path)] == [2, 3, 5]
+    assert [score_of(folder) for folder in list_checkpoints(tmp_path)] == [0.5, 0.7, None]
+
+
+def test_arrays_may_be_donated_as_soon_as_a_save_has_begun(tmp_path):
+    params = {"weights": jax.random.normal(jax.random.key(0), (512, 512))}
+    expected = np.array(params["weights"])
+    overwrite = jax.jit(lambda params: jax.tree.map(lambda leaf: leaf * 0 - 1, params), donate_argnums=0)
+    with CheckpointWriter(tmp_path, CONFIG, tokenizer_model=None, retention=Retention()) as writer:
+        for step in range(1, 6):
+            writer.save(step, params=params, train_state={"count": jnp.int32(step)}, data_state={})
+            overwrite(params)
+            params = {"weights": jnp.array(expected)}
+    for folder in list_checkpoints(tmp_path):
+        np.testing.assert_array_equal(load_checkpoint(folder).params["weights"], expected)
+
+
+def test_a_save_that_failed_in_the_background_is_told_at_the_next_look(tmp_path, monkeypatch):
+    def no_space(_):
+        raise OSError("No space left on device")
+
+    writer = CheckpointWriter(tmp_path, CONFIG, tokenizer_model=None, retention=Retention())
+    monkeypatch.setattr(os, "fsync", no_space)
+    writer.save(7, params=make_params(), train_state=make_state(), data_state={})
+
+    def look_until_told():
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            writer.check()
+            time.sleep(0.01)
+
+    with pytest.raises(OSError, match=r"step 7 could not be written .*No space.*last good one is None"):
+        look_until_told()
+    writer.check()  # told once
 
 
 def test_a_step_is_never_overwritten(saved):

@@ -31,8 +31,12 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
         {"gato.config", "gato.batch", "gato.model", "gato.checkpoint"},
         {"jax", "flax", "optax", "numpy", "rich", "tensorboardX"},
     ),
+    "gato.release": (
+        {"gato.config", "gato.model", "gato.checkpoint"},
+        {"jax", "numpy", "safetensors", "huggingface_hub"},
+    ),
     "gato.inference": (
-        {"gato.config", "gato.batch", "gato.tokenizer", "gato.model", "gato.checkpoint"},
+        {"gato.config", "gato.batch", "gato.tokenizer", "gato.model", "gato.release"},
         {"jax", "numpy", "gymnasium.spaces"},
     ),
     "gato.evaluation": (
@@ -42,7 +46,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
 }
 TABLE["gato.cli"] = (set(TABLE), {"tyro", "rich", "jax", "numpy", "gymnasium", "PIL"})
 
-OPTIONAL = {"tensorboardX"}  # extras, which may be imported inside a function
+OPTIONAL = {"tensorboardX", "huggingface_hub"}  # extras, which may be imported inside a function
 DYNAMIC_IMPORTERS = {  # simulators, families by name, format libraries, and the user's config files
     "gato.envs.simulator",
     "gato.envs.catalog",

@@ -9,12 +9,17 @@ from gato.cli.caption import ask, caption
 from gato.cli.chat import chat
 from gato.cli.collect import collect
 from gato.cli.compare import compare_scores
+from gato.cli.compiled import keep_compiled_programs
 from gato.cli.data import data
 from gato.cli.evaluate import evaluate
+from gato.cli.export import export
+from gato.cli.finetune import finetune
+from gato.cli.hub import pull, push
 from gato.cli.info import info
 from gato.cli.measure import measure
 from gato.cli.play import play
 from gato.cli.quickstart import quickstart
+from gato.cli.run_report import report
 from gato.cli.tasks import tasks
 from gato.cli.train import train
 
@@ -25,6 +30,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "collect": collect,
     "measure": measure,
     "train": train,
+    "finetune": finetune,
+    "report": report,
     "evaluate": evaluate,
     "compare": compare_scores,
     "play": play,
@@ -32,6 +39,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "caption": caption,
     "ask": ask,
     "info": info,
+    "export": export,
+    "push": push,
+    "pull": pull,
 }
 
 
@@ -42,10 +52,11 @@ def run(arguments: Sequence[str] | None = None) -> None:
         arguments: the command and what follows it; the program's own if None.
     """
     try:
+        keep_compiled_programs()
         tyro.extras.subcommand_cli_from_dict(
             COMMANDS, prog="gato", description="One agent for control, text and pictures.", args=arguments
         )
-    except (ValueError, TypeError, FileNotFoundError, FileExistsError, FloatingPointError) as error:
+    except (ValueError, TypeError, FileNotFoundError, FileExistsError, PermissionError, FloatingPointError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -1,6 +1,5 @@
 """Writes down which records training leaves out because they cannot be used, as it meets them."""
 
-import json
 from pathlib import Path
 from typing import Any, Self
 
@@ -8,6 +7,7 @@ from rich.console import Console
 
 from gato.batch import Batch
 from gato.data.mixture import Mixture
+from gato.training.writers import append_line, continue_lines, read_lines
 
 SKIPPED_FILE = "skipped.jsonl"
 
@@ -19,10 +19,13 @@ class SkipLog:
         """The file is continued by a resumed run, and begun anew by any other."""
         self.source_names = batches.source_names
         self._batches, self._path, self._console = batches, run / SKIPPED_FILE, console
+        self._known: set[tuple[str, int]] = set()
         if not resume:
             self._path.unlink(missing_ok=True)
-        lines = self._path.read_text(encoding="utf-8").splitlines() if self._path.exists() else []
-        self._known = {(entry["source"], entry["record"]) for entry in map(json.loads, lines)}
+        elif self._path.exists():
+            entries = read_lines(self._path)
+            continue_lines(self._path, entries).close()  # without a line that a crash cut short
+            self._known = {(entry["source"], entry["record"]) for entry in entries}
 
     def __iter__(self) -> Self:
         return self
@@ -43,6 +46,6 @@ class SkipLog:
 
     def _write(self, source: str, record: int, reason: str) -> None:
         self._known.add((source, record))
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"source": source, "record": record, "reason": reason}) + "\n")
+        with self._path.open("ab", buffering=0) as file:
+            append_line(file, {"source": source, "record": record, "reason": reason})
         self._console.print(f"skipped {reason}", markup=False, highlight=False, soft_wrap=True)

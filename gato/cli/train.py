@@ -2,9 +2,11 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+import functools
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO, cast
 
 import jax
 import tyro
@@ -13,6 +15,7 @@ from rich.console import Console
 from gato.checkpoint import DamagedCheckpointError, list_checkpoints
 from gato.checkpoint import load_config as load_checkpoint_config
 from gato.cli.configurations import load_config, load_sources
+from gato.cli.lasting_output import LastingOutput
 from gato.cli.skip_log import SkipLog
 from gato.config import DataConfig, RunConfig
 from gato.data.corpus import corpus
@@ -23,12 +26,22 @@ from gato.model.gato import init_parameters
 from gato.tokenizer.language import SPEAKERS
 from gato.tokenizer.text import TextTokenizer
 from gato.training.held_out import HeldOutLoss
+from gato.training.lock import RunLock
 from gato.training.loop import Evaluator, TrainResult
 from gato.training.loop import train as run_training
+from gato.training.parallel import Layout
+from gato.training.parts import only_moving
+from gato.training.processes import join_processes
+from gato.training.run_folder import require_startable
 from gato.training.step import model_loss
+from gato.training.writers import replace_file
 
 CORPUS_RECORDS = 7_000  # records of each source that a new text tokenizer is trained on
-INTERRUPTED = 75  # exit status of a run that saved and stopped on a signal (EX_TEMPFAIL: try again)
+TOKENIZER_FILE = "tokenizer.model"  # in the run folder
+
+# Exit statuses of a run, beside 0 for its end and 2 for what the user has to change, with the names of sysexits.h.
+INTERRUPTED = 75  # a signal stopped it and its state is saved: EX_TEMPFAIL, start it again with --resume
+STORAGE_FAILED = 74  # a disk is full or a folder cannot be written or read: EX_IOERR, mend that and resume
 
 
 def train_run(
@@ -41,37 +54,69 @@ def train_run(
     tensorboard: bool = False,
     console: Console,
 ) -> TrainResult:
-    """Trains a complete config in a run folder; what `gato train` and the quickstart share."""
+    """Trains a complete config in a run folder; what `gato train` and the quickstart share.
+
+    Raises:
+        FileExistsError: another process trains in the folder, or `gato.training.loop.train` refuses it.
+        ValueError: the folder holds another text tokenizer; or as `gato.training.loop.train`.
+    """
+    # Of the processes of one run, the first locks the folder for all.
+    lock = RunLock(run, _plainly(console)) if jax.process_index() == 0 else contextlib.nullcontext()
+    with lock:
+        require_startable(run, resume=resume, overwrite=overwrite)
+        if text is not None and jax.process_index() == 0:
+            _keep_tokenizer(run / TOKENIZER_FILE, text, resume=resume)
+        return _train_locked(
+            config, run, text=text, resume=resume, overwrite=overwrite, tensorboard=tensorboard, console=console
+        )
+
+
+def _train_locked(
+    config: RunConfig,
+    run: Path,
+    *,
+    text: TextTokenizer | None,
+    resume: bool,
+    overwrite: bool,
+    tensorboard: bool,
+    console: Console,
+) -> TrainResult:
     config = _with_scales(config, run, resume=resume, console=console)
     num_rows = config.training.num_steps * config.data.batch_size
-    batches = build_mixture(config.data, config.tokenizer, text, seed=config.seed, num_rows=num_rows)
+    layout = Layout(config.parallel)
+    build = functools.partial(
+        build_mixture,
+        config.data,
+        config.tokenizer,
+        text,
+        seed=config.seed,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    )
+    batches = build(num_rows=num_rows)
     if any(source.max_epochs or source.max_tokens for source in config.data.sources):
         shares = ", ".join(
             f"{name} {share:.1%}" for name, share in zip(batches.source_names, batches.row_shares, strict=True)
         )
-        console.print(f"rows by source, within their budgets: {shares}", markup=False, highlight=False, soft_wrap=True)
-    loss_function = model_loss(config.model, config.tokenizer, len(batches.source_names))
+        _plainly(console)(f"rows by source, within their budgets: {shares}")
+    loss_function = model_loss(config.model, config.tokenizer, len(batches.source_names), layout)
     evaluators: list[Evaluator] = []
     if config.training.evaluate_every:
         evaluators.append(
             HeldOutLoss(
                 loss_function,
-                lambda: SkipLog(
-                    build_mixture(config.data, config.tokenizer, text, seed=config.seed, held_out=True),
-                    run,
-                    console,
-                    resume=True,
-                ),
+                lambda: SkipLog(build(held_out=True), run, console, resume=True),
                 config.training.held_out_batches,
                 batches.source_names,
+                put=layout.put_rows,
             )
         )
     parameter_key, step_key = jax.random.split(jax.random.key(config.seed))
     return run_training(
         config,
         run_folder=run,
-        params=jax.jit(init_parameters, static_argnums=(0, 1))(config.model, config.tokenizer, parameter_key),
-        loss_function=loss_function,
+        params=layout.make(functools.partial(init_parameters, config.model, config.tokenizer), parameter_key),
+        loss_function=only_moving(loss_function, config.optimizer),
         batches=SkipLog(batches, run, console, resume=resume),
         key=step_key,
         evaluators=evaluators,
@@ -80,7 +125,23 @@ def train_run(
         overwrite=overwrite,
         tensorboard=tensorboard,
         console=console,
+        layout=layout,
     )
+
+
+def _plainly(console: Console) -> Callable[[str], None]:
+    return functools.partial(console.print, markup=False, highlight=False, soft_wrap=True)
+
+
+def _keep_tokenizer(path: Path, text: TextTokenizer, *, resume: bool) -> None:
+    """Writes the text tokenizer of a run; a resumed run has it already."""
+    if path.exists() and path.read_bytes() == text.to_bytes():
+        return
+    if resume and path.exists():
+        raise ValueError(
+            f"{path} is another text tokenizer than the one given: leave --tokenizer out, or use --overwrite"
+        )
+    replace_file(path, text.to_bytes())
 
 
 def _with_scales(config: RunConfig, run: Path, *, resume: bool, console: Console) -> RunConfig:
@@ -105,7 +166,7 @@ def _with_scales(config: RunConfig, run: Path, *, resume: bool, console: Console
     data = with_scales(
         data,
         config.tokenizer,
-        report_progress=lambda name: console.print(f"measuring the fields of {name}", markup=False, highlight=False),
+        report_progress=lambda name: _plainly(console)(f"measuring the fields of {name}"),
     )
     return dataclasses.replace(config, data=data)
 
@@ -167,8 +228,16 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     tensorboard: bool = False,
+    distributed: bool = False,
+    coordinator: str | None = None,
+    num_processes: int | None = None,
+    process_id: int | None = None,
 ) -> None:
     """Trains a network. Example: gato train gato-79m --sources sources.json --run runs/mine
+
+    Ctrl-C and SIGTERM save the step under way and end the run; a second signal ends it at once, unsaved. Exit status: 0
+    done; 75 stopped by a signal and saved, go on with --resume; 74 a disk is full or a folder cannot be written or
+    read, mend that and go on with --resume; 2 something to change first, which the message names.
 
     Args:
         config: a shipped run (see `gato info`), or a .py or .json file.
@@ -180,12 +249,29 @@ def train(
         resume: continue the run from its newest checkpoint, exactly.
         overwrite: delete the checkpoints that the folder holds.
         tensorboard: also write TensorBoard files (extra: tensorboard).
+        distributed: this is one of several processes of the run, started by SLURM, Kubernetes, a TPU pod or Open MPI.
+        coordinator: the same without a scheduler: host:port of the first process.
+        num_processes: with `coordinator`: how many there are.
+        process_id: with `coordinator`: which one this is, from 0.
     """
+    if distributed or coordinator is not None or num_processes is not None or process_id is not None:
+        join_processes(coordinator, num_processes, process_id)
     settings = load_settings(config, sources, set)
     run = run or Path("runs") / settings.name
-    kept = run / "tokenizer.model"
-    settings, text = with_text(settings, tokenizer or (kept if kept.exists() else None))
-    run.mkdir(parents=True, exist_ok=True)
-    if text is not None:
-        text.save(kept)
-    train_run(settings, run, text=text, resume=resume, overwrite=overwrite, tensorboard=tensorboard, console=Console())
+    require_startable(run, resume=resume, overwrite=overwrite)
+    kept = run / TOKENIZER_FILE
+    console = Console(file=cast(TextIO, LastingOutput(sys.stdout)))
+    try:
+        settings, text = with_text(settings, tokenizer or (kept if kept.exists() else None))
+        result = train_run(
+            settings, run, text=text, resume=resume, overwrite=overwrite, tensorboard=tensorboard, console=console
+        )
+    except (FileNotFoundError, FileExistsError):
+        raise  # a path to change
+    except OSError as error:
+        # The system's own words have a number; our own already say what to do.
+        advice = "" if error.errno is None else f": see that {run} can be written and has room, then use --resume"
+        print(f"{type(error).__name__}: {error}{advice}", file=sys.stderr)
+        sys.exit(STORAGE_FAILED)
+    if result.interrupted:
+        sys.exit(INTERRUPTED)

@@ -35,16 +35,19 @@ class Gato(nnx.Module):
         self.embedding = Embedding(config, tokenizer, rngs=rngs)
         self.transformer = Transformer(config, rngs=rngs)
 
-    def __call__(self, batch: Batch, *, key: jax.Array | None = None) -> jax.Array:
+    def __call__(
+        self, batch: Batch, *, key: jax.Array | None = None, rows: jax.sharding.Sharding | None = None
+    ) -> jax.Array:
         """hidden_BLD after the final norm; the hidden vector at l predicts the element at l + 1.
 
         Args:
             batch: rows padded on the right; padding influences nothing before it.
             key: training: draws patch positions, stochastic depth and dropout. None: evaluation, deterministic.
+            rows: the devices that hold the rows; None = one, or wherever the compiler puts them.
         """
         patch_key, block_key = (None, None) if key is None else jax.random.split(key)
         x_BLD = self.embedding(batch, key=patch_key)
-        return self.transformer(x_BLD, block_key, visible_from_BL=batch.visible_from)
+        return self.transformer(x_BLD, block_key, visible_from_BL=batch.visible_from, rows=rows)
 
     def logits(self, hidden_XD: jax.Array, rows: slice = slice(None)) -> jax.Array:
         """float32 scores of the next element, for hidden vectors of any leading shape.

@@ -28,76 +28,89 @@ class LossSums:
     changed_correct: jax.Array  # of those, right
 
 
-def loss(model: Gato, hidden_BLD: jax.Array, batch: Batch, num_sources: int) -> tuple[jax.Array, LossSums]:
+def loss(
+    model: Gato, hidden_BLD: jax.Array, batch: Batch, num_sources: int, *, num_row_groups: int = 1
+) -> tuple[jax.Array, LossSums]:
     """The row-weighted mean loss of all targets, and sums for reporting.
 
     The element at l is predicted from the hidden vector at l - 1; an element at 0 has nothing before it and is no
     target. Only targets reach the head: they are moved to the front, and chunks without any are skipped.
 
+    Args:
+        num_row_groups: parts of the batch, of consecutive rows each, whose targets stay apart; devices that hold
+            different rows then need nothing of one another. The result is the same up to the order of sums.
+
     Returns:
         A float32 scalar, sum of weight x loss over sum of weight (0 without targets), and the sums.
     """
     B, L, D = hidden_BLD.shape
-    chunk = min(model.config.loss_chunk, max(_MIN_CHUNK, B * L // _CHUNKS_A_BATCH))
-    num_chunks = -(-B * L // chunk)
-    mask_BL = batch.loss_mask & (jnp.arange(L) > 0)[None]
-    # T places, targets first; the places past the last target hold index B * L and weigh nothing.
-    indices_T = jnp.nonzero(mask_BL.reshape(-1), size=num_chunks * chunk, fill_value=B * L)[0]
-    present_T = indices_T < B * L
-    targets_T = _take(batch.tokens, indices_T)
-    hidden_TD = jnp.take(hidden_BLD.reshape(B * L, D), indices_T - 1, axis=0)
+    G = num_row_groups
+    if B % G:
+        raise ValueError(f"{B} rows cannot be shared by {G} groups of devices: choose a batch_size that {G} divides")
+    M = B // G * L  # elements a group
+    chunk = min(model.config.loss_chunk, max(_MIN_CHUNK, M // _CHUNKS_A_BATCH))
+    num_places = -(-M // chunk) * chunk
+    mask_GM = (batch.loss_mask & (jnp.arange(L) > 0)[None]).reshape(G, M)
+    # T places, targets first; the places past the last target hold index M and weigh nothing.
+    indices_GT = jax.vmap(lambda mask_M: jnp.nonzero(mask_M, size=num_places, fill_value=M)[0])(mask_GM)
+    present_GT = indices_GT < M
+    rows_GT = indices_GT // L
+    targets_GT = _take(batch.tokens.reshape(G, M), indices_GT)
+    hidden_GTD = jax.vmap(lambda hidden_MD, indices_T: jnp.take(hidden_MD, indices_T - 1, axis=0))(
+        hidden_BLD.reshape(G, M, D), indices_GT
+    )
 
-    nll_T, correct_T = _chunked_nll(model, hidden_TD, targets_T, present_T, chunk)
-    weights_T = jnp.where(present_T, jnp.take(batch.row_weights, indices_T // L, mode="clip"), 0)
-    total = weights_T.sum()
-    scalar = jnp.where(total > 0, weights_T @ nll_T / jnp.where(total > 0, total, 1), 0)
+    nll_GT, correct_GT = _chunked_nll(model, hidden_GTD, targets_GT, present_GT, chunk)
+    weights_GT = _take(batch.row_weights.reshape(G, -1), rows_GT)
+    total = weights_GT.sum()
+    scalar = jnp.where(total > 0, jnp.vdot(weights_GT, nll_GT) / jnp.where(total > 0, total, 1), 0)
 
-    action_T = _take(batch.local_positions, indices_T) == model.tokenizer.action_position
-    groups_T = jnp.take(batch.source_ids, indices_T // L, mode="clip") * len(KINDS) + action_T
-    members_TG = (groups_T[:, None] == jnp.arange(num_sources * len(KINDS))[None]) & present_T[:, None]
-    changed_T = action_T & _take(batch.changed_mask, indices_T)
+    action_GT = _take(batch.local_positions.reshape(G, M), indices_GT) == model.tokenizer.action_position
+    kinds_GT = _take(batch.source_ids.reshape(G, -1), rows_GT) * len(KINDS) + action_GT
+    members_GTX = (kinds_GT[..., None] == jnp.arange(num_sources * len(KINDS))[None, None]) & present_GT[..., None]
+    changed_GT = action_GT & _take(batch.changed_mask.reshape(G, M), indices_GT)
 
-    def by_group(values_T: jax.Array) -> jax.Array:
-        sums_G = jnp.where(members_TG, values_T.astype(jnp.float32)[:, None], 0).sum(axis=0)
-        return sums_G.reshape(num_sources, len(KINDS))
+    def by_kind(values_GT: jax.Array) -> jax.Array:
+        sums_X = jnp.where(members_GTX, values_GT.astype(jnp.float32)[..., None], 0).sum(axis=(0, 1))
+        return sums_X.reshape(num_sources, len(KINDS))
 
     return scalar, LossSums(
-        loss_sum=by_group(jax.lax.stop_gradient(nll_T)),
-        count=by_group(present_T),
-        correct=by_group(correct_T),
-        changed_count=by_group(changed_T),
-        changed_correct=by_group(changed_T & correct_T),
+        loss_sum=by_kind(jax.lax.stop_gradient(nll_GT)),
+        count=by_kind(present_GT),
+        correct=by_kind(correct_GT),
+        changed_count=by_kind(changed_GT),
+        changed_correct=by_kind(changed_GT & correct_GT),
     )
 
 
 def _chunked_nll(
-    model: Gato, hidden_TD: jax.Array, targets_T: jax.Array, present_T: jax.Array, chunk: int
+    model: Gato, hidden_GTD: jax.Array, targets_GT: jax.Array, present_GT: jax.Array, chunk: int
 ) -> tuple[jax.Array, jax.Array]:
     """Negative log-likelihood of each target and whether it is the most likely id; zeros in chunks without any."""
+    G, T = targets_GT.shape
 
-    def score(hidden_CD: jax.Array, targets_C: jax.Array) -> tuple[jax.Array, jax.Array]:
-        logits_CV = model.logits(hidden_CD)
-        target_C = jnp.take_along_axis(logits_CV, targets_C[:, None], axis=1)[:, 0]
+    def score(hidden_GCD: jax.Array, targets_GC: jax.Array) -> tuple[jax.Array, jax.Array]:
+        logits_GCV = model.logits(hidden_GCD)
+        target_GC = jnp.take_along_axis(logits_GCV, targets_GC[..., None], axis=2)[..., 0]
         # No other id scores higher: an argmax without its cost.
-        return jax.nn.logsumexp(logits_CV, axis=1) - target_C, target_C >= logits_CV.max(axis=1)
+        return jax.nn.logsumexp(logits_GCV, axis=2) - target_GC, target_GC >= logits_GCV.max(axis=2)
 
-    def skip(hidden_CD: jax.Array, targets_C: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return jnp.zeros(chunk, jnp.float32), jnp.zeros(chunk, bool)
+    def skip(hidden_GCD: jax.Array, targets_GC: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return jnp.zeros((G, chunk), jnp.float32), jnp.zeros((G, chunk), bool)
 
     @jax.checkpoint
     def step(carry: None, inputs: tuple[jax.Array, ...]) -> tuple[None, tuple[jax.Array, jax.Array]]:
-        hidden_CD, targets_C, present_C = inputs
-        return carry, jax.lax.cond(present_C.any(), score, skip, hidden_CD, targets_C)
+        hidden_GCD, targets_GC, present_GC = inputs
+        return carry, jax.lax.cond(present_GC.any(), score, skip, hidden_GCD, targets_GC)
 
-    inputs = (
-        hidden_TD.reshape(-1, chunk, hidden_TD.shape[1]),
-        targets_T.reshape(-1, chunk),
-        present_T.reshape(-1, chunk),
-    )
-    _, (nll, correct) = jax.lax.scan(step, None, inputs)
-    return nll.reshape(-1), correct.reshape(-1)
+    def chunks(values_GTX: jax.Array) -> jax.Array:
+        return values_GTX.reshape(G, T // chunk, chunk, *values_GTX.shape[2:]).swapaxes(0, 1)
+
+    _, outputs = jax.lax.scan(step, None, (chunks(hidden_GTD), chunks(targets_GT), chunks(present_GT)))
+    nll, correct = (values.swapaxes(0, 1).reshape(G, T) for values in outputs)
+    return nll, correct
 
 
-def _take(values_BL: jax.Array, indices_T: jax.Array) -> jax.Array:
-    """Entries of a flattened array; zero (False) past its end."""
-    return jnp.take(values_BL.reshape(-1), indices_T, mode="fill", fill_value=0)
+def _take(values_GX: jax.Array, indices_GT: jax.Array) -> jax.Array:
+    """Entries of each group; zero (False) past its end."""
+    return jnp.take_along_axis(values_GX, indices_GT, axis=1, mode="fill", fill_value=0)

@@ -104,7 +104,12 @@ class Transformer(nnx.Module):
         self.final_norm = nnx.LayerNorm(config.width, dtype=jnp.dtype(config.compute_dtype), rngs=rngs)
 
     def __call__(
-        self, x_BLD: jax.Array, key: jax.Array | None = None, *, visible_from_BL: jax.Array | None = None
+        self,
+        x_BLD: jax.Array,
+        key: jax.Array | None = None,
+        *,
+        visible_from_BL: jax.Array | None = None,
+        rows: jax.sharding.Sharding | None = None,
     ) -> jax.Array:
         """x_BLD to hidden_BLD, after the final norm.
 
@@ -112,16 +117,23 @@ class Transformer(nnx.Module):
             x_BLD: embedded elements.
             key: switches stochastic depth and dropout on.
             visible_from_BL: the first element of the row that each one sees; None = all see the whole past.
+            rows: the devices that hold the rows; None = one, or wherever the compiler puts them.
         """
         config = self._config
+
+        def in_place(x_BLD: jax.Array) -> jax.Array:
+            # Split weights come to the rows, and not the rows to the weights.
+            return x_BLD if rows is None else jax.lax.with_sharding_constraint(x_BLD, rows)
+
         rotation = rotation_of(jnp.arange(x_BLD.shape[1])[None], config.head_dim, config.rotary_base)
         graphdef, weights_N = nnx.split(self.blocks)
         keys_N = None if key is None else jax.random.split(key, config.num_layers)
 
         def block(x_BLD: jax.Array, layer: tuple[Any, jax.Array | None]) -> tuple[jax.Array, None]:
             weights, layer_key = layer
-            return nnx.merge(graphdef, weights)(x_BLD, rotation, visible_from_BL, layer_key), None
+            return in_place(nnx.merge(graphdef, weights)(x_BLD, rotation, visible_from_BL, layer_key)), None
 
+        x_BLD = in_place(x_BLD)
         block = _rematerialised(block, config.remat)
         if config.scan_layers:
             x_BLD, _ = jax.lax.scan(block, x_BLD, (weights_N, keys_N))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import jax
 
 from gato.model.loss import KINDS, LossSums
+from gato.model.size import model_flops_utilization
 from gato.training.step import IntervalSums
 
 
@@ -40,6 +41,21 @@ def interval_metrics(interval: IntervalSums, source_names: Sequence[str]) -> dic
     if (grad_norm := _quotient(interval.grad_norm, interval.updates)) is not None:
         named["grad_norm"] = grad_norm
     named["skipped"] = int(interval.skipped)
+    return named
+
+
+def speed_metrics(num_tokens: int, flops: float, seconds: float, peak_flops: float | None) -> dict[str, float]:
+    """tokens_per_second, and mfu where both sides of it are known.
+
+    Args:
+        num_tokens: sequence elements without padding, of all processes.
+        flops: what had to be computed for them, of all processes; 0 = not counted.
+        seconds: of training alone.
+        peak_flops: operations a second of all devices together; None = unknown.
+    """
+    named = {"tokens_per_second": num_tokens / seconds}
+    if flops and peak_flops is not None:
+        named["mfu"] = model_flops_utilization(flops, seconds, peak_flops)
     return named
 
 

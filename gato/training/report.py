@@ -8,7 +8,8 @@ from typing import Self
 
 import jax
 
-from gato.training.metrics import interval_metrics
+from gato.training.events import EventLog
+from gato.training.metrics import interval_metrics, speed_metrics
 from gato.training.progress import ProgressDisplay
 from gato.training.step import IntervalSums
 from gato.training.writers import MetricWriter
@@ -17,12 +18,27 @@ from gato.training.writers import MetricWriter
 class Report:
     """Holds one interval at a time, measures speed, and writes to every writer; a context that closes them."""
 
-    def __init__(self, writers: Sequence[MetricWriter], progress: ProgressDisplay, source_names: Sequence[str]) -> None:
+    def __init__(
+        self,
+        writers: Sequence[MetricWriter],
+        progress: ProgressDisplay,
+        source_names: Sequence[str],
+        *,
+        events: EventLog | None = None,
+        peak_flops: float | None = None,
+    ) -> None:
+        """A report that begins now.
+
+        Args:
+            events: is told what is saved, and how the run ends; closed with the writers.
+            peak_flops: operations a second of all devices together; None = unknown, so there is no utilisation.
+        """
         self._writers = [*writers, progress]
         self._progress = progress
         self._source_names = source_names
-        self._held: tuple[int, IntervalSums, int] | None = None  # step, sums, tokens
-        self._tokens = 0  # since the last interval was held
+        self._events, self._peak_flops = events, peak_flops
+        self._held: tuple[int, IntervalSums, int, float] | None = None  # step, sums, tokens, operations
+        self._tokens, self._flops = 0, 0.0  # since the last interval was held
         self._mark_s: float | None = None  # when the last interval was read
 
     def __enter__(self) -> Self:
@@ -33,18 +49,26 @@ class Report:
     ) -> None:
         for writer in self._writers:
             writer.close()
+        if self._events is not None:
+            self._events.close()
 
-    def advance(self, step: int, num_tokens: int) -> None:
-        """A step with so many tokens has been started."""
+    def advance(self, step: int, num_tokens: int, flops: float = 0.0) -> None:
+        """A step on so many elements, padding not counted, has been started.
+
+        Args:
+            num_tokens: of all processes together.
+            flops: what the step had to compute, of all processes; see `gato.model.size.training_flops`.
+        """
         if self._mark_s is None:
             self._mark_s = time.monotonic()  # the first start includes compilation
         self._tokens += num_tokens
+        self._flops += flops
         self._progress.advance(step)
 
     def hold(self, step: int, interval: IntervalSums) -> None:
         """Keeps the sums of the interval that ends with this step, still on the device, until `flush`."""
-        self._held = step, interval, self._tokens
-        self._tokens = 0
+        self._held = step, interval, self._tokens, self._flops
+        self._tokens, self._flops = 0, 0.0
 
     def flush(self) -> int:
         """Reads and writes the interval held, if any, and returns its longest run of non-finite steps.
@@ -53,13 +77,13 @@ class Report:
         """
         if self._held is None:
             return 0
-        step, interval, num_tokens = self._held
+        step, interval, num_tokens, flops = self._held
         self._held = None
         host_interval = jax.device_get(interval)
         values = interval_metrics(host_interval, self._source_names)
         now_s = time.monotonic()
         if self._mark_s is not None:
-            values["tokens_per_second"] = num_tokens / (now_s - self._mark_s)
+            values |= speed_metrics(num_tokens, flops, now_s - self._mark_s, self._peak_flops)
         self._mark_s = now_s
         self.write(step, values)
         return int(host_interval.longest_skip)
@@ -68,6 +92,17 @@ class Report:
         """Writes numbers that are at hand."""
         for writer in self._writers:
             writer.write(step, values)
+
+    def saved(self, step: int) -> None:
+        """The checkpoint of the given step is complete."""
+        self._progress.saved(step)
+        if self._events is not None:
+            self._events.note("saved", step)
+
+    def ended(self, step: int, *, stopped: bool) -> None:
+        """The run has made its last step, or was stopped before it."""
+        if self._events is not None:
+            self._events.note("stopped" if stopped else "finished", step)
 
     def message(self, text: str) -> None:
         """Tells the person who watches."""

@@ -4,6 +4,7 @@
 <run>/metrics.jsonl  one line a log step
 <run>/tensorboard/   the same for TensorBoard, if asked for
 <run>/checkpoints/   see gato.checkpoint
+<run>/run.lock       see gato.training.lock
 """
 
 import dataclasses
@@ -13,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from gato.checkpoint import (
-    Checkpoint,
     DamagedCheckpointError,
     list_checkpoints,
-    load_checkpoint,
     load_config,
     set_aside,
     step_folders,
+    verify_checkpoint,
 )
 from gato.config import RunConfig
+from gato.training.writers import replace_file
 
 METRICS_FILE = "metrics.jsonl"
 TENSORBOARD_FOLDER = "tensorboard"
@@ -30,6 +31,7 @@ TENSORBOARD_FOLDER = "tensorboard"
 _MAY_CHANGE = (
     "name",
     "training",
+    "parallel",
     "policy",
     "evaluation",
     "model.compute_dtype",
@@ -41,17 +43,12 @@ _MAY_CHANGE = (
 )
 
 
-def open_run(
-    run_folder: Path, config: RunConfig, *, resume: bool, overwrite: bool, report: Callable[[str], None]
-) -> Checkpoint | None:
-    """Prepares the folder and returns the checkpoint to continue from, None to start from nothing.
-
-    Resuming a run without checkpoints starts it. Damaged checkpoints newer than a good one are renamed and reported.
+def require_startable(run_folder: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuses what `open_run` would refuse for the flags alone, before anything was prepared or written.
 
     Raises:
         FileExistsError: there are checkpoints, and neither `resume` nor `overwrite` is set.
-        ValueError: both are set, or the saved config differs in what a resumed run may not change.
-        DamagedCheckpointError: there are checkpoints, none of them good.
+        ValueError: both are set.
     """
     if resume and overwrite:
         raise ValueError("resume and overwrite are both set: choose one")
@@ -61,15 +58,30 @@ def open_run(
             f"{run_folder} holds checkpoints up to step {int(folders[-1].name)}: "
             "continue it with --resume, replace it with --overwrite, or choose another run folder"
         )
+
+
+def open_run(
+    run_folder: Path, config: RunConfig, *, resume: bool, overwrite: bool, report: Callable[[str], None]
+) -> Path | None:
+    """Prepares the folder and returns the verified checkpoint to continue from, None to start from nothing.
+
+    Resuming a run without checkpoints starts it. Damaged checkpoints newer than a good one are renamed and reported.
+
+    Raises:
+        FileExistsError, ValueError: as `require_startable`.
+        ValueError: the saved config differs in what a resumed run may not change.
+        DamagedCheckpointError: there are checkpoints, none of them good.
+    """
+    require_startable(run_folder, resume=resume, overwrite=overwrite)
     if overwrite:
         _clear(run_folder)
-    checkpoint = _newest_good(run_folder, config, report) if resume and folders else None
+    newest = _newest_good(run_folder, config, report) if step_folders(run_folder) else None
     run_folder.mkdir(parents=True, exist_ok=True)
-    config.save(run_folder / "config.json")
-    return checkpoint
+    replace_file(run_folder / "config.json", config.to_json().encode())  # the run is resumed by the one it has
+    return newest
 
 
-def _newest_good(run_folder: Path, config: RunConfig, report: Callable[[str], None]) -> Checkpoint:
+def _newest_good(run_folder: Path, config: RunConfig, report: Callable[[str], None]) -> Path:
     damaged = {
         folder: f"{folder} is incomplete"
         for folder in set(step_folders(run_folder)) - set(list_checkpoints(run_folder))
@@ -77,13 +89,13 @@ def _newest_good(run_folder: Path, config: RunConfig, report: Callable[[str], No
     for folder in reversed(list_checkpoints(run_folder)):
         try:
             _require_same_run(load_config(folder), config)
-            checkpoint = load_checkpoint(folder, train_state=True)
+            verify_checkpoint(folder)
         except DamagedCheckpointError as error:
             damaged[folder] = str(error)
             continue
         for bad, reason in damaged.items():
             report(f"{reason}; set aside as {set_aside(bad).name}")
-        return checkpoint
+        return folder
     raise DamagedCheckpointError(f"no checkpoint of {run_folder} is good: {'; '.join(damaged.values())}")
 
 
@@ -102,8 +114,10 @@ def _require_same_run(saved: RunConfig, config: RunConfig) -> None:
 
 
 def _may_change(name: str) -> bool:
-    moved_data = name.startswith("data.sources.") and name.endswith(".path")
-    return moved_data or any(name == allowed or name.startswith(allowed + ".") for allowed in _MAY_CHANGE)
+    # Data may move, and a record that stopped the run may be left out from now on: no other row changes.
+    section, _, field = name.rpartition(".")
+    of_source = section.rpartition(".")[0] == "data.sources" and field in ("path", "bad_records")
+    return of_source or any(name == allowed or name.startswith(allowed + ".") for allowed in _MAY_CHANGE)
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

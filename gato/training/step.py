@@ -11,6 +11,7 @@ from gato.batch import Batch
 from gato.config import ModelConfig, TokenizerConfig
 from gato.model.gato import Parameters, rebuild
 from gato.model.loss import KINDS, LossSums, loss
+from gato.training.parallel import Layout
 
 # (parameters, batch, key) to the scalar to minimise and sums for reporting; key None means evaluation.
 LossFunction = Callable[[Parameters, Batch, jax.Array | None], tuple[jax.Array, LossSums]]
@@ -45,12 +46,17 @@ TrainStep = Callable[[TrainState, IntervalSums, Batch, jax.Array], tuple[TrainSt
 LossStep = Callable[[Parameters, LossSums, Batch], LossSums]
 
 
-def model_loss(config: ModelConfig, tokenizer: TokenizerConfig, num_sources: int) -> LossFunction:
-    """The loss of Gato as a function of its parameters."""
+def model_loss(
+    config: ModelConfig, tokenizer: TokenizerConfig, num_sources: int, layout: Layout | None = None
+) -> LossFunction:
+    """The loss of Gato as a function of its parameters; without a layout, on one device."""
+    rows, num_row_groups = (None, 1) if layout is None else (layout.rows, layout.num_row_groups)
 
     def loss_function(params: Parameters, batch: Batch, key: jax.Array | None) -> tuple[jax.Array, LossSums]:
+        if layout is not None:
+            params = layout.gathered_tables(params)
         model = rebuild(config, tokenizer, params)
-        return loss(model, model(batch, key=key), batch, num_sources)
+        return loss(model, model(batch, key=key, rows=rows), batch, num_sources, num_row_groups=num_row_groups)
 
     return loss_function
 
@@ -85,21 +91,33 @@ def empty_interval(num_sources: int) -> IntervalSums:
 
 
 def make_train_step(
-    loss_function: LossFunction, optimizer: optax.GradientTransformation, schedule: optax.Schedule
+    loss_function: LossFunction,
+    optimizer: optax.GradientTransformation,
+    schedule: optax.Schedule,
+    *,
+    accumulate: int = 1,
+    out_shardings: tuple[TrainState, IntervalSums] | None = None,
 ) -> TrainStep:
     """The jitted step. A step whose loss or gradient is not finite changes nothing but the counters.
+
+    Args:
+        loss_function: a mean over targets, weighed by `Batch.row_weights`.
+        accumulate: parts of a batch whose gradients are computed one after another, and then averaged by the weight
+            of their targets: the gradient of the whole batch.
+        out_shardings: where the results lie; where the compiler wants them if None.
 
     Returns:
         A function of state (donated), interval sums so far, batch and the run's key (the same at every step) that
         returns the next state and the interval sums with this step in them.
     """
 
+    gradient = _accumulated(loss_function, accumulate)
+
     def train_step(
         state: TrainState, interval: IntervalSums, batch: Batch, key: jax.Array
     ) -> tuple[TrainState, IntervalSums]:
         step_key = jax.random.fold_in(key, state.step)
-        gradient = jax.value_and_grad(loss_function, has_aux=True)
-        (scalar, losses), grads = gradient(state.params, batch, step_key)
+        scalar, losses, grads = gradient(state.params, batch, step_key)
         grad_norm = optax.tree.norm(grads)
         finite = jnp.isfinite(scalar) & jnp.isfinite(grad_norm)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
@@ -132,7 +150,42 @@ def make_train_step(
         )
         return next_state, next_interval
 
-    return jax.jit(train_step, donate_argnames="state")
+    return jax.jit(train_step, donate_argnames="state", out_shardings=out_shardings)
+
+
+def _accumulated(
+    loss_function: LossFunction, num_parts: int
+) -> Callable[[Parameters, Batch, jax.Array], tuple[jax.Array, LossSums, Parameters]]:
+    """Loss, sums and gradient of a batch whose parts are computed one after another."""
+    gradient = jax.value_and_grad(loss_function, has_aux=True)
+
+    def whole(params: Parameters, batch: Batch, key: jax.Array) -> tuple[jax.Array, LossSums, Parameters]:
+        (scalar, losses), grads = gradient(params, batch, key)
+        return scalar, losses, grads
+
+    if num_parts == 1:
+        return whole
+
+    def in_parts(params: Parameters, batch: Batch, key: jax.Array) -> tuple[jax.Array, LossSums, Parameters]:
+        # Every part takes rows from all over the batch, so that it is spread over the devices as the batch is.
+        parts = jax.tree.map(lambda leaf: leaf.reshape(-1, num_parts, *leaf.shape[1:]).swapaxes(0, 1), batch)
+
+        def add(sums: tuple, part: tuple[Batch, jax.Array]) -> tuple[tuple, None]:
+            rows, part_key = part
+            weight = (rows.loss_mask[:, 1:] * rows.row_weights[:, None]).sum()
+            scalar, losses, grads = whole(params, rows, part_key)
+            weighed = jax.tree.map(lambda value: weight * value, (scalar, grads))
+            return jax.tree.map(jnp.add, sums, (weight, weighed, losses)), None
+
+        first = jax.tree.map(lambda leaf: leaf[0], parts)
+        shapes = jax.eval_shape(lambda: (jnp.float32(0), whole(params, first, key)))
+        weight, (scalar, losses, grads) = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        zeros = weight, (scalar, grads), losses
+        (total, weighed, losses), _ = jax.lax.scan(add, zeros, (parts, jax.random.split(key, num_parts)))
+        scalar, grads = jax.tree.map(lambda value: value / jnp.where(total > 0, total, 1), weighed)
+        return scalar, losses, grads
+
+    return in_parts
 
 
 def make_loss_step(loss_function: LossFunction) -> LossStep:

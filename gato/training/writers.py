@@ -3,8 +3,12 @@
 import json
 import math
 import os
-from collections.abc import Mapping
+import socket
+import struct
+import time
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from io import FileIO
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,42 +22,107 @@ class MetricWriter(Protocol):
 
 
 class JsonlWriter:
-    """Appends one line of JSON a call, flushed at once: a crash costs at most the line being written."""
+    """Appends one line of JSON a call, at once and whole: a crash or a full disk costs at most that line."""
 
     def __init__(self, path: Path, *, last_step: int) -> None:
-        """Opens the file, without the lines past `last_step`: a resumed run writes those again."""
+        """Opens the file, without the lines past `last_step`: a resumed run writes those again.
+
+        Raises:
+            ValueError: the file holds something else than metrics.
+        """
         kept = [line for line in read_metrics(path) if line["step"] <= last_step] if path.exists() else []
-        rewritten = path.with_name(path.name + ".new")
-        rewritten.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        os.replace(rewritten, path)
-        self._file = path.open("a")
+        self._file = continue_lines(path, kept)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        self._file.write(json.dumps({"step": step, **finite}) + "\n")
-        self._file.flush()
+        append_line(self._file, {"step": step, **finite})
 
     def close(self) -> None:
         self._file.close()
 
 
+def replace_file(path: Path, contents: bytes) -> None:
+    """Writes a file that appears whole or not at all: on a full disk the one before stays.
+
+    Raises:
+        OSError: there is no room, or the folder cannot be written; the message names the file.
+    """
+    rewritten = path.with_name(path.name + ".new")
+    try:
+        rewritten.write_bytes(contents)
+        os.replace(rewritten, path)
+    except OSError as error:
+        rewritten.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def continue_lines(path: Path, entries: Sequence[Mapping[str, Any]]) -> FileIO:
+    """Opens a file for `append_line`, after it was replaced by one that holds just these entries."""
+    replace_file(path, "".join(json.dumps(entry) + "\n" for entry in entries).encode())
+    return path.open("ab", buffering=0)  # what a full disk refused must not be tried again on closing
+
+
+def append_line(file: FileIO, entry: Mapping[str, Any]) -> None:
+    """Appends an object as one line of JSON; as `append`."""
+    append(file, json.dumps(entry).encode() + b"\n")
+
+
+def append(file: FileIO, contents: bytes) -> None:
+    """Appends all of it or nothing.
+
+    Args:
+        file: opened for appending, unbuffered.
+
+    Raises:
+        OSError: there is no room, or the file cannot be written; the message names it.
+    """
+    size_bytes = os.fstat(file.fileno()).st_size
+    try:
+        while contents:
+            contents = contents[file.write(contents) :]
+    except OSError as error:
+        file.truncate(size_bytes)
+        raise OSError(error.errno, error.strerror, str(file.name)) from error
+
+
 class TensorBoardWriter:
-    """Writes scalars for TensorBoard."""
+    """Writes scalars for TensorBoard, each step at once and whole.
+
+    The package's own writer hands them to a thread: a full disk ends that thread, and everybody then waits for it.
+    """
 
     def __init__(self, folder: Path, *, last_step: int) -> None:
-        """Opens the folder; what it shows past `last_step` is purged. Raises as `require_tensorboard`."""
+        """Begins a file; what others of the folder show past `last_step` is purged. Raises as `require_tensorboard`."""
         require_tensorboard()
-        from tensorboardX import SummaryWriter  # an optional extra
+        from tensorboardX.proto import event_pb2, summary_pb2  # an optional extra
 
-        self._writer = SummaryWriter(str(folder), purge_step=last_step + 1)
+        self._event, self._value = event_pb2.Event, summary_pb2.Summary.Value
+        self._summary = summary_pb2.Summary
+        folder.mkdir(parents=True, exist_ok=True)
+        now_s = time.time()
+        path = folder / f"events.out.tfevents.{now_s:.6f}.{socket.gethostname()}"
+        self._file = path.open("ab", buffering=0)
+        started = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+        self._append(self._event(wall_time=now_s, file_version="brain.Event:2"))
+        self._append(self._event(wall_time=now_s, step=last_step + 1, session_log=started))
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        for name, value in values.items():
-            self._writer.add_scalar(name, value, step)
-        self._writer.flush()
+        scalars = [self._value(tag=name, simple_value=value) for name, value in values.items()]
+        self._append(self._event(wall_time=time.time(), step=step, summary=self._summary(value=scalars)))
 
     def close(self) -> None:
-        self._writer.close()
+        self._file.close()
+
+    def _append(self, event: Any) -> None:  # Any: of an optional package
+        from tensorboardX.record_writer import masked_crc32c
+
+        data = event.SerializeToString()
+        length = struct.pack("<Q", len(data))
+        # A record of TFRecord: length, its checksum, data, their checksum.
+        append(
+            self._file,
+            length + struct.pack("<I", masked_crc32c(length)) + data + struct.pack("<I", masked_crc32c(data)),
+        )
 
 
 def require_tensorboard() -> None:
@@ -63,6 +132,31 @@ def require_tensorboard() -> None:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of a metrics file, in order; a last line that a crash cut short is left out."""
-    lines = path.read_text().split("\n")
-    return [json.loads(line) for line in lines[:-1]]
+    """The lines of a metrics file, in order; a last line that a crash cut short is left out.
+
+    Raises:
+        ValueError: another line is no JSON object with a step; the message names it.
+    """
+    lines = read_lines(path)
+    for number, line in enumerate(lines, start=1):
+        if "step" not in line:
+            raise ValueError(f"{path}:{number} has no step: it is no file of metrics, move it away to go on without it")
+    return lines
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The JSON objects of a file that `append_line` wrote; a last line that a crash cut short is left out.
+
+    Raises:
+        ValueError: another line is no JSON object; the message names it.
+    """
+    entries = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+        try:
+            entry = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"{path}:{number} is not JSON ({error}): move the file away to go on without it") from None
+        if not isinstance(entry, dict):
+            raise ValueError(f"{path}:{number} is no JSON object: move the file away to go on without it")
+        entries.append(entry)
+    return entries

@@ -113,6 +113,35 @@ def test_too_many_bad_batches_in_a_row_end_the_run_and_keep_the_last_good_checkp
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(load_checkpoint(tmp_path).params))
 
 
+def test_the_best_step_of_a_metric_is_saved_and_kept(toy, tmp_path):
+    values = {2: 3.0, 4: 1.0, 6: 2.0, 8: 0.5, 10: 4.0, 12: 5.0}
+
+    def evaluator(params, step):
+        return {"held_out/loss": values[step]}
+
+    config = toy.toy_config(
+        num_steps=12, evaluate_every=2, checkpoint_every=100, keep_checkpoints=1, keep_best="held_out/loss"
+    )
+    toy.toy_train(tmp_path / "lowest", config, evaluators=[evaluator])
+    assert [int(folder.name) for folder in list_checkpoints(tmp_path / "lowest")] == [8, 12]
+
+    training = dataclasses.replace(config.training, best_is="highest", num_steps=4)
+    config = dataclasses.replace(config, training=training)
+    toy.toy_train(tmp_path / "highest", config, evaluators=[evaluator])
+    assert [int(folder.name) for folder in list_checkpoints(tmp_path / "highest")] == [2, 4]
+    longer = dataclasses.replace(config, training=dataclasses.replace(training, num_steps=10))
+    toy.toy_train(tmp_path / "highest", longer, evaluators=[evaluator], resume=True)
+    assert [int(folder.name) for folder in list_checkpoints(tmp_path / "highest")] == [10], "3.0 is beaten by 4.0"
+
+
+def test_a_metric_that_no_evaluation_gives_is_refused(toy, tmp_path):
+    config = toy.toy_config(num_steps=2, evaluate_every=1, keep_best="held_out/lost")
+    with pytest.raises(ValueError, match=r"keep_best is 'held_out/lost', but evaluations gave \['held_out/loss'\]"):
+        toy.toy_train(tmp_path, config, evaluators=[lambda params, step: {"held_out/loss": 1.0}])
+    with pytest.raises(ValueError, match="evaluate_every is 0"):
+        toy.toy_config(keep_best="held_out/loss")
+
+
 def test_folder_with_checkpoints_is_refused(toy, tmp_path):
     toy.toy_train(tmp_path, toy.toy_config(num_steps=5))
     with pytest.raises(FileExistsError, match=r"up to step 5.*--resume.*--overwrite"):
@@ -242,7 +271,8 @@ def test_evaluators_see_the_parameters_of_their_step(toy, tmp_path):
 def test_output_that_is_no_terminal_gets_plain_lines(toy, tmp_path):
     output = io.StringIO()
     toy.toy_train(tmp_path, toy.toy_config(num_steps=6), console=Console(file=output))
-    lines = output.getvalue().splitlines()
+    where, *lines = output.getvalue().splitlines()
+    assert where == "data 1 x fsdp 1 x tensor 1 on 1 cpu device(s) of 1 process(es); float32, attention xla"
     assert [line.split()[:2] for line in lines] == [["step", "3/6"], ["step", "6/6"]]
     assert all("loss" in line and "tokens/s" in line and "0:00:00 left" in line for line in lines)
 

@@ -3,6 +3,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from gato.config import OptimizerConfig
@@ -103,3 +104,29 @@ def test_held_out_sums_need_no_key_and_keep_the_parameters(toy):
     assert losses.count.sum() == 2 * 4 * 5
     assert float(losses.loss_sum.sum()) == pytest.approx(40 * np.log(toy.NUM_TOKENS), rel=1e-6)
     assert not params["table"].is_deleted()
+
+
+@pytest.mark.parametrize("num_parts", [2, 4])
+def test_a_batch_in_parts_gives_the_gradient_of_the_whole(script, num_parts):
+    config = script.make_config(1, script.ParallelConfig())
+    model = dataclasses.replace(config.model, stochastic_depth=0.0)  # nothing is drawn but places of patches,
+    batch = next(script.Batches(config.tokenizer))
+    batch = dataclasses.replace(
+        batch, patch_indices=np.full_like(batch.patch_indices, script.LENGTH)
+    )  # and none stands
+    assert len(set(batch.row_weights * batch.loss_mask.sum(axis=1))) == script.ROWS, "parts weigh differently"
+    params = script.init_parameters(config.model, config.tokenizer, jax.random.key(0))
+
+    def after_one_step(accumulate):
+        optimizer = optax.sgd(1.0)  # the update is the gradient
+        step = make_train_step(
+            script.model_loss(model, config.tokenizer, 2), optimizer, lambda _: 1.0, accumulate=accumulate
+        )
+        state = init_state(jax.tree.map(jnp.copy, params), optimizer)
+        return jax.device_get(step(state, empty_interval(2), batch, jax.random.key(0)))
+
+    (whole, sums), (in_parts, sums_of_parts) = after_one_step(1), after_one_step(num_parts)
+    for ours, theirs in zip(jax.tree.leaves(in_parts.params), jax.tree.leaves(whole.params), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    assert np.array_equal(sums_of_parts.losses.count, sums.losses.count)
+    np.testing.assert_allclose(sums_of_parts.losses.loss_sum, sums.losses.loss_sum, rtol=1e-5)

@@ -1,0 +1,100 @@
+"""The manifest of a step folder: what was written, so that every change to it is found."""
+
+import hashlib
+import json
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from gato.checkpoint.folders import MANIFEST_FILE
+
+FORMAT_VERSION = 1
+_REMEDY = "use an older checkpoint of the run"
+
+
+class DamagedCheckpointError(ValueError):
+    """Files of a checkpoint are missing, foreign, or not what was written."""
+
+
+def write_manifest(folder: Path, step: int, score: float | None) -> None:
+    """Brings every file of the folder to the disk and describes it; the manifest is the last file written."""
+    files = {}
+    for name, path in sorted(_files(folder).items()):
+        sync(path)
+        files[name] = {"size_bytes": path.stat().st_size, "sha256": _sha256(path)}
+    manifest: dict[str, Any] = {"format_version": FORMAT_VERSION, "step": step, "files": files}
+    if score is not None:
+        manifest["score"] = score
+    text = json.dumps({**manifest, "sha256": manifest_digest(manifest)}, indent=2)
+    (folder / MANIFEST_FILE).write_text(text + "\n")
+    sync(folder / MANIFEST_FILE)
+    sync(folder)
+
+
+def verify(folder: Path, parts: Collection[str] | None) -> dict[str, Any]:
+    """The manifest, after comparing files with it.
+
+    Args:
+        parts: top-level names to compare; None compares all, nothing but the manifest if empty.
+
+    Raises:
+        DamagedCheckpointError: a file is missing, foreign or altered; the message names it.
+        ValueError: written in a format that this version does not know.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST_FILE).read_text())
+        digest = manifest.pop("sha256")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedCheckpointError(f"{folder / MANIFEST_FILE} cannot be read ({error!r}): {_REMEDY}") from error
+    if digest != manifest_digest(manifest):
+        raise DamagedCheckpointError(f"{folder / MANIFEST_FILE} was altered after it was written: {_REMEDY}")
+    if manifest["format_version"] != FORMAT_VERSION:
+        raise ValueError(
+            f"{folder} has checkpoint format {manifest['format_version']}, this version of gato reads "
+            f"{FORMAT_VERSION}: use the version that wrote it"
+        )
+
+    def chosen(names: Collection[str]) -> set[str]:
+        return {name for name in names if parts is None or name.partition("/")[0] in parts}
+
+    present = _files(folder)
+    if missing := chosen(manifest["files"]) - present.keys():
+        raise DamagedCheckpointError(f"{folder / min(missing)} is missing: {_REMEDY}")
+    if foreign := chosen(present) - manifest["files"].keys():
+        raise DamagedCheckpointError(f"{folder / min(foreign)} is not part of the checkpoint: remove it")
+    for name in sorted(chosen(present)):
+        written = manifest["files"][name]
+        size = present[name].stat().st_size
+        if size != written["size_bytes"]:
+            raise DamagedCheckpointError(
+                f"{present[name]} has {size} bytes, {written['size_bytes']} were written: {_REMEDY}"
+            )
+        if _sha256(present[name]) != written["sha256"]:
+            raise DamagedCheckpointError(f"{present[name]} was altered, its SHA-256 does not match: {_REMEDY}")
+    return manifest
+
+
+def manifest_digest(manifest: dict[str, Any]) -> str:
+    """SHA-256 of a manifest without its own digest: the identity of a checkpoint."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Asks the system to bring a file or folder to the disk, so that a power cut cannot reorder our writes."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if not path.is_dir()}
+    files.pop(MANIFEST_FILE, None)
+    return files
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,40 @@
+"""Standard output that may go away, with its terminal or its reader, without ending what writes to it."""
+
+import os
+from typing import TextIO
+
+
+class LastingOutput:
+    """What a console needs of a text stream: passes everything on, and to nowhere once the other side is gone."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            self._give_up()
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            self._give_up()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    @property
+    def encoding(self) -> str:
+        return self._stream.encoding
+
+    def _give_up(self) -> None:
+        """Sends the rest to nowhere, also what the stream still holds: the interpreter flushes it when it ends."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)

@@ -1,0 +1,122 @@
+"""How arrays lie on the devices of a run: one mesh with named axes, and one table of what is split along which.
+
+Where the compiler needs an array that is split, it gathers it, and sums gradients over the devices that share a
+parameter (GSPMD). Nothing else in training knows how many devices there are.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from gato.batch import Batch
+from gato.checkpoint import leaf_name
+from gato.config import ParallelConfig
+from gato.model.gato import Parameters
+
+_Tree = TypeVar("_Tree")
+_ROWS = ("data", "fsdp")  # the mesh axes that share the rows of a batch
+
+# The end of a leaf's name: the mesh axis that each of its own axes is split along. The moments of AdamW bear the names
+# of their parameters. What is not listed, or does not divide evenly, every device holds whole.
+RULES: dict[str, tuple[str | None, ...]] = {
+    "embedding/tokens": ("tensor", "fsdp"),
+    "embedding/local_positions": (None, "fsdp"),
+    "blocks/attention/qkv/kernel": (None, "fsdp", "tensor"),
+    "blocks/attention/out/kernel": (None, "tensor", "fsdp"),
+    "blocks/mlp/up/kernel": (None, "fsdp", "tensor"),
+    "blocks/mlp/down/kernel": (None, "tensor", "fsdp"),
+}
+
+
+class Layout:
+    """The mesh of a run, and where each of its arrays lies."""
+
+    def __init__(self, config: ParallelConfig) -> None:
+        """Arranges all devices of all processes.
+
+        Raises:
+            ValueError: the sizes do not multiply to the number of devices.
+        """
+        devices = jax.devices()
+        sizes = {"data": config.data, "fsdp": config.fsdp, "tensor": config.tensor}
+        known = math.prod(size for size in sizes.values() if size != -1)
+        sizes = {axis: len(devices) // known if size == -1 else size for axis, size in sizes.items()}
+        if math.prod(sizes.values()) != len(devices):
+            told = " x ".join(f"{axis} {size}" for axis, size in sizes.items())
+            raise ValueError(
+                f"parallel asks for {told} devices, but there are {len(devices)}: set one of the sizes to -1, or make "
+                "their product the number of devices"
+            )
+        self.mesh = jax.make_mesh(tuple(sizes.values()), tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes))
+        self.num_row_groups = sizes["data"] * sizes["fsdp"]  # devices or groups of them with rows of their own
+
+    def __str__(self) -> str:
+        sizes = " x ".join(f"{axis} {size}" for axis, size in self.mesh.shape.items())
+        device = self.mesh.devices.flat[0]
+        processes = jax.process_count()
+        return f"{sizes} on {self.mesh.size} {device.device_kind} device(s) of {processes} process(es)"
+
+    @property
+    def whole(self) -> NamedSharding:
+        """Every device holds everything."""
+        return NamedSharding(self.mesh, PartitionSpec())
+
+    @property
+    def rows(self) -> NamedSharding:
+        """The leading axis is shared out."""
+        return NamedSharding(self.mesh, PartitionSpec(_ROWS))
+
+    def of(self, name: str, shape: tuple[int, ...]) -> NamedSharding:
+        """Where the array of a name such as "params/transformer/blocks/mlp/up/kernel" lies."""
+        rule = next((rule for end, rule in RULES.items() if name.endswith(end)), ())
+        if len(rule) != len(shape):
+            return self.whole
+        axes = [
+            axis if axis is not None and size % self.mesh.shape[axis] == 0 else None
+            for axis, size in zip(rule, shape, strict=True)
+        ]
+        return NamedSharding(self.mesh, PartitionSpec(*axes))
+
+    def shardings(self, tree: _Tree) -> _Tree:
+        """The place of every leaf of a tree of arrays or their shapes."""
+        return jax.tree.map_with_path(lambda path, leaf: self.of(leaf_name(path), leaf.shape), tree)
+
+    def gathered_tables(self, params: Parameters) -> Parameters:
+        """Traced parameters whose embedding tables are whole but for "tensor": a look-up would move rows otherwise."""
+
+        def gathered(path: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
+            spec = self.of("embedding/" + leaf_name(path), leaf.shape).spec
+            whole = PartitionSpec(*(None if axis == "fsdp" else axis for axis in spec))
+            return jax.lax.with_sharding_constraint(leaf, NamedSharding(self.mesh, whole))
+
+        return {**params, "embedding": jax.tree.map_with_path(gathered, params["embedding"])}
+
+    def put(self, tree: _Tree) -> _Tree:
+        """A tree of host or device arrays, the same on every process, at its places."""
+
+        def place(path: tuple[Any, ...], leaf: Any) -> jax.Array:
+            sharding = self.of(leaf_name(path), leaf.shape)
+            if isinstance(leaf, jax.Array) and leaf.sharding == sharding:
+                return leaf
+            if sharding.is_fully_addressable:
+                return jax.device_put(leaf, sharding)
+            host = np.asarray(leaf)
+            return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
+
+        return jax.tree.map_with_path(place, tree)
+
+    def put_rows(self, batch: Batch) -> Batch:
+        """The rows that this process has read, as its part of the batch of all."""
+        if self.rows.is_fully_addressable:
+            return jax.device_put(batch, self.rows)
+        with jax.transfer_guard_host_to_device("allow"):  # meant as explicitly as device_put
+            return jax.tree.map(lambda leaf: jax.make_array_from_process_local_data(self.rows, leaf), batch)
+
+    def make(self, function: Callable[..., _Tree], *inputs: Any) -> _Tree:
+        """The function's result, computed where it will lie: no device ever holds all of a split tree."""
+        shardings = self.shardings(jax.eval_shape(function, *inputs))
+        return jax.jit(function, out_shardings=shardings)(*inputs)

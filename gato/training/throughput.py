@@ -1,0 +1,43 @@
+"""How much work a batch is, and what the devices could do at most: the two sides of utilisation."""
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from gato.batch import Batch
+from gato.model.chips import find_chip
+from gato.model.size import Work
+
+
+def work_of(batch: Batch) -> Work:
+    """What a batch asks of the network; padding, and places for patches that hold none, ask for nothing.
+
+    Args:
+        batch: numpy arrays.
+    """
+    length = batch.tokens.shape[1]
+    if batch.visible_from is None:
+        attended = np.sum(np.square(batch.lengths, dtype=np.float64)) / 2
+    else:
+        places = np.arange(length)[None]
+        # Half of itself, as in the half of a square: a segment of s elements attends to s * s / 2.
+        seen = places - batch.visible_from + 0.5
+        attended = np.sum(seen, where=places < batch.lengths[:, None])
+    return Work(
+        elements=float(np.sum(batch.lengths)),
+        attended=float(attended),
+        targets=float(np.sum(batch.loss_mask[:, 1:])),
+        patches=float(np.sum(batch.patch_indices < length)),
+    )
+
+
+def peak_of(devices: Sequence[jax.Device]) -> float | None:
+    """Operations a second that the devices reach together at best; None if one is not in the table of chips."""
+    peak = 0.0
+    for device in devices:
+        chip = find_chip(device.device_kind)
+        if chip is None:
+            return None
+        peak += chip.peak_flops
+    return peak

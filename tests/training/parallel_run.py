@@ -1,0 +1,151 @@
+"""A run of a tiny Gato, as a script: tests start it with other devices and processes than their own.
+
+python parallel_run.py RUN_FOLDER NUM_STEPS data,fsdp,tensor [--resume] [--delay SECONDS]
+    [--process INDEX COUNT PORT]
+"""
+
+import argparse
+import io
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from gato.batch import Batch
+from gato.config import (
+    DataConfig,
+    ModelConfig,
+    OptimizerConfig,
+    ParallelConfig,
+    RunConfig,
+    TokenizerConfig,
+    TrainingConfig,
+)
+from gato.model.gato import init_parameters
+from gato.training.held_out import HeldOutLoss
+from gato.training.loop import TrainResult, train
+from gato.training.parallel import Layout
+from gato.training.processes import join_processes
+from gato.training.step import model_loss
+
+INTERRUPTED = 75
+ROWS, LENGTH, PATCHES = 8, 12, 2
+
+
+class Batches:
+    """Random batches that depend on their number only; of several processes each takes its block of rows."""
+
+    source_names = ("first", "second")
+
+    def __init__(self, tokenizer: TokenizerConfig, delay_s: float = 0, first: int = 0) -> None:
+        """From a batch on; each takes a while."""
+        self.index = first
+        self._tokenizer, self._delay_s = tokenizer, delay_s
+
+    def __next__(self) -> Batch:
+        time.sleep(self._delay_s)
+        rng = np.random.default_rng(self.index)
+        self.index += 1
+        lengths = rng.integers(4, LENGTH + 1, ROWS).astype(np.int32)
+        elements = np.arange(LENGTH)[None] < lengths[:, None]
+        patch_indices = np.full((ROWS, PATCHES), LENGTH, np.int32)
+        patch_indices[::2, 0] = 1
+        batch = Batch(
+            tokens=np.where(elements, rng.integers(0, 200, (ROWS, LENGTH)), self._tokenizer.padding_id).astype(
+                np.int32
+            ),
+            local_positions=np.where(
+                rng.random((ROWS, LENGTH)) < 0.5, self._tokenizer.action_position, self._tokenizer.no_position
+            ).astype(np.int32),
+            loss_mask=elements & (rng.random((ROWS, LENGTH)) < 0.6),
+            changed_mask=np.zeros((ROWS, LENGTH), bool),
+            row_weights=rng.uniform(0.5, 2, ROWS).astype(np.float32),
+            source_ids=rng.integers(0, 2, ROWS).astype(np.int32),
+            lengths=lengths,
+            patches=rng.integers(0, 256, (ROWS, PATCHES, 16, 16, 3)).astype(np.uint8),
+            patch_indices=patch_indices,
+            patch_intervals=np.tile(np.array([0, 64, 64, 128], np.int32), (ROWS, PATCHES, 1)),
+        )
+        share = ROWS // jax.process_count()
+        start = share * jax.process_index()
+        return jax.tree.map(lambda leaf: leaf[start : start + share], batch)
+
+    def get_state(self) -> dict[str, Any]:
+        return {"index": self.index}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.index = state["index"]
+
+
+def make_config(num_steps: int, parallel: ParallelConfig, **training: Any) -> RunConfig:
+    """Two layers, whose sizes every mesh of eight devices divides."""
+    return RunConfig(
+        tokenizer=TokenizerConfig(text_vocab_size=260, num_bins=64, num_discrete=26, local_position_size=14),
+        model=ModelConfig(
+            width=32,
+            num_layers=2,
+            num_heads=4,
+            head_dim=8,
+            mlp_width=64,
+            patch_stem="tiles",
+            patch_channels=8,
+            unit_rms_inputs=True,
+        ),
+        data=DataConfig(batch_size=ROWS, context_length=LENGTH, max_patches=PATCHES),
+        optimizer=OptimizerConfig(peak_lr=1e-3, warmup_steps=2, decay_steps=100),
+        training=TrainingConfig(
+            **{"num_steps": num_steps, "log_every": 1, "checkpoint_every": 4, "evaluate_every": 3, **training}
+        ),
+        parallel=parallel,
+    )
+
+
+def run(folder: Path, config: RunConfig, *, resume: bool = False, delay_s: float = 0) -> TrainResult:
+    """Trains on all devices there are."""
+    layout = Layout(config.parallel)
+    loss_function = model_loss(config.model, config.tokenizer, 2, layout)
+    held_out = HeldOutLoss(
+        loss_function, lambda: Batches(config.tokenizer, first=1000), 2, Batches.source_names, put=layout.put_rows
+    )
+    return train(
+        config,
+        run_folder=folder,
+        params=layout.make(lambda: init_parameters(config.model, config.tokenizer, jax.random.key(0))),
+        loss_function=loss_function,
+        batches=Batches(config.tokenizer, delay_s),
+        key=jax.random.key(1),
+        evaluators=[held_out],
+        resume=resume,
+        console=Console(file=io.StringIO()),
+        layout=layout,
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("num_steps", type=int)
+    parser.add_argument("meshes", nargs="+", help="data,fsdp,tensor; with several, each in a folder of its name")
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--delay", type=float, default=0)
+    parser.add_argument("--process", type=int, nargs=3)
+    options = parser.parse_args()
+    if options.process:
+        index, count, port = options.process
+        join_processes(f"127.0.0.1:{port}", count, index)
+    for mesh in options.meshes:
+        data, fsdp, tensor = map(int, mesh.split(","))
+        config = make_config(options.num_steps, ParallelConfig(data=data, fsdp=fsdp, tensor=tensor))
+        folder = options.folder / mesh if len(options.meshes) > 1 else options.folder
+        result = run(folder, config, resume=options.resume, delay_s=options.delay)
+        if result.interrupted:
+            return INTERRUPTED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

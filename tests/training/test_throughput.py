@@ -1,0 +1,56 @@
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from gato.batch import Batch
+from gato.model.size import Work
+from gato.training.throughput import peak_of, work_of
+
+
+@pytest.fixture
+def batch() -> Batch:
+    """Two rows of 5 and 3 elements in 6 places; 3 targets, one of them at a row's beginning, and 1 patch."""
+    targets = np.zeros((2, 6), bool)
+    targets[0, [0, 2, 4]] = True
+    return Batch(
+        tokens=np.zeros((2, 6), np.int32),
+        local_positions=np.zeros((2, 6), np.int32),
+        loss_mask=targets,
+        changed_mask=np.zeros((2, 6), bool),
+        row_weights=np.ones(2, np.float32),
+        source_ids=np.zeros(2, np.int32),
+        lengths=np.int32([5, 3]),
+        patches=np.zeros((2, 2, 16, 16, 3), np.uint8),
+        patch_indices=np.int32([[1, 6], [6, 6]]),
+        patch_intervals=np.zeros((2, 2, 4), np.int32),
+    )
+
+
+def test_work_leaves_padding_empty_places_and_what_is_no_target_out(batch):
+    assert work_of(batch) == Work(elements=8, attended=(25 + 9) / 2, targets=2, patches=1)
+
+
+def test_hidden_parts_of_the_past_are_no_work(batch):
+    # The first row holds a pair of 2 elements and one of 3, the second one of 3; padding sees from anywhere.
+    visible_from = np.int32([[0, 0, 2, 2, 2, 0], [0, 0, 0, 0, 0, 0]])
+    apart = work_of(dataclasses.replace(batch, visible_from=visible_from))
+    assert apart.attended == (4 + 9 + 9) / 2
+    together = work_of(dataclasses.replace(batch, visible_from=np.zeros((2, 6), np.int32)))
+    assert together == work_of(batch)
+
+
+def test_long_rows_do_not_overflow(batch):
+    assert work_of(dataclasses.replace(batch, lengths=np.int32([100_000, 100_000]))).attended == 1e10
+
+
+@dataclasses.dataclass(frozen=True)
+class Device:
+    device_kind: str
+
+
+def test_peaks_add_up_and_one_unknown_device_leaves_them_unknown():
+    assert peak_of([Device("NVIDIA H200"), Device("NVIDIA H200")]) == 2 * 989e12
+    assert peak_of([Device("NVIDIA H200"), Device("cpu")]) is None
+    assert peak_of(jax.devices("cpu")) is None
