@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,9 +59,20 @@ class CheckpointWriter:
     """
 
     def __init__(
-        self, run_folder: Path, config: RunConfig, *, tokenizer_model: bytes | None, retention: Retention
+        self,
+        run_folder: Path,
+        config: RunConfig,
+        *,
+        tokenizer_model: bytes | None,
+        retention: Retention,
+        on_saved: Callable[[int], None] | None = None,
     ) -> None:
-        """A writer into `<run_folder>/checkpoints/`; config and tokenizer are stored in every checkpoint."""
+        """A writer into `<run_folder>/checkpoints/`; config and tokenizer are stored in every checkpoint.
+
+        Args:
+            on_saved: is told the step of each checkpoint once it is complete, at the next call of the writer.
+        """
+        self._on_saved = on_saved
         self._run_folder, self._config, self._tokenizer_model = run_folder, config, tokenizer_model
         self._retention = retention
         self._is_first = jax.process_index() == 0
@@ -135,6 +147,8 @@ class CheckpointWriter:
                 f"{latest_checkpoint(self._run_folder)}: see that {self._run_folder} can be written and has room, then "
                 "continue with --resume"
             ) from error
+        if self._on_saved is not None:
+            self._on_saved(step)
 
     def latest(self) -> Path | None:
         """The newest complete checkpoint of the run, once the one under way is complete."""

@@ -1,4 +1,4 @@
-"""`gato info`: what a run's network weighs, costs and remembers, beside the paper's."""
+"""`gato info`: what a network weighs, costs and remembers, beside the paper's, and what its run would take on chips."""
 
 from typing import Annotated
 
@@ -8,6 +8,8 @@ from rich.table import Table
 
 from gato.cli.configurations import load_config, shipped_configs
 from gato.config import RunConfig
+from gato.model.chips import Chip, chip_named
+from gato.model.scale_plan import ScalePlan, scale_plan
 from gato.model.size import (
     PUBLISHED_TOTALS,
     cache_bytes,
@@ -18,13 +20,39 @@ from gato.model.size import (
     relative_position_parameters,
 )
 
+PLAN_HEADINGS = (
+    "chips",
+    "rows a chip",
+    "arithmetic, ms",
+    "transfers, ms",
+    "step, ms",
+    "MFU",
+    "tokens a day",
+    "memory, GB",
+    "chip-hours",
+    "days",
+)
 
-def info(config: Annotated[str | None, tyro.conf.Positional] = None, set: tuple[str, ...] = ()) -> None:
+
+def info(
+    config: Annotated[str | None, tyro.conf.Positional] = None,
+    set: tuple[str, ...] = (),
+    chips: tuple[int, ...] = (),
+    chip: str = "h100",
+    mfu: float = 0.4,
+    price: float | None = None,
+) -> None:
     """States sizes, FLOPs and memory of a run. Example: gato info gato-364m
+
+    With --chips also what the run would take on so many accelerators, by the formulas of docs/scaling.md.
 
     Args:
         config: a shipped run, or a .py or .json file; without it the shipped runs are listed.
         set: settings by name, as in `--set model.width=256 data.batch_size=32`.
+        chips: plan the run for each of these numbers of chips, as in `--chips 1 8 64`.
+        chip: kind of chip that is planned for: h100, h200, a100, v4, v5e, v5p or v6e.
+        mfu: utilisation of one chip that is planned with, as training reports it, in (0, 1].
+        price: of one chip for an hour; a plan then states what the whole run costs.
     """
     console = Console()
     if config is None:
@@ -34,6 +62,67 @@ def info(config: Annotated[str | None, tyro.conf.Positional] = None, set: tuple[
     for table in (_parameters(run), _cost(run), _memory(run)):
         console.print(table)
     console.print(_beside_the_paper(run), soft_wrap=True)
+    if chips:
+        kind = chip_named(chip)
+        plans = [scale_plan(run, kind, number, mfu) for number in chips]
+        console.print(_plan_table(run, kind, plans, mfu, price))
+        console.print(_plan_memory(run, plans))
+
+
+def plan_row(run: RunConfig, plan: ScalePlan, price: float | None = None) -> tuple[str, ...]:
+    """One line of a plan, as `PLAN_HEADINGS` has it, and the price of the run if chips have one.
+
+    Chip-hours and days are those of all the run's steps.
+    """
+    tokens = run.training.num_steps * plan.elements
+    hours = plan.chip_hours(tokens)
+    rows = run.data.batch_size // plan.num_chips
+    cells = (
+        f"{plan.num_chips}",
+        f"{rows}" if plan.accumulate == 1 else f"{plan.accumulate} x {rows // plan.accumulate}",
+        f"{1e3 * plan.compute_s:,.1f}",
+        f"{1e3 * plan.communication_s:,.1f}",
+        f"{1e3 * plan.step_s:,.1f}",
+        f"{plan.utilization:.0%}",
+        _rounded(plan.tokens_a_day),
+        f"{sum(plan.memory_bytes.values()) / 1e9:.0f}" + ("" if plan.fits else ", too much"),
+        f"{hours:,.0f}",
+        f"{hours / 24 / plan.num_chips:.3g}",
+    )
+    return cells if price is None else (*cells, f"{hours * price:,.0f}")
+
+
+def memory_row(plan: ScalePlan) -> tuple[str, ...]:
+    """One line of a plan's memory by kind: chips, state, activations, patch stem, the rest, all; GB on each chip."""
+    memory = plan.memory_bytes
+    state = sum(memory.get(kind, 0) for kind in ("parameters", "gradients", "optimizer", "summed gradients"))
+    activations = memory["activations"] + memory["one layer"]
+    together = sum(memory.values())
+    parts = (state, activations, memory["patch stem"], together - state - activations - memory["patch stem"], together)
+    return (f"{plan.num_chips}", *(f"{part / 1e9:.1f}" for part in parts))
+
+
+def _plan_table(run: RunConfig, chip: Chip, plans: list[ScalePlan], mfu: float, price: float | None) -> Table:
+    table = Table(
+        title=f"{run.name} on {chip.name}, {run.data.batch_size} rows a step, one chip at {mfu:.0%} MFU (on paper)",
+        title_justify="left",
+        caption=f"{chip.source}; chip-hours and days: {run.training.num_steps:,} steps",
+        caption_justify="left",
+    )
+    for heading in (*PLAN_HEADINGS, *([] if price is None else ["price"])):
+        table.add_column(heading, justify="right")
+    for plan in plans:
+        table.add_row(*plan_row(run, plan, price))
+    return table
+
+
+def _plan_memory(run: RunConfig, plans: list[ScalePlan]) -> Table:
+    table = Table(title=f"{run.name}: memory of one chip (estimate), GB", title_justify="left")
+    for heading in ("chips", "state", "activations", "patch stem", "logits and scores", "all"):
+        table.add_column(heading, justify="right")
+    for plan in plans:
+        table.add_row(*memory_row(plan))
+    return table
 
 
 def _parameters(run: RunConfig) -> Table:
@@ -56,7 +145,9 @@ def _cost(run: RunConfig) -> Table:
 
 
 def _memory(run: RunConfig) -> Table:
-    parts = memory_bytes(run.model, run.tokenizer, run.data.batch_size, run.data.context_length)
+    parts = memory_bytes(
+        run.model, run.tokenizer, run.data.batch_size, run.data.context_length, max_patches=run.data.max_patches
+    )
     table = _table(f"memory of a training step of {run.data.batch_size} rows on one device (estimate)")
     for part, size_bytes in parts.items():
         table.add_row(part, _gigabytes(size_bytes))
@@ -85,6 +176,14 @@ def _table(title: str) -> Table:
     table.add_column()
     table.add_column(justify="right")
     return table
+
+
+def _rounded(count: float) -> str:
+    """A large count in words."""
+    for size, name in ((1e12, "trillion"), (1e9, "billion")):
+        if count >= size:
+            return f"{count / size:,.1f} {name}"
+    return f"{count / 1e6:,.0f} million"
 
 
 def _gigabytes(size_bytes: int) -> str:

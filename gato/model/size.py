@@ -1,4 +1,7 @@
-"""How large a configuration is: parameters by part, arithmetic a token and a patch, memory of a training step."""
+"""How large a configuration is: parameters by part, arithmetic of a batch, memory of a training step."""
+
+from dataclasses import dataclass
+from typing import Self
 
 import jax.numpy as jnp
 
@@ -10,6 +13,24 @@ from gato.model.patches import TILE
 PUBLISHED_TOTALS = {768: 79_000_000, 1536: 364_000_000, 2048: 1_180_000_000}
 
 _FLOAT32_BYTES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What a batch asks of the network, without its padding; the work of several batches adds up."""
+
+    elements: float  # sequence elements, patches included
+    attended: float  # pairs of an element and one that it sees, half of the square of each row's length
+    targets: float  # elements that carry loss, and so reach the head
+    patches: float  # image patches
+
+    def __add__(self, other: Self) -> "Work":
+        return Work(
+            elements=self.elements + other.elements,
+            attended=self.attended + other.attended,
+            targets=self.targets + other.targets,
+            patches=self.patches + other.patches,
+        )
 
 
 def parameter_counts(config: ModelConfig, tokenizer: TokenizerConfig) -> dict[str, int]:
@@ -31,22 +52,43 @@ def relative_position_parameters(config: ModelConfig) -> int:
     return config.num_layers * config.width * config.num_heads * config.head_dim
 
 
-def flops_per_token(
-    config: ModelConfig, tokenizer: TokenizerConfig, context_length: int, *, target_share: float = 1.0
-) -> int:
-    """Floating-point operations of training on one token: 6 (N + s V D) + 6 n L I.
+def training_flops(config: ModelConfig, tokenizer: TokenizerConfig, work: Work) -> int:
+    """Floating-point operations of training on a batch that no implementation can do without.
 
-    N are the weights of the blocks' matrices, s is the share of tokens that are targets and so reach the head, n the
-    number of layers, L the context length and I = heads x head size. Causal attention counts half of the full square.
-    A multiply-add is two operations and the backward pass costs two forward ones; embedding look-ups, norms, the patch
-    stem and what rematerialisation repeats are left out.
+    6 (e n W + a 2 n I + t V D) + p S, where e elements pass n layers with W weights in their matrices, a pairs of
+    elements attend to each other over I = heads x head size, t targets are scored against V ids of width D, and p
+    patches pass the stem at S operations each. A multiply-add is two operations, and the backward pass costs two
+    forward ones. Padding counts nothing, causal attention counts only what an element sees, and what
+    rematerialisation or attention in blocks computes again is left out, as are look-ups, norms, softmax and the
+    optimizer.
 
     Source: PaLM (Chowdhery et al., 2022), appendix B, with attention halved as in MaxText's documentation.
     """
-    blocks = config.num_layers * (_attention_matrices(config) + _mlp_matrices(config))
-    head = target_share * tokenizer.vocab_size * config.width
-    attention = config.num_layers * context_length * config.num_heads * config.head_dim
-    return round(6 * (blocks + head + attention))
+    matrices = config.num_layers * (_attention_matrices(config) + _mlp_matrices(config))
+    attention = 2 * config.num_layers * config.num_heads * config.head_dim
+    head = tokenizer.vocab_size * config.width
+    blocks = 6 * (work.elements * matrices + work.attended * attention + work.targets * head)
+    return round(blocks + work.patches * flops_per_patch(config, tokenizer))
+
+
+def model_flops_utilization(flops: float, seconds: float, peak_flops: float) -> float:
+    """MFU, the share of what chips can do at most that went into work that had to be done: flops / (seconds peak).
+
+    Args:
+        flops: of all the work that the chips did in that time, as `training_flops` counts it.
+        peak_flops: operations a second of all these chips together, by their makers' tables: `gato.model.chips`.
+
+    Source: PaLM (Chowdhery et al., 2022), section 4.1.
+    """
+    return flops / (seconds * peak_flops)
+
+
+def flops_per_token(
+    config: ModelConfig, tokenizer: TokenizerConfig, context_length: int, *, target_share: float = 1.0
+) -> int:
+    """Operations of training on one element of a full row of that length, as `training_flops` counts them."""
+    work = Work(elements=1, attended=context_length / 2, targets=target_share, patches=0)
+    return training_flops(config, tokenizer, work)
 
 
 def flops_per_patch(config: ModelConfig, tokenizer: TokenizerConfig) -> int:
@@ -55,37 +97,66 @@ def flops_per_patch(config: ModelConfig, tokenizer: TokenizerConfig) -> int:
 
 
 def memory_bytes(
-    config: ModelConfig, tokenizer: TokenizerConfig, batch_size: int, context_length: int
+    config: ModelConfig, tokenizer: TokenizerConfig, batch_size: int, context_length: int, *, max_patches: int = 0
 ) -> dict[str, int]:
     """Estimate of what one training step keeps on one device, by kind.
 
-    Parameters, gradients and the two moments of AdamW are exact float32 sizes. Activations count the arrays that the
-    backward pass reads, by the rule of `config.remat`; buffers of the compiler and the patch stem are left out.
+    Parameters, gradients and the two moments of AdamW are exact float32 sizes. Activations are what differentiation
+    keeps of every layer for the backward pass, and "one layer" is what it holds of the layer that it is in. A compiler
+    that fuses well needs less, and its own buffers come on top.
+
+    Args:
+        max_patches: places for patches in a row. All of them pass the stem, also those without a patch.
     """
     total = sum(parameter_counts(config, tokenizer).values())
     tokens = batch_size * context_length
-    width, inner, mlp = config.width, config.num_heads * config.head_dim, config.mlp_width
-    values_per_layer = {
-        "none": 4 * width + 4 * inner + 2 * mlp,  # both norms' inputs and outputs; q, k, v and mix; GEGLU in and out
-        "dots": 3 * width + 3 * inner + mlp,  # the block's input and the results of its four projections
-        "full": width,  # the block's input
-    }[config.remat]
     compute_bytes = jnp.dtype(config.compute_dtype).itemsize
-    activations = tokens * compute_bytes * (config.num_layers * values_per_layer + 2 * width)
+    kept = _kept_bytes(config)
+    activations = tokens * (config.num_layers * kept[config.remat] + 2 * config.width * compute_bytes)
     logits = 2 * min(config.loss_chunk, tokens) * tokenizer.vocab_size * _FLOAT32_BYTES
+    scores = 0
     if config.attention == "xla":
         block = min(config.attention_block, context_length)
         scores = 2 * batch_size * config.num_heads * block * context_length * _FLOAT32_BYTES
-    else:
-        scores = 0
+        if block == context_length and config.remat == "none":  # one block is not computed again
+            scores *= config.num_layers
     return {
         "parameters": total * _FLOAT32_BYTES,
         "gradients": total * _FLOAT32_BYTES,
         "optimizer": 2 * total * _FLOAT32_BYTES,
         "activations": activations,
+        "one layer": tokens * kept["none"],
         "logits": logits,
         "attention scores": scores,
+        "patch stem": batch_size * max_patches * _stem_bytes(config, tokenizer),
     }
+
+
+def _kept_bytes(config: ModelConfig) -> dict[str, int]:
+    """What the backward pass reads of one element in one layer, by the rule of `config.remat`.
+
+    `none`: six float32 arrays of the width from the norms and two from the residual stream; five of the inner size
+    (queries, keys and values, the mix, and the queries of the blocks of attention); four of the MLP's from the GEGLU.
+    `dots`: the block's input and the results of its matrix products, but for the last one, which only adds.
+    """
+    width, inner, mlp = config.width, config.num_heads * config.head_dim, config.mlp_width
+    compute_bytes = jnp.dtype(config.compute_dtype).itemsize
+    return {
+        "none": 6 * width * _FLOAT32_BYTES + (2 * width + 5 * inner + 4 * mlp) * compute_bytes,
+        "dots": (2 * width + 3 * inner + mlp) * compute_bytes,
+        "full": width * compute_bytes,
+    }
+
+
+def _stem_bytes(config: ModelConfig, tokenizer: TokenizerConfig) -> int:
+    """What the backward pass keeps of one patch: its pixels, and what lies between the matrices of the stem."""
+    channels, pixels = config.patch_channels, tokenizer.patch_size**2
+    compute_bytes = jnp.dtype(config.compute_dtype).itemsize
+    if config.patch_stem == "tiles":
+        tiles = (tokenizer.patch_size // TILE) ** 2
+        return (3 * pixels + 6 * tiles * channels) * compute_bytes
+    # Norms in float32, GELUs as their derivative takes them apart, the corrected pixels.
+    return pixels * channels * (4 * _FLOAT32_BYTES + 12 * compute_bytes) + 6 * pixels * compute_bytes
 
 
 def cache_bytes(config: ModelConfig, batch_size: int, num_slots: int) -> int:

@@ -30,6 +30,8 @@ from gato.checkpoint import (
 )
 from gato.config import RunConfig, TrainingConfig
 from gato.model.gato import Parameters
+from gato.model.size import Work, training_flops
+from gato.training.events import EVENTS_FILE, EventLog
 from gato.training.optimizer import make_optimizer, make_schedule
 from gato.training.parallel import Layout
 from gato.training.progress import ProgressDisplay
@@ -37,6 +39,7 @@ from gato.training.report import Report
 from gato.training.run_folder import METRICS_FILE, TENSORBOARD_FOLDER, open_run
 from gato.training.step import IntervalSums, LossFunction, TrainState, empty_interval, init_state, make_train_step
 from gato.training.stop import StopRequest
+from gato.training.throughput import peak_of, work_of
 from gato.training.writers import JsonlWriter, MetricWriter, TensorBoardWriter, require_tensorboard
 
 
@@ -137,6 +140,7 @@ def train(
     )
 
     writers: list[MetricWriter] = []
+    events = EventLog(run_folder / EVENTS_FILE, first_step=first_step) if is_first else None
     if is_first:
         writers.append(JsonlWriter(run_folder / METRICS_FILE, last_step=first_step))
         if tensorboard:
@@ -147,19 +151,23 @@ def train(
     output: IntervalSums | None = None
     stopping = False
     with (
-        Report(writers, progress, batches.source_names) as report,
+        Report(writers, progress, batches.source_names, events=events, peak_flops=peak_of(jax.devices())) as report,
         StopRequest() as stop,
         CheckpointWriter(
-            run_folder, config, tokenizer_model=tokenizer_model, retention=_retention(settings)
+            run_folder,
+            config,
+            tokenizer_model=tokenizer_model,
+            retention=_retention(settings),
+            on_saved=report.saved,
         ) as checkpoints,
         jax.transfer_guard("disallow"),
     ):
         if first_step < settings.num_steps:
-            batch, num_tokens = _next_batch(batches, layout, first_step)
+            batch, work = _next_batch(batches, layout, first_step)
         for step in range(first_step + 1, settings.num_steps + 1):
             before = output
             state, output = train_step(state, interval, batch, key)
-            report.advance(step, num_tokens)
+            report.advance(step, round(work.elements), training_flops(config.model, config.tokenizer, work))
 
             last = step == settings.num_steps
             stopping = stop.agreed(step) and not last
@@ -168,7 +176,7 @@ def train(
             # The position after this step's batch: the next batch is drawn before this step is saved.
             data_state = batches.get_state() if saving or evaluating else {}
             if not (last or stopping):
-                batch, num_tokens = _next_batch(batches, layout, step)
+                batch, work = _next_batch(batches, layout, step)
             jax.block_until_ready(before)  # so that no more than two steps are under way
             _require_finite(report.flush(), settings.max_skipped, step, checkpoints)
             checkpoints.check()
@@ -203,6 +211,7 @@ def train(
                 report.message(f"{stop.signal_name}: saved step {step} in {run_folder}; continue with --resume")
                 break
         checkpoints.wait()
+        report.ended(step if stopping else settings.num_steps, stopped=stopping)
     return TrainResult(state=state, interrupted=stopping)
 
 
@@ -256,18 +265,15 @@ def _due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
 
 
-def _next_batch(batches: BatchIterator, layout: Layout, step: int) -> tuple[Batch, int]:
-    """The next batch, on its way to the devices, and the number of its elements before padding.
-
-    Processes take equal shares of the rows, so each reckons that the others' hold as many elements as its own.
-    """
+def _next_batch(batches: BatchIterator, layout: Layout, step: int) -> tuple[Batch, Work]:
+    """The next batch, on its way to the devices, and what it asks of the network."""
     try:
         batch = next(batches)
     except StopIteration:
         raise ValueError(
             f"the data ended after {step} steps: the iterator of training batches must be endless"
         ) from None
-    return layout.put_rows(batch), int(np.sum(batch.lengths)) * jax.process_count()
+    return layout.put_rows(batch), work_of(batch, jax.process_count())
 
 
 def _besides_params(state: TrainState, interval: IntervalSums) -> dict[str, Any]:

@@ -10,11 +10,13 @@ from gato.model.chips import find_chip
 from gato.model.size import Work
 
 
-def work_of(batch: Batch) -> Work:
+def work_of(batch: Batch, num_processes: int = 1) -> Work:
     """What a batch asks of the network; padding, and places for patches that hold none, ask for nothing.
 
     Args:
         batch: numpy arrays.
+        num_processes: that share the whole batch. They take equally many rows, so each reckons that the others' ask for
+            as much as its own.
     """
     length = batch.tokens.shape[1]
     if batch.visible_from is None:
@@ -25,10 +27,10 @@ def work_of(batch: Batch) -> Work:
         seen = places - batch.visible_from + 0.5
         attended = np.sum(seen, where=places < batch.lengths[:, None])
     return Work(
-        elements=float(np.sum(batch.lengths)),
-        attended=float(attended),
-        targets=float(np.sum(batch.loss_mask[:, 1:])),
-        patches=float(np.sum(batch.patch_indices < length)),
+        elements=num_processes * float(np.sum(batch.lengths)),
+        attended=num_processes * float(attended),
+        targets=num_processes * float(np.sum(batch.loss_mask[:, 1:])),
+        patches=num_processes * float(np.sum(batch.patch_indices < length)),
     )
 
 
