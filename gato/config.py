@@ -314,12 +314,17 @@ class TrainingConfig:
     keep_best: str = ""  # metric of an evaluation, as "held_out/loss", whose best step is saved and kept; "" = none
     best_is: Literal["lowest", "highest"] = "lowest"  # which value of that metric is the best
     accumulate: int = 1  # parts that a step's batch is split into, one after another: less memory, same gradient
-    max_skipped: int = 20  # non-finite steps in a row before training stops
+    max_skipped: int = 20  # skipped steps in a row before training stops
+    max_norm_ratio: float | None = None  # a gradient norm so many times the running mean skips its step; None = never
     held_out_batches: int = 8  # batches of one held-out loss
 
     def __post_init__(self) -> None:
         for name in ("num_steps", "log_every", "checkpoint_every", "keep_checkpoints", "accumulate"):
             _require(getattr(self, name) >= 1, f"training.{name} is {getattr(self, name)}, needs 1 or more")
+        _require(
+            self.max_norm_ratio is None or self.max_norm_ratio > 1,
+            f"training.max_norm_ratio is {self.max_norm_ratio}, must be above 1",
+        )
         _require(
             not self.keep_best or self.evaluate_every > 0,
             f"training.keep_best is {self.keep_best!r}, but training.evaluate_every is 0: nothing would measure it",

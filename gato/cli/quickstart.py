@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import platform
+import sys
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -15,7 +16,7 @@ import gato
 from gato.cli.configurations import load_config
 from gato.cli.quickstart_data import prepare
 from gato.cli.scoring import score_task, study_task
-from gato.cli.train import text_tokenizer, train_run
+from gato.cli.train import INTERRUPTED, text_tokenizer, train_run
 from gato.config import RunConfig
 from gato.data.episode import Dialogue, ImageText
 from gato.data.sources.pictures import PictureSource
@@ -88,7 +89,7 @@ def quickstart(out: Path = Path("runs/quickstart"), share: float = 1.0, set: tup
     begun = time.monotonic()
     result = train_run(config, out, text=text, resume=True, console=console)
     if result.interrupted:
-        return
+        sys.exit(INTERRUPTED)
     minutes["training"] = _minutes_since(begun)
 
     console.print(Rule("3/4 acting and speaking"))

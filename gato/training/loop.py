@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 from rich.console import Console
@@ -37,10 +38,11 @@ from gato.training.parallel import Layout
 from gato.training.progress import ProgressDisplay
 from gato.training.report import Report
 from gato.training.run_folder import METRICS_FILE, TENSORBOARD_FOLDER, open_run
+from gato.training.spikes import SpikeWatch
 from gato.training.step import IntervalSums, LossFunction, TrainState, empty_interval, init_state, make_train_step
 from gato.training.stop import StopRequest
 from gato.training.throughput import peak_of, work_of
-from gato.training.writers import JsonlWriter, MetricWriter, TensorBoardWriter, require_tensorboard
+from gato.training.writers import JsonlWriter, MetricWriter, TensorBoardWriter, read_metrics, require_tensorboard
 
 
 class BatchIterator(Protocol):
@@ -136,6 +138,7 @@ def train(
         optimizer,
         make_schedule(config.optimizer),
         accumulate=settings.accumulate,
+        max_norm_ratio=settings.max_norm_ratio,
         out_shardings=(layout.shardings(template), layout.shardings(empty)),
     )
 
@@ -145,6 +148,7 @@ def train(
         writers.append(JsonlWriter(run_folder / METRICS_FILE, last_step=first_step))
         if tensorboard:
             writers.append(TensorBoardWriter(run_folder / TENSORBOARD_FOLDER, last_step=first_step))
+        writers.append(SpikeWatch(say, read_metrics(run_folder / METRICS_FILE)))
     progress = ProgressDisplay(console, first_step=first_step, num_steps=settings.num_steps)
     best = _Best(settings, run_folder)
 
@@ -174,9 +178,15 @@ def train(
             evaluating = settings.evaluate_every > 0 and not stopping and (last or _due(step, settings.evaluate_every))
             saving = last or stopping or _due(step, settings.checkpoint_every)
             # The position after this step's batch: the next batch is drawn before this step is saved.
-            data_state = batches.get_state() if saving or evaluating else {}
+            data_state = batches.get_state()
+            failure: Exception | None = None
             if not (last or stopping):
-                batch, work = _next_batch(batches, layout, step)
+                try:
+                    batch, work = _next_batch(batches, layout, step)
+                except Exception as error:  # whatever a reader raises: it is raised again when the step is saved
+                    if jax.process_count() > 1:
+                        raise  # the others would wait for this process to save with them
+                    failure, saving, evaluating = error, True, False
             jax.block_until_ready(before)  # so that no more than two steps are under way
             _require_finite(report.flush(), settings.max_skipped, step, checkpoints)
             checkpoints.check()
@@ -206,6 +216,10 @@ def train(
                         data_state=data_state,
                         score=score,
                     )
+            if failure is not None:
+                checkpoints.wait()
+                report.message(f"the data failed: saved step {step} in {run_folder}")
+                raise failure
             if stopping:
                 checkpoints.wait()
                 report.message(f"{stop.signal_name}: saved step {step} in {run_folder}; continue with --resume")
@@ -288,7 +302,11 @@ def _restore(
     if checkpoint.tokenizer_model != tokenizer_model:
         raise ValueError("the text tokenizer is not the one in the checkpoint: pass the checkpoint's tokenizer_model")
     params = restore_like(template.params, checkpoint.params, "parameters")
-    rest = restore_like(_besides_params(template, empty), checkpoint.train_state or {}, "optimizer and counters")
+    stored = checkpoint.train_state or {}
+    # What older checkpoints did not count begins with nothing.
+    stored = {**stored, "interval": {"not_finite": empty.not_finite, **stored.get("interval", {})}}
+    stored["state"] = {"norm_mean": jnp.zeros_like(empty.grad_norm), **stored.get("state", {})}
+    rest = restore_like(_besides_params(template, empty), stored, "optimizer and counters")
     return dataclasses.replace(rest["state"], params=params), rest["interval"]
 
 
@@ -296,5 +314,6 @@ def _require_finite(longest_skip: int, max_skipped: int, step: int, checkpoints:
     if longest_skip >= max_skipped:
         raise FloatingPointError(
             f"{longest_skip} steps in a row up to step {step} had a loss or gradient that is not finite; "
-            f"the last checkpoint is {checkpoints.latest()}: lower optimizer.peak_lr or look for bad data"
+            f"the last checkpoint is {checkpoints.latest()}: lower optimizer.peak_lr, or "
+            "look for bad data in the sources that not_finite/ names in metrics.jsonl"
         )

@@ -33,6 +33,8 @@ def loss_metrics(losses: LossSums, source_names: Sequence[str]) -> dict[str, flo
 def interval_metrics(interval: IntervalSums, source_names: Sequence[str]) -> dict[str, float]:
     """The losses of an interval and how the optimizer fared: learning_rate, grad_norm, skipped.
 
+    Where the loss of a source was not finite, not_finite/<source> counts the steps.
+
     Args:
         interval: host arrays.
     """
@@ -41,6 +43,9 @@ def interval_metrics(interval: IntervalSums, source_names: Sequence[str]) -> dic
     if (grad_norm := _quotient(interval.grad_norm, interval.updates)) is not None:
         named["grad_norm"] = grad_norm
     named["skipped"] = int(interval.skipped)
+    for source, count in zip(source_names, interval.not_finite, strict=True):
+        if count:
+            named[f"not_finite/{source}"] = int(count)
     return named
 
 

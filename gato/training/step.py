@@ -27,6 +27,7 @@ class TrainState:
     step: jax.Array  # () int32, steps made, skipped ones included
     skipped: jax.Array  # () int32, steps whose loss or gradient was not finite
     skipped_in_row: jax.Array  # () int32, of those, the ones since the last finite step
+    norm_mean: jax.Array  # () float32, running mean of the gradient norms of the other steps, 0 before the first
 
 
 @jax.tree_util.register_dataclass
@@ -40,9 +41,11 @@ class IntervalSums:
     learning_rate: jax.Array  # () float32, of the last step
     skipped: jax.Array  # () int32, since the start of the run
     longest_skip: jax.Array  # () int32, most non-finite steps in a row seen in the interval
+    not_finite: jax.Array  # (num_sources,) int32, steps of the interval in which the loss of a source was not finite
 
 
 TrainStep = Callable[[TrainState, IntervalSums, Batch, jax.Array], tuple[TrainState, IntervalSums]]
+_NORM_RATE = 0.02  # weight of the newest gradient norm in the running mean
 LossStep = Callable[[Parameters, LossSums, Batch], LossSums]
 
 
@@ -69,6 +72,7 @@ def init_state(params: Parameters, optimizer: optax.GradientTransformation) -> T
         step=jnp.zeros((), jnp.int32),
         skipped=jnp.zeros((), jnp.int32),
         skipped_in_row=jnp.zeros((), jnp.int32),
+        norm_mean=jnp.zeros((), jnp.float32),
     )
 
 
@@ -87,6 +91,7 @@ def empty_interval(num_sources: int) -> IntervalSums:
         learning_rate=jnp.zeros((), jnp.float32),
         skipped=jnp.zeros((), jnp.int32),
         longest_skip=jnp.zeros((), jnp.int32),
+        not_finite=jnp.zeros((num_sources,), jnp.int32),
     )
 
 
@@ -96,6 +101,7 @@ def make_train_step(
     schedule: optax.Schedule,
     *,
     accumulate: int = 1,
+    max_norm_ratio: float | None = None,
     out_shardings: tuple[TrainState, IntervalSums] | None = None,
 ) -> TrainStep:
     """The jitted step. A step whose loss or gradient is not finite changes nothing but the counters.
@@ -104,6 +110,7 @@ def make_train_step(
         loss_function: a mean over targets, weighed by `Batch.row_weights`.
         accumulate: parts of a batch whose gradients are computed one after another, and then averaged by the weight
             of their targets: the gradient of the whole batch.
+        max_norm_ratio: a gradient norm so many times the running mean is treated as one that is not finite.
         out_shardings: where the results lie; where the compiler wants them if None.
 
     Returns:
@@ -120,6 +127,9 @@ def make_train_step(
         scalar, losses, grads = gradient(state.params, batch, step_key)
         grad_norm = optax.tree.norm(grads)
         finite = jnp.isfinite(scalar) & jnp.isfinite(grad_norm)
+        if max_norm_ratio is not None:
+            finite &= (state.norm_mean == 0) | (grad_norm <= max_norm_ratio * state.norm_mean)
+        mean = jnp.where(state.norm_mean == 0, grad_norm, state.norm_mean + _NORM_RATE * (grad_norm - state.norm_mean))
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
 
@@ -139,6 +149,7 @@ def make_train_step(
             step=state.step + 1,
             skipped=skipped,
             skipped_in_row=skipped_in_row,
+            norm_mean=keep(mean, state.norm_mean),
         )
         next_interval = IntervalSums(
             losses=jax.tree.map(add, interval.losses, losses),
@@ -147,6 +158,7 @@ def make_train_step(
             learning_rate=learning_rate,
             skipped=skipped,
             longest_skip=jnp.maximum(interval.longest_skip, skipped_in_row),
+            not_finite=interval.not_finite + ~jnp.isfinite(losses.loss_sum).all(axis=1),
         )
         return next_state, next_interval
 
