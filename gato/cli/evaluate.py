@@ -1,8 +1,7 @@
-"""`gato evaluate`: scores of a checkpoint with intervals, as a file, a table, a chart and short films."""
+"""`gato evaluate`: scores of a checkpoint with intervals, as a file, tables, charts and a page with episodes to see."""
 
 import contextlib
 import dataclasses
-import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,8 +11,11 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from gato.checkpoint import identity, load_config
-from gato.cli.match import SLOW_STEP_MS, Match, make_task
+from gato.cli.baselines import Baseline, Contest, contenders, forget, play_contender
+from gato.cli.further import Further
+from gato.cli.held_out import HELD_OUT_ROWS, HELD_OUT_TEXTS, measure_held_out, moved_sources
+from gato.cli.match import SLOW_STEP_MS, Match
+from gato.cli.report import write_report
 from gato.cli.scoring import check_context_task, prompt_policy
 from gato.cli.study import yardsticks
 from gato.config import EvaluationConfig, PolicyConfig
@@ -27,13 +29,12 @@ from gato.evaluation.plots import score_bars
 from gato.evaluation.profile_plot import profile_plot, tasks_above_plot
 from gato.evaluation.prompt_policy import PromptPolicy
 from gato.evaluation.remote_env import EnvWorkers
-from gato.evaluation.rollout import Rollout
 from gato.evaluation.scores import Prompt, ScoreRecord, write_scores
 from gato.evaluation.style import save_figure
 from gato.evaluation.tables import aggregate_table, left_out, score_table, scores_latex, scores_markdown
 from gato.evaluation.time_shares import TimeShares
-from gato.evaluation.videos import Clip, write_gif
 from gato.inference.agent import Agent
+from gato.release import identity, load_config
 
 STUDY_EPISODES = 300  # of each prompt in each group of variants: a rate is then known to within 6 percent points
 SCORE_EPISODES = 50  # a task (section 4)
@@ -60,7 +61,13 @@ def evaluate(
     seed: int = 1_000_000,
     temperature: float | None = None,
     deterministic: bool = False,
-    videos: bool = False,
+    baselines: tuple[Baseline, ...] = (),
+    demonstrations: Path | None = None,
+    held_out: bool = False,
+    held_out_rows: int = HELD_OUT_ROWS,
+    held_out_texts: int = HELD_OUT_TEXTS,
+    source_paths: tuple[str, ...] = (),
+    videos: int = 3,
     latex: bool = False,
     overwrite: bool = False,
     out: Path | None = None,
@@ -94,17 +101,30 @@ def evaluate(
         seed: of the first episode.
         temperature: of action sampling; the run's own if not given.
         deterministic: take the most likely actions.
-        videos: also write a GIF of the first episode of each task, if it is played in this call.
+        baselines: who else plays these episodes: "random" actions; the task's "expert"; "nearest-neighbour" replay of
+            the demonstrations that the run was trained on, in a study of the one before the episode; and the runs that
+            `gato baseline` has trained, "bc", "no-prompt" and "task-id".
+        demonstrations: folder of `gato collect` that nearest-neighbour replays, in place of the run's sources.
+        held_out: also tell loss, accuracy and bits per byte on the records that the run kept from training, and how
+            many captions of and answers about its held-out pictures are exactly right.
+        held_out_rows: of each source.
+        held_out_texts: most pictures of each source.
+        source_paths: where sources of the run lie now, as NAME=PATH, if they have moved.
+        videos: tasks, the first ones, whose best and worst episodes are played once more and shown in report.html with
+            what the network saw and did at each timestep; 0 for none.
         latex: also write scores.tex, tables with the rules of booktabs.
         overwrite: begin anew where the folder holds an evaluation already.
-        out: folder for scores.json, scores.md, charts and the GIFs; <checkpoint>/evaluation if not given.
+        out: folder for scores.json, scores.md, report.html, charts and films; <checkpoint>/evaluation if not given.
     """
+    if videos < 0:
+        raise ValueError(f"videos is {videos}, expected 0 tasks or more")
     console = Console()
     shares = TimeShares()
     agent = Agent.load(checkpoint)
     if temperature is not None:
         agent = dataclasses.replace(agent, policy=dataclasses.replace(agent.policy, temperature=temperature))
     run = load_config(checkpoint)
+    run = dataclasses.replace(run, data=moved_sources(run.data, source_paths))
     studied = study or suite == "context"
     if episodes is None:
         episodes = STUDY_EPISODES if studied else SCORE_EPISODES
@@ -130,20 +150,48 @@ def evaluate(
     }
     out = out or checkpoint / "evaluation"
     out.mkdir(parents=True, exist_ok=True)
+    # First of all, since it is soon done, and missing data would else be found at the end.
+    unseen = measure_held_out(agent, run, num_rows=held_out_rows, num_texts=held_out_texts) if held_out else None
     if overwrite:
         (out / JOURNAL_FILE).unlink(missing_ok=True)
+        forget(out)
     with Journal(out / JOURNAL_FILE, measured) as journal:
-        make = functools.partial(make_task, render_mode="rgb_array") if videos else make_task
-        match = Match(agent, chosen, prompts, deterministic=deterministic, make=make, shares=shares)
+        match = Match(agent, chosen, prompts, deterministic=deterministic, shares=shares)
         plan = match.plan(config, study=studied)
+        contest = Contest(
+            match=match,
+            cells=plan.cells,
+            run=run,
+            checkpoint=checkpoint,
+            num_envs=num_envs,
+            studied=studied,
+            demonstrations=demonstrations,
+        )
+        rivals = contenders(baselines, contest)
         with contextlib.ExitStack() as stack:
             played = _played(match, env_workers, stack)
-            _play(plan, match, played, journal, num_envs, _film(out, plan) if videos else {}, console)
+            _play(plan, match, played, journal, num_envs, console)
             beside = yardsticks(match, plan.cells, played, num_actions=first_actions) if studied else None
         records = score_records(plan.cells, journal.results, played, beside)
-    write_scores(out / SCORES_FILE, records, {**measured, "left_out": plan.left_out})
-    _summarize(out, records, plan.left_out, latex=latex)
-    _tell(records, plan.left_out, console)
+    settings = {name: value for name, value in measured.items() if name != "checkpoint"}
+    further = Further(
+        baselines={rival.name: play_contender(rival, contest, out, settings, console) for rival in rivals},
+        held_out=unseen,
+    )
+    write_scores(out / SCORES_FILE, records, {**measured, "left_out": plan.left_out}, sections=further.sections())
+    _summarize(out, records, plan.left_out, further, latex=latex)
+    _tell(records, plan.left_out, further, console)
+    write_report(
+        out,
+        match,
+        plan,
+        journal.results,
+        records,
+        measured=measured,
+        further=further,
+        num_tasks=videos,
+        console=console,
+    )
     console.print(f"time: {shares}\nwritten to {out}", soft_wrap=True)
 
 
@@ -153,7 +201,6 @@ def _play(
     tasks: Mapping[str, PlayedTask],
     journal: Journal,
     num_envs: int,
-    films: Mapping[Cell, Path],
     console: Console,
 ) -> None:
     """Plays what the journal lacks, and notes it there."""
@@ -166,11 +213,7 @@ def _play(
         bar = progress.add_task("episodes", total=len(plan.cells), completed=len(plan.cells) - len(waiting))
         done: set[Cell] = set()
         actor = match.actor(waiting, num_envs)
-        for cell, rollout in play_cells(
-            waiting, tasks, actor, num_envs=num_envs, keep_frames=films, shares=match.shares
-        ):
-            if cell in films:
-                _write_film(films[cell], cell, rollout)
+        for cell, rollout in play_cells(waiting, tasks, actor, num_envs=num_envs, shares=match.shares):
             journal.append(tasks[cell.task].result(cell, rollout))
             done.add(cell)
             running = dict.fromkeys(other.task for other in waiting[: len(done) + num_envs] if other not in done)
@@ -191,21 +234,7 @@ def _played(match: Match, env_workers: int | None, stack: contextlib.ExitStack) 
     return match.played(stack.enter_context(EnvWorkers(num_workers)), threshold)
 
 
-def _film(out: Path, plan: Plan) -> dict[Cell, Path]:
-    """The first cell of each task, and the place of its film."""
-    first: dict[str, Cell] = {}
-    for cell in plan.cells:
-        first.setdefault(cell.task, cell)
-    return {cell: out / f"{name}.gif" for name, cell in first.items()}
-
-
-def _write_film(path: Path, cell: Cell, rollout: Rollout) -> None:
-    assert rollout.frames is not None  # asked for
-    note = f"return {rollout.episode.episode_return:.1f}"
-    write_gif(path, [Clip(frames=rollout.frames, title=cell.task, note=note)])
-
-
-def _tell(records: Sequence[ScoreRecord], not_played: Mapping[str, str], console: Console) -> None:
+def _tell(records: Sequence[ScoreRecord], not_played: Mapping[str, str], further: Further, console: Console) -> None:
     """Everything on the console."""
     console.print(str(score_table(records)), soft_wrap=True)
     if len(records) > 1:
@@ -213,18 +242,23 @@ def _tell(records: Sequence[ScoreRecord], not_played: Mapping[str, str], console
     if any(record.variants != "all" for record in records):
         for sentence, table in study_tables(records):
             console.print(f"\n{sentence}\n{table}", soft_wrap=True)
-    for sentence in (*left_out(records), *_not_played(not_played)):
+    for sentence, table in further.tables(records):
+        console.print(f"\n{sentence}\n{table}", soft_wrap=True)
+    for sentence in (*left_out(records), *_not_played(not_played), *further.sentences()):
         console.print(sentence, soft_wrap=True)
 
 
-def _summarize(out: Path, records: list[ScoreRecord], not_played: Mapping[str, str], *, latex: bool) -> None:
+def _summarize(
+    out: Path, records: list[ScoreRecord], not_played: Mapping[str, str], further: Further, *, latex: bool
+) -> None:
     """The tables and charts of what was measured."""
     parts = [scores_markdown(records), *(f"{sentence}\n" for sentence in _not_played(not_played))]
     if any(record.variants != "all" for record in records):
         parts.append(study_markdown(records))
+    parts += further.markdown(records)
     (out / "scores.md").write_text("\n".join(parts), encoding="utf-8")
     if latex:
-        (out / "scores.tex").write_text(scores_latex(records), encoding="utf-8")
+        (out / "scores.tex").write_text("\n".join([scores_latex(records), *further.latex(records)]), encoding="utf-8")
     scored = [record for record in records if record.normalized is not None]
     if scored:
         save_figure(out / "scores.png", score_bars(scored))

@@ -105,10 +105,10 @@ class Match:
         """
         self.agent = agent
         self.prompts = prompts
+        self.deterministic = deterministic
         self.shares = TimeShares() if shares is None else shares
         self.left_out: dict[str, str] = {}
         self.met: dict[str, MetTask] = {}
-        self._deterministic = deterministic
         self._make = make
         self._prompts: OrderedDict[_PromptKey, Elements] = OrderedDict()  # the oldest leave first
         with self.shares.of("simulators"):
@@ -187,7 +187,7 @@ class Match:
             lambda index: self.prompt_at(cells, index),
             interface_of=lambda index: self.met[cells[index].task].interface,
             pinned=self.prompts.pinned,
-            deterministic=self._deterministic,
+            deterministic=self.deterministic,
         )
 
     def prompt_at(self, cells: Sequence[Cell], index: int) -> Elements | None:

@@ -45,7 +45,8 @@ def effect_table(records: Sequence[ScoreRecord]) -> Table:
 
 
 def following_table(records: Sequence[ScoreRecord]) -> Table:
-    """How often the agent did what it was shown, beside random actions."""
+    """How often the agent did what it was shown, beside random actions where those were measured."""
+    with_chance = any(record.followed_by_chance is not None for record in records)
     rows = []
     for label, group in _groups(records).items():
         cells: list[str] = []
@@ -54,9 +55,12 @@ def following_table(records: Sequence[ScoreRecord]) -> Table:
             rate = None if record is None else following_rate(record)
             chance = None if record is None else record.followed_by_chance
             cells.append("–" if rate is None else f"{rate.value:.0%} ({interval_text(rate, percent=True)})")
-            cells.append("–" if chance is None else f"{chance:.0%}")
+            if with_chance:
+                cells.append("–" if chance is None else f"{chance:.0%}")
         rows.append((label, *cells))
-    headings = [heading for prompt in _SHOWING for heading in (f"followed, {prompt}", "by chance")]
+    headings = [
+        heading for prompt in _SHOWING for heading in (f"followed, {prompt}", *(("by chance",) if with_chance else ()))
+    ]
     return Table(headings=("task", *headings), rows=tuple(rows))
 
 

@@ -1,19 +1,25 @@
 """A self-contained HTML page from plain records: headline facts, then sections of text, tables and pictures.
 
-Everything is inside the one file and every text is escaped; the page's own policy forbids it to load anything.
+Everything is inside the one file and every text is escaped; the page's own policy forbids it to load anything. A page
+with blocks that move carries our one script, which the policy knows by its hash; without it they still show all.
 """
 
 import base64
+import hashlib
 import html
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from PIL import Image
 
+from gato.evaluation.page_script import SCRIPT, SCRIPT_RULES
 from gato.evaluation.style import DARK, LIGHT, Theme, ThemedImage
+
+_LONG_CELL = 40  # characters of a table's text from which on it may be broken into lines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +53,7 @@ class Table:
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     num_text_columns: int = 1  # the first ones; the others hold numbers and are set flush right
+    sortable: bool = False  # on a page, a click on a heading sorts by the text or the first number of its cells
 
     def __post_init__(self) -> None:
         for number, row in enumerate(self.rows):
@@ -92,7 +99,21 @@ class Grid:
     width_px: int | None = None  # about that wide, in even columns; None = each in its own size
 
 
-Block: TypeAlias = Paragraph | Code | Table | Chart | Grid
+@dataclass(frozen=True, kw_only=True)
+class Scrubber:
+    """An episode to go through timestep by timestep; `gato.evaluation.token_view` makes its content."""
+
+    content: Mapping[str, Any]  # JSON values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tabs:
+    """Several panels of which one is seen at a time; without the script all are, one below another."""
+
+    panels: tuple["Section", ...]
+
+
+Block: TypeAlias = Paragraph | Code | Table | Chart | Grid | Scrubber | Tabs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,17 +154,24 @@ def page_html(page: Page) -> str:
         f"{''.join(_block(block) for block in section.blocks)}</section>"
         for number, section in enumerate(page.sections)
     )
+    moves = any(_moves(block) for section in page.sections for block in section.blocks)
+    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-        "style-src 'unsafe-inline'\">"
+        f"style-src 'unsafe-inline'{f'; script-src {chr(39)}sha256-{digest}{chr(39)}' if moves else ''}\">"
         f'<meta name="color-scheme" content="light dark"><title>{html.escape(page.title)}</title>'
-        f"<style>{_css()}</style></head><body><header><h1>{html.escape(page.title)}</h1>"
+        f"<style>{_css()}{SCRIPT_RULES if moves else ''}</style></head><body><header><h1>{html.escape(page.title)}</h1>"
         f'<p class="lead">{html.escape(page.lead)}</p>'
         f"{f'<dl class=facts>{facts}</dl>' if facts else ''}{f'<nav>{links}</nav>' if links else ''}</header>"
-        f"<main>{sections}</main></body></html>\n"
+        f"<main>{sections}</main>{f'<script>{SCRIPT}</script>' if moves else ''}</body></html>\n"
     )
+
+
+def _moves(block: Block) -> bool:
+    """Whether the block needs the script."""
+    return isinstance(block, Scrubber | Tabs) or (isinstance(block, Table) and block.sortable)
 
 
 def _block(block: Block) -> str:
@@ -161,10 +189,23 @@ def _block(block: Block) -> str:
             return _chart(block)
         case Grid():
             return _grid(block)
+        case Scrubber():
+            # A script of a type that no browser runs; "<" is spelt out, so that nothing can end it early.
+            content = json.dumps(block.content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+            return (
+                f'<div class="scrubber"><script type="application/json">{content}</script>'
+                "<noscript><p>To go through the timesteps, allow this page its script.</p></noscript></div>"
+            )
+        case Tabs():
+            panels = "".join(
+                f'<div class="panel"><h3>{html.escape(panel.title)}</h3>{"".join(map(_block, panel.blocks))}</div>'
+                for panel in block.panels
+            )
+            return f'<div class="tabs">{panels}</div>'
 
 
 def _chart(chart: Chart) -> str:
-    dark, light = (_data_uri(svg.encode(), "svg+xml") for svg in (chart.image.dark, chart.image.light))
+    dark, light = (data_uri(svg.encode(), "svg+xml") for svg in (chart.image.dark, chart.image.light))
     return (
         '<figure class="wide"><div class="scroll"><picture>'
         f'<source media="(prefers-color-scheme: dark)" srcset="{dark}">'
@@ -179,7 +220,7 @@ def _grid(grid: Grid) -> str:
             width, kind = image.width, str(image.format).lower()
         own_size = f' style="width:{width}px"' if grid.width_px is None else ""
         cells.append(
-            f'<figure{own_size}><img src="{_data_uri(picture.content, kind)}" alt="{html.escape(picture.alt)}">'
+            f'<figure{own_size}><img src="{data_uri(picture.content, kind)}" alt="{html.escape(picture.alt)}">'
             f"{_caption(picture.caption)}</figure>"
         )
     if grid.width_px is None:
@@ -189,21 +230,25 @@ def _grid(grid: Grid) -> str:
 
 def _table(table: Table) -> str:
     def row(cells: Sequence[str], tag: str) -> str:
-        return "".join(
-            f"<{tag}{'' if column < table.num_text_columns else ' class=number'}>{html.escape(cell)}</{tag}>"
-            for column, cell in enumerate(cells)
-        )
+        return "".join(f"<{tag}{kind(column, cell)}>{html.escape(cell)}</{tag}>" for column, cell in enumerate(cells))
+
+    def kind(column: int, cell: str) -> str:
+        if column >= table.num_text_columns:
+            return " class=number"
+        return " class=words" if len(cell) > _LONG_CELL else ""
 
     head = f"<thead><tr>{row(table.headings, 'th')}</tr></thead>"
     body = "".join(f"<tr>{row(cells, 'td')}</tr>" for cells in table.rows)
-    return f'<div class="scroll"><table>{head}<tbody>{body}</tbody></table></div>'
+    sorts = ' class="sortable"' if table.sortable else ""
+    return f'<div class="scroll"><table{sorts}>{head}<tbody>{body}</tbody></table></div>'
 
 
 def _caption(text: str) -> str:
     return f"<figcaption>{html.escape(text)}</figcaption>" if text else ""
 
 
-def _data_uri(content: bytes, kind: str) -> str:
+def data_uri(content: bytes, kind: str) -> str:
+    """A picture of a kind such as "png" as an address that holds it."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
@@ -223,6 +268,7 @@ body{margin:0 auto;max-width:62rem;padding:3.5rem 1.5rem 6rem;background:var(--p
  font:17px/1.6 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans","DejaVu Sans",sans-serif}
 h1{font-size:2.3rem;line-height:1.15;letter-spacing:-.02em;margin:0 0 .6rem}
 h2{font-size:1.45rem;letter-spacing:-.01em;line-height:1.25;margin:0 0 .8rem}
+h3{font-size:1.05rem;line-height:1.3;margin:1.4rem 0 .6rem}
 p{max-width:44rem;margin:0 0 1rem}
 .lead{font-size:1.15rem;color:var(--muted)}
 .facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:.9rem;margin:2rem 0 1.5rem}
@@ -254,9 +300,12 @@ th{font-weight:600;text-align:left;color:var(--muted);font-size:.84rem}
 th,td{padding:.42rem .9rem .42rem 0;border-bottom:1px solid var(--line);vertical-align:top;white-space:nowrap}
 th:last-child,td:last-child{padding-right:0}
 .number{text-align:right;font-variant-numeric:tabular-nums}
+td.words{white-space:normal;overflow-wrap:anywhere;min-width:15rem}
 pre{background:var(--surface);border-radius:8px;padding:.9rem 1.1rem;overflow-x:auto;line-height:1.5;
  margin:.4rem 0 1.2rem}
 summary{cursor:pointer;color:var(--muted);font-size:.94rem}
 code{font:.88rem/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
+@media (max-width:36rem){body{padding:1.6rem 1rem 4rem;font-size:16px}h1{font-size:1.75rem}
+ .facts{grid-template-columns:repeat(auto-fit,minmax(9rem,1fr))}}
 @media print{body{padding:0;max-width:none}nav{display:none}section{break-inside:avoid}}
 """

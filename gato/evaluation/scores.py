@@ -1,6 +1,7 @@
 """Scores of tasks: normalised between random and expert, with intervals, in one validated record and file.
 
-The normalised score is the paper's (section 4): 0 is the random policy, 1 the expert.
+The normalised score is the paper's (section 4): 0 is the random policy, 1 the expert. Beside the agent's records a file
+may hold the sections of `SECTIONS`, each only where it was measured.
 """
 
 import json
@@ -30,6 +31,9 @@ Variants = Literal["all", "trained", "held-out"]
 
 EXPERT_SHARES = (0.5, 0.8, 1.0)  # of the expert's score, at which solved tasks are counted
 SCORES_VERSION = 2  # of the file; raised when a reader of the old form would misread the new one
+# What was measured beside the agent's episodes: other players on the same seeds, losses on data that training never
+# saw, and texts that are exactly right.
+SECTIONS = ("baselines", "held_out", "language")
 
 
 def normalized_score(mean_return: float, random_mean: float, expert_mean: float) -> float | None:
@@ -136,6 +140,15 @@ class ScoreRecord:
         return (np.array(self.returns) - self.random_mean) / (self.expert_mean - self.random_mean)
 
 
+@dataclass(frozen=True, kw_only=True)
+class BaselineScores:
+    """How another player went in the episodes that the agent was measured in."""
+
+    measured: Mapping[str, Any]  # JSON values that tell how: which demonstrations, which checkpoint
+    records: tuple[ScoreRecord, ...]
+    left_out: Mapping[str, str]  # tasks that it could not play, with the reason
+
+
 def labels_of(records: Sequence[ScoreRecord]) -> list[str]:
     """Task names, with what tells several records of one task apart."""
     names = Counter(record.task for record in records)
@@ -226,29 +239,75 @@ def groups_of(records: Iterable[ScoreRecord]) -> dict[str, list[ScoreRecord]]:
     return groups
 
 
-def write_scores(path: Path, records: Iterable[ScoreRecord], measured: Mapping[str, Any] | None = None) -> None:
+def write_scores(
+    path: Path,
+    records: Iterable[ScoreRecord],
+    measured: Mapping[str, Any] | None = None,
+    *,
+    sections: Mapping[str, Any] | None = None,
+) -> None:
     """Writes the records as JSON, readable by other programs; aggregates are computed from them, never stored.
 
     Args:
         path: of the file.
         records: one a task, prompt and group of variants.
         measured: JSON values that tell how: checkpoint, prompt policy, seeds. For people; `read_scores` passes it over.
+        sections: JSON values under names of `SECTIONS`; empty ones are left out.
+
+    Raises:
+        ValueError: a section of another name.
     """
+    sections = sections or {}
+    if unknown := set(sections) - set(SECTIONS):
+        raise ValueError(f"sections {sorted(unknown)} are none of a file of scores, expected some of {list(SECTIONS)}")
     content = {
         "version": SCORES_VERSION,
         "measured": dict(measured or {}),
         "records": [asdict(record) for record in records],
+        **{name: sections[name] for name in SECTIONS if sections.get(name)},
     }
     path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
+def baselines_section(baselines: Mapping[str, BaselineScores]) -> dict[str, Any]:
+    """The section "baselines", by player; `read_baselines` reads it back."""
+    return {
+        name: {
+            "measured": dict(scores.measured),
+            "left_out": dict(scores.left_out),
+            "records": [asdict(record) for record in scores.records],
+        }
+        for name, scores in baselines.items()
+    }
+
+
 def read_scores(path: Path) -> list[ScoreRecord]:
-    """Reads what `write_scores` wrote, checking every record.
+    """Reads the agent's records of what `write_scores` wrote, checking every one.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: another kind of file or version, an incomplete record, or one that contradicts itself.
     """
+    return _records_from_json(_content(path)["records"], f"{path}")
+
+
+def read_baselines(path: Path) -> dict[str, BaselineScores]:
+    """The other players of a file of scores by name, none where none were measured; raises as `read_scores`."""
+    section = _content(path).get("baselines", {})
+    if not isinstance(section, dict):
+        raise ValueError(f"{path}: baselines is {type(section).__name__}, expected an object of players by name")
+    found = {}
+    for name, entry in section.items():
+        if not isinstance(entry, dict) or set(entry) != {"measured", "left_out", "records"}:
+            came = sorted(entry) if isinstance(entry, dict) else type(entry).__name__
+            raise ValueError(f"{path}: baseline {name!r} holds {came}, expected measured, left_out and records")
+        records = _records_from_json(entry["records"], f"{path}, baseline {name!r}")
+        found[name] = BaselineScores(measured=entry["measured"], left_out=entry["left_out"], records=tuple(records))
+    return found
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """The file as JSON, if it is one of ours; `Any` because its sections are of several kinds."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -258,13 +317,18 @@ def read_scores(path: Path) -> list[ScoreRecord]:
         raise ValueError(f"{path} holds {found}, expected 'version' and 'records': is it a file of `gato evaluate`?")
     if content["version"] != SCORES_VERSION:
         raise ValueError(f"{path} is of version {content['version']!r}, expected {SCORES_VERSION}: evaluate again")
-    if unknown := set(content) - {"version", "measured", "records"}:
+    if unknown := set(content) - {"version", "measured", "records", *SECTIONS}:
         raise ValueError(
             f"{path} holds {sorted(unknown)} beside its records, which no version {SCORES_VERSION} file has"
         )
-    if not isinstance(content["records"], list):
-        raise ValueError(f"{path}: records is {type(content['records']).__name__}, expected a list of score records")
-    return [_record_from_json(entry, f"{path}, record {i}") for i, entry in enumerate(content["records"])]
+    return content
+
+
+def _records_from_json(entries: Any, where: str) -> list[ScoreRecord]:
+    """`Any` because the file may hold anything."""
+    if not isinstance(entries, list):
+        raise ValueError(f"{where}: records is {type(entries).__name__}, expected a list of score records")
+    return [_record_from_json(entry, f"{where}, record {i}") for i, entry in enumerate(entries)]
 
 
 def _record_from_json(entry: Any, where: str) -> ScoreRecord:

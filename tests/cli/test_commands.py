@@ -73,7 +73,7 @@ def test_a_run_whose_sources_hold_no_text_needs_no_tokenizer(trained, tmp_path):
     run(["data", "prepare", *common, "--out", str(tmp_path / "prepared"), "--set", *TINY])
     run(["train", *common, "--run", str(tmp_path / "run"), "--set", *TINY, "training.num_steps=2"])
     assert not list(tmp_path.rglob("tokenizer.model"))
-    run(["evaluate", str(tmp_path / "run"), "--episodes", "2", "--num-envs", "2"])
+    run(["evaluate", str(tmp_path / "run"), "--episodes", "2", "--num-envs", "2", "--videos", "0"])
     assert (tmp_path / "run" / "evaluation" / "scores.json").exists()
 
 
@@ -83,21 +83,24 @@ def test_a_run_is_not_overwritten_unasked(trained, capsys):
     assert "--resume" in capsys.readouterr().err
 
 
-def test_evaluate_writes_records_a_chart_and_a_film(trained, tmp_path):
-    options = ["--tasks", "cartpole", "--episodes", "3", "--num-envs", "2", "--videos", "--out", str(tmp_path)]
+def test_evaluate_writes_records_a_chart_a_page_and_films(trained, tmp_path):
+    options = ["--tasks", "cartpole", "--episodes", "3", "--num-envs", "2", "--videos", "1", "--out", str(tmp_path)]
     run(["evaluate", str(trained), *options])
     (record,) = json.loads((tmp_path / "scores.json").read_text())["records"]
     assert (record["task"], record["prompt"], record["episodes"]) == ("cartpole", "right", 3)
     assert record["ci_low"] <= record["normalized"] <= record["ci_high"]
-    with Image.open(tmp_path / "cartpole.gif") as film:
+    films = list((tmp_path / "films").glob("cartpole-*.gif"))
+    assert films
+    with Image.open(films[0]) as film:
         assert film.n_frames > 1
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").count("data:image/gif") == len(films)
     assert (tmp_path / "scores.png").stat().st_size > 0
     assert "| cartpole | right | 3 |" in (tmp_path / "scores.md").read_text()
 
 
 def test_evaluate_aggregates_several_tasks(trained, tmp_path, capsys):
     options = ["--tasks", "cartpole", "acrobot", "--prompt", "none", "--episodes", "1", "--out", str(tmp_path)]
-    run(["evaluate", str(trained), *options, "--latex"])
+    run(["evaluate", str(trained), *options, "--videos", "0", "--latex"])
     assert "all tasks" in capsys.readouterr().out
     assert "| all tasks | 2 |" in (tmp_path / "scores.md").read_text()
     assert r"all tasks & 2 &" in (tmp_path / "scores.tex").read_text()
@@ -108,7 +111,7 @@ def test_evaluate_aggregates_several_tasks(trained, tmp_path, capsys):
 def test_scores_do_not_depend_on_the_number_of_environments(trained, tmp_path):
     for width in ("1", "3"):
         options = ["--tasks", "cartpole", "--episodes", "3", "--num-envs", width, "--out", str(tmp_path / width)]
-        run(["evaluate", str(trained), *options])
+        run(["evaluate", str(trained), "--videos", "0", *options])
     assert (tmp_path / "1" / "scores.json").read_text() == (tmp_path / "3" / "scores.json").read_text()
 
 

@@ -63,7 +63,7 @@ def scores(folder: Path) -> dict:
 
 def evaluate(checkpoint: Path, out: Path, *options: str) -> None:
     # One width for all, since every other one is compiled anew.
-    run(["evaluate", str(checkpoint), "--out", str(out), "--num-envs", "3", *options])
+    run(["evaluate", str(checkpoint), "--out", str(out), "--num-envs", "3", "--videos", "0", *options])
 
 
 MIXED = ["--tasks", "cartpole", "dark-room", "--episodes", "4"]

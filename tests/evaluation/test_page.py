@@ -1,3 +1,5 @@
+import base64
+import hashlib
 import io
 import re
 from html.parser import HTMLParser
@@ -13,8 +15,10 @@ from gato.evaluation.page import (
     Page,
     Paragraph,
     Picture,
+    Scrubber,
     Section,
     Table,
+    Tabs,
     page_html,
     write_page,
 )
@@ -119,6 +123,45 @@ def test_pictures_name_their_own_format():
 def test_a_page_is_written_in_utf8(tmp_path):
     write_page(tmp_path / "page.html", page("naïve ✓ 日本"))
     assert "naïve ✓ 日本" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def moving(block) -> str:
+    return page_html(Page(title="t", lead="l", facts=(), sections=(Section(title="s", blocks=(block,)),)))
+
+
+SORTABLE = Table(headings=("a",), rows=(("1",),), sortable=True)
+
+
+@pytest.mark.parametrize("block", [SORTABLE, Tabs(panels=()), Scrubber(content={"steps": []})])
+def test_only_our_own_script_may_run_and_only_where_it_is_needed(block):
+    document = moving(block)
+    (script,) = re.findall(r"<script>(.*?)</script>", document, flags=re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in document
+    assert "script" not in page_html(page("plain"))
+
+
+def test_no_content_of_a_scrubber_can_end_its_script():
+    document = moving(Scrubber(content={"text": EVIL, "more": "</script>"}))
+    assert document.count("</script>") == 2
+    assert EVIL not in document
+
+
+def test_a_number_that_is_none_is_refused_in_a_scrubber():
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        moving(Scrubber(content={"loss": float("nan")}))
+
+
+def test_without_the_script_all_panels_are_seen():
+    panels = tuple(Section(title=name, blocks=(Paragraph(text=name),)) for name in ("one", "two"))
+    document = moving(Tabs(panels=panels))
+    assert Reader(document).texts.count("two") == 2
+    assert " hidden" not in re.sub(r"<(style|script)>.*?</\1>", "", document, flags=re.DOTALL)
+
+
+def test_long_words_in_a_table_may_break_but_numbers_may_not():
+    document = moving(Table(headings=("a", "b", "c"), rows=(("x" * 60, "y", "1" * 60),), num_text_columns=2))
+    assert re.findall(r"<td([^>]*)>", document) == [" class=words", "", " class=number"]
 
 
 def test_a_table_prints_in_columns():

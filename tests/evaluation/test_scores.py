@@ -5,11 +5,14 @@ import numpy as np
 import pytest
 
 from gato.evaluation.scores import (
+    BaselineScores,
     ScoreRecord,
     aggregate,
+    baselines_section,
     groups_of,
     labels_of,
     normalized_score,
+    read_baselines,
     read_scores,
     write_scores,
 )
@@ -115,6 +118,42 @@ def test_scores_survive_the_file(tmp_path):
     write_scores(tmp_path / "told.json", records, {"prompt": {"kind": "right"}})
     assert read_scores(tmp_path / "told.json") == records
     assert json.loads((tmp_path / "told.json").read_text())["measured"] == {"prompt": {"kind": "right"}}
+
+
+def test_other_players_stand_in_a_section_of_their_own_and_survive_the_file(tmp_path):
+    path = tmp_path / "scores.json"
+    replay = BaselineScores(
+        measured={"demonstrations": "theirs"}, records=(record(returns=[30.0, 40.0]),), left_out={"lander": "why not"}
+    )
+    sections = {"baselines": baselines_section({"replay": replay}), "language": {}}
+    write_scores(path, [record()], sections=sections)
+    assert read_scores(path) == [record()]
+    assert read_baselines(path) == {"replay": replay}
+    assert list(json.loads(path.read_text())) == ["version", "measured", "records", "baselines"]
+
+
+def test_a_file_without_sections_is_what_it_always_was(tmp_path):
+    write_scores(tmp_path / "a.json", [record()], {"seed": 1})
+    write_scores(tmp_path / "b.json", [record()], {"seed": 1}, sections={"baselines": {}, "held_out": {}})
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    assert list(json.loads((tmp_path / "a.json").read_text())) == ["version", "measured", "records"]
+    assert read_baselines(tmp_path / "a.json") == {}
+    with pytest.raises(ValueError, match=r"sections \['heldout'\] are none of a file of scores"):
+        write_scores(tmp_path / "c.json", [record()], sections={"heldout": {}})
+
+
+@pytest.mark.parametrize(
+    "section, message",
+    [
+        ("[]", "baselines is list, expected an object"),
+        ('{"random": []}', "baseline 'random' holds list, expected measured, left_out and records"),
+        ('{"random": {"measured": {}, "left_out": {}, "records": [3]}}', "baseline 'random', record 0 has int"),
+    ],
+)
+def test_a_broken_section_says_what_is_wrong(section, message, tmp_path):
+    (tmp_path / "scores.json").write_text(f'{{"version": 2, "records": [], "baselines": {section}}}')
+    with pytest.raises(ValueError, match=message):
+        read_baselines(tmp_path / "scores.json")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,137 @@
+"""How likely each legal action token was at timesteps of an episode that is over.
+
+Rows are what training would make of them: the demonstration, then the timesteps that were in the context, in one
+uncached pass. As long as nothing has left the context these are the probabilities that the agent drew from, up to
+rounding. Once something has, they are what it would say to the same window with a fresh memory: what the acting agent
+keeps of the window has seen what came before it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from gato.batch import Batch
+from gato.config import DataConfig, PolicyConfig, TokenizerConfig
+from gato.data.window import Row, make_batch
+from gato.inference.action_table import ActionTable
+from gato.inference.chunks import bucket_size
+from gato.inference.context import Context
+from gato.tokenizer.elements import Elements
+
+# (batch of one row of L elements, K places in it, vocabulary rows) to logits (K, rows) of the elements after the places
+LogitsOf: TypeAlias = Callable[[Batch, np.ndarray, slice], np.ndarray]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What the network said at one timestep, and what it had before it."""
+
+    timestep: int
+    probabilities: tuple[np.ndarray, ...]  # of each action token, over its legal ids; sums to 1
+    num_prompt: int  # elements of the demonstration that were in the context
+    first_visible: int  # timestep of the episode
+    num_elements: int  # in the context, this timestep's action included
+    afresh: bool  # the acting agent's memory had seen what has left the context, see the module
+
+
+def action_probabilities(
+    logits_of: LogitsOf,
+    episode: Elements,
+    timesteps: Sequence[int],
+    ranges: np.ndarray,
+    *,
+    prompt: Elements | None,
+    pinned: bool,
+    policy: PolicyConfig,
+    tokenizer: TokenizerConfig,
+) -> list[Prediction]:
+    """The probabilities at some timesteps, at the temperature that the agent acts with, or at 1 where that is 0.
+
+    Args:
+        logits_of: one uncached pass of the network.
+        episode: encoded, with the actions that were executed.
+        timesteps: of the episode, ascending.
+        ranges: (A, 2) legal ids [low, high) of each action token.
+        prompt: the demonstration before the episode.
+        pinned: whether it stays at the front of the context.
+        policy: that acted.
+        tokenizer: that encoded the episode.
+
+    Raises:
+        ValueError: a timestep does not fit into the context.
+    """
+    table = ActionTable.of([ranges], policy, tokenizer)
+    temperatures = np.where(table.temperatures[0] > 0, table.temperatures[0], 1.0)
+    head = prompt if pinned else None
+    num_head = 0 if head is None else len(head)
+    lead = 0 if prompt is None or pinned else prompt.num_timesteps
+    sequence = Elements.concatenate([prompt, episode]) if prompt is not None and lead else episode
+    starts = sequence.starts
+
+    context = Context(policy.context_length, num_head)
+    wanted = {lead + timestep for timestep in timesteps}
+    rows: dict[int, tuple[int, list[int]]] = {}  # by the last timestep: the first one, and those wanted of it
+    predictions: dict[int, tuple[int, int, bool]] = {}
+    for index in range(max(wanted, default=-1) + 1):
+        context.begin_timestep(int(starts[index + 1] - starts[index]))
+        if index not in wanted:
+            continue
+        first = int(np.searchsorted(starts, context.window_start - num_head))
+        predictions[index] = first, context.num_visible, context.num_evicted > 0 and policy.refresh_every != 1
+        if first == 0:  # one pass serves all timesteps that have seen everything before them
+            before = next((own for start, own in rows.values() if start == 0), [])
+            rows = {index: (0, [*before, index])}
+        else:
+            rows[index] = first, [index]
+
+    layout = _layout(head, sequence, rows, len(ranges))
+    found: list[Prediction] = []
+    for last, (first, own) in rows.items():
+        elements = sequence.timesteps(first, last + 1)
+        if head is not None:
+            elements = Elements.concatenate([head, elements])
+        offset = num_head - int(starts[first])
+        before_action = np.array([starts[index + 1] for index in own]) - len(ranges) - 1 + offset
+        places = np.ravel(before_action[:, None] + np.arange(len(ranges)))
+        filled = np.pad(places, (0, bucket_size(len(places)) - len(places)), mode="edge")
+        batch = make_batch([Row(elements=elements, source_id=0)], layout, tokenizer)
+        logits = logits_of(batch, filled.astype(np.int32), table.rows)[: len(places)]
+        logits = logits.reshape(len(own), len(ranges), -1).astype(np.float64)
+        for index, own_logits in zip(own, logits, strict=True):
+            start, num_elements, afresh = predictions[index]
+            found.append(
+                Prediction(
+                    timestep=index - lead,
+                    probabilities=tuple(
+                        _softmax(token_logits[low - table.rows.start : high - table.rows.start] / temperature)
+                        for token_logits, (low, high), temperature in zip(own_logits, ranges, temperatures, strict=True)
+                    ),
+                    num_prompt=num_head + int(starts[max(lead, start)] - starts[start]),
+                    first_visible=max(start - lead, 0),
+                    num_elements=num_elements,
+                    afresh=afresh,
+                )
+            )
+    return found
+
+
+def _layout(
+    head: Elements | None, sequence: Elements, rows: dict[int, tuple[int, list[int]]], num_action_tokens: int
+) -> DataConfig:
+    """One padded size for all rows of an episode, so that few are compiled."""
+    patches = np.searchsorted(sequence.patch_indices, sequence.starts)
+    sizes = [
+        (sequence.starts[last + 1] - sequence.starts[first], patches[last + 1] - patches[first])
+        for last, (first, _) in rows.items()
+    ]
+    num_elements, num_patches = np.max(sizes, axis=0, initial=1)
+    if head is not None:
+        num_elements, num_patches = num_elements + len(head), num_patches + len(head.patches)
+    return DataConfig(context_length=bucket_size(int(num_elements)), max_patches=bucket_size(int(num_patches)))
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    exponentials = np.exp(logits - logits.max())
+    return exponentials / exponentials.sum()
