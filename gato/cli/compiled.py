@@ -20,7 +20,7 @@ def keep_compiled_programs() -> None:
     Raises:
         PermissionError: the folder belongs to somebody else, or others may write to it.
     """
-    if jax.config.jax_compilation_cache_dir:
+    if jax.config.values["jax_compilation_cache_dir"]:
         return
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = caches / "gato" / "compiled" / socket.gethostname()

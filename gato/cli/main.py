@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import tyro
 
+from gato.cli.baseline_runs import baseline
 from gato.cli.caption import ask, caption
 from gato.cli.chat import chat
 from gato.cli.collect import collect
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "finetune": finetune,
     "report": report,
+    "baseline": baseline,
     "evaluate": evaluate,
     "compare": compare_scores,
     "play": play,
