@@ -25,6 +25,7 @@ from gato.evaluation.style import (
     SMALL_SIZE,
     VERMILLION,
     Theme,
+    legend_above,
     new_figure,
     plain_axes,
 )
@@ -129,15 +130,7 @@ def field_bars(fields: Sequence[FieldAudit], theme: Theme = LIGHT) -> Figure:
     axes.set_yticks(rows, [field.name for field in fields], color=theme.text, fontsize=SMALL_SIZE)
     axes.set_ylim(len(fields) - 0.4, -0.6)
     axes.set_xlabel("effective bins", fontsize=SMALL_SIZE)
-    axes.legend(
-        frameon=False,
-        fontsize=SMALL_SIZE,
-        labelcolor=theme.text,
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        ncols=3,
-        borderaxespad=0.2,
-    )
+    legend_above(axes, theme, columns=3)
     return figure
 
 
@@ -259,15 +252,4 @@ def _legend(axes: Axes, kinds: Sequence[str], theme: Theme, *, loss: bool = Fals
     handles = [Patch(color=KIND_COLORS[kind], label=kind) for kind in kinds]
     if loss:
         handles.append(Patch(color=theme.text, label="underlined: carries loss"))
-    axes.legend(
-        handles=handles,
-        frameon=False,
-        fontsize=SMALL_SIZE,
-        labelcolor=theme.text,
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        ncols=4,
-        handlelength=1,
-        columnspacing=1.2,
-        borderaxespad=0.2,
-    )
+    legend_above(axes, theme, columns=4, handles=handles, handlelength=1, columnspacing=1.2)

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from gato.evaluation.comparison import Comparison
 from gato.evaluation.scores import ScoreRecord
-from gato.evaluation.style import LABEL_SIZE, LIGHT, SMALL_SIZE, Theme, new_figure, plain_axes
+from gato.evaluation.style import LABEL_SIZE, LIGHT, SMALL_SIZE, Theme, legend_above, new_figure, plain_axes
 from gato.evaluation.tables import signed_number
 
 _SHOWN_SCORES = (-0.5, 1.5)  # what lies beyond is drawn at the border; the difference still tells the value
@@ -55,16 +55,7 @@ def comparison_plot(comparison: Comparison, theme: Theme = LIGHT) -> Figure:
     axes.set_ylim(len(tasks) - 0.5, -0.5)
     axes.set_yticks(rows, [task.label for task in tasks], color=theme.text, fontsize=LABEL_SIZE)
     axes.set_xlabel("normalised score (0 random, 1 expert), 95% interval; on the right B − A", fontsize=SMALL_SIZE)
-    axes.legend(
-        frameon=False,
-        fontsize=LABEL_SIZE,
-        labelcolor=theme.text,
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        ncols=2,
-        handletextpad=0.3,
-        borderaxespad=0.2,
-    )
+    legend_above(axes, theme, columns=2, size=LABEL_SIZE, handletextpad=0.3)
     return figure
 
 

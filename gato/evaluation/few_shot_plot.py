@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from gato.evaluation.few_shot import FewShotResults, Start, curve, starting_score
-from gato.evaluation.style import LABEL_SIZE, LIGHT, SMALL_SIZE, Theme, new_figure, plain_axes
+from gato.evaluation.style import LABEL_SIZE, LIGHT, SMALL_SIZE, Theme, legend_above, new_figure, plain_axes
 
 _NAMES: dict[Start, str] = {"checkpoint": "fine-tuned", "scratch": "from scratch"}
 _DASHES = (0, (4, 3))
@@ -58,13 +58,5 @@ def few_shot_plot(results: FewShotResults, theme: Theme = LIGHT) -> Figure:
     axes.set_xlim(sizes[0] / 1.3, sizes[-1] * 1.3)
     axes.set_xlabel(f"episodes of {results.task}", fontsize=LABEL_SIZE)
     axes.set_ylabel(f"best smoothed {results.score_name}", fontsize=LABEL_SIZE)
-    axes.legend(
-        frameon=False,
-        fontsize=SMALL_SIZE,
-        labelcolor=theme.text,
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        ncols=3,
-        borderaxespad=0.2,
-    )
+    legend_above(axes, theme, columns=3)
     return figure

@@ -19,6 +19,7 @@ from gato.evaluation.style import (
     SMALL_SIZE,
     VERMILLION,
     Theme,
+    legend_above,
     new_figure,
     plain_axes,
 )
@@ -168,16 +169,7 @@ def copycat_plot(points: Sequence[CopycatPoint], theme: Theme = LIGHT) -> Figure
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(len(points) - 0.4, -0.6)
     axes.set_xlabel("share of action tokens predicted", fontsize=SMALL_SIZE)
-    axes.legend(
-        frameon=False,
-        fontsize=LABEL_SIZE,
-        labelcolor=theme.text,
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        ncols=2,
-        handletextpad=0.3,
-        borderaxespad=0.2,
-    )
+    legend_above(axes, theme, columns=2, size=LABEL_SIZE, handletextpad=0.3)
     return figure
 
 

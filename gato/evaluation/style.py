@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -99,3 +99,22 @@ def plain_axes(axes: Axes, theme: Theme, *, grid: Literal["x", "y"] | None = Non
     if grid is not None:
         axes.grid(axis=grid, color=theme.line, linewidth=0.8)
         axes.set_axisbelow(True)
+
+
+def legend_above(axes: Axes, theme: Theme, *, columns: int, size: float = SMALL_SIZE, **options: Any) -> None:
+    """A legend without a frame on top of the axes, from their left end.
+
+    Args:
+        size: of its text, points.
+        options: further ones of `Axes.legend`, whose types are its own.
+    """
+    axes.legend(
+        frameon=False,
+        fontsize=size,
+        labelcolor=theme.text,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=columns,
+        borderaxespad=0.2,
+        **options,
+    )
