@@ -38,6 +38,7 @@ def interval(updates):
         learning_rate=np.float32(0.5),
         skipped=np.int32(2),
         longest_skip=np.int32(1),
+        not_finite=np.int32([0, 2, 0]),
     )
 
 
@@ -45,6 +46,8 @@ def test_interval_adds_the_optimizers_numbers():
     named = interval_metrics(interval(updates=4), ("play", "read", "idle"))
     assert (named["grad_norm"], named["learning_rate"], named["skipped"]) == (1.5, 0.5, 2)
     assert named["loss"] == pytest.approx(17 / 18)
+    assert {name for name in named if name.startswith("not_finite")} == {"not_finite/read"}
+    assert named["not_finite/read"] == 2
 
 
 def test_interval_without_updates_has_no_gradient_norm():
