@@ -206,6 +206,7 @@ class SourceConfig:
     min_return: float | None = None  # keep episodes of this share of the expert's return (section 3.1: 0.8); None = all
     bad_records: Literal["stop", "skip"] = "stop"  # what a record that cannot be read or encoded leads to
     prompt: PromptConfig = field(default_factory=PromptConfig)  # control sources only
+    start_share: float = 0.0  # departure: share of windows that begin where episodes do, in their first few timesteps
     scaling: Literal["mu-law", "range", "quantiles"] = (
         "mu-law"  # of continuous numbers: the paper's rule; departures: least to largest or 1st to 99th percentile seen
     )
@@ -215,6 +216,10 @@ class SourceConfig:
         _require(self.name != "", f"a source of {self.path!r} has no name: it is told apart by one")
         _require(self.weight > 0, f"source {self.name!r}: weight is {self.weight}, must be positive")
         _require(0 <= self.held_out < 1, f"source {self.name!r}: held_out is {self.held_out}, must lie in [0, 1)")
+        _require(
+            0 <= self.start_share <= 1,
+            f"source {self.name!r}: start_share is {self.start_share}, must lie in [0, 1]",
+        )
         _require(
             self.min_return is None or 0 <= self.min_return <= 1,
             f"source {self.name!r}: min_return is {self.min_return}, must lie in [0, 1]",

@@ -35,7 +35,11 @@ _REACH = 5  # the largest offset of an object, in cells
 _AGENT_CODE = (10, 0, 0)  # MiniGrid's object code of an agent
 _NOTHING = {"color": "none", "shape": "none"}
 
-VIEWS: Mapping[str, frozenset[str]] = {"offsets": frozenset(), "symbols": frozenset({"symbols"})}
+VIEWS: Mapping[str, frozenset[str]] = {
+    "offsets": frozenset(),
+    "places": frozenset(),
+    "symbols": frozenset({"symbols"}),
+}
 _FRAME_COLOR, _FRAME_WIDTH = (255, 255, 255), 2  # around the asked object in pictures
 
 
@@ -50,6 +54,9 @@ class ShownObject(HiddenVariant):
     Observations by view:
         offsets: (color, shape, place) of each object, 27 numbers, the nearest object first and among equals the one
             farther ahead. Colour and shape count in `COLORS` and `SHAPES`; `place_number` gives the place.
+        places: the place of each object, 9 numbers, in a fixed order: `COLORS`, and within a colour `SHAPES`. A third
+            of the length, but which object it is shows in the number's position alone: nothing says which kinds share
+            a colour or a shape, so that held-out kinds cannot be expected to work.
         symbols: MiniGrid's codes of the room without its wall, (7, 7, 3) uint8 by row and column, turned so that the
             agent looks up.
     """
@@ -62,12 +69,14 @@ class ShownObject(HiddenVariant):
         world: Any = env.unwrapped
         world.gen_obs = dict  # MiniGrid's own view, which costs most of a step, is not shown
         self._world = world
-        self._observe = {"offsets": self._offsets, "symbols": self._symbols}[view]
+        self._observe = {"offsets": self._offsets, "places": self._places, "symbols": self._symbols}[view]
         self._reached = _NOTHING
         self.action_space = spaces.Discrete(FORWARD + 1)
+        num_places = (2 * _REACH + 1) ** 2
         if view == "offsets":
-            num_places = (2 * _REACH + 1) ** 2
             self.observation_space = spaces.MultiDiscrete([len(COLORS), len(SHAPES), num_places] * len(_KINDS))
+        elif view == "places":
+            self.observation_space = spaces.MultiDiscrete([num_places] * len(_KINDS))
         else:
             side = _ROOM_SIZE - 2
             highest = np.broadcast_to(np.array([NUM_OBJECTS, NUM_COLORS, NUM_STATES]) - 1, (side, side, 3))
@@ -118,7 +127,8 @@ class ShownObject(HiddenVariant):
             edge[:] = _FRAME_COLOR
         return picture
 
-    def _offsets(self) -> np.ndarray:
+    def _seen(self) -> list[tuple[tuple[int, int], int, int]]:
+        """((color, shape), forward, right) of each object; the last two in cells from the agent, as it faces."""
         x, y = self._world.agent_pos
         forward_x, forward_y = (int(step) for step in self._world.dir_vec)
         seen = []
@@ -126,12 +136,20 @@ class ShownObject(HiddenVariant):
             thing = self._world.grid.get(place_x, place_y)
             forward = (place_x - x) * forward_x + (place_y - y) * forward_y
             right = (place_y - y) * forward_x - (place_x - x) * forward_y
-            kind = (COLORS.index(thing.color), SHAPES.index(thing.type))
-            seen.append((abs(forward) + abs(right), -forward, right, kind))
+            seen.append(((COLORS.index(thing.color), SHAPES.index(thing.type)), forward, right))
+        return seen
+
+    def _offsets(self) -> np.ndarray:
+        nearest_first = sorted(
+            (abs(forward) + abs(right), -forward, right, kind) for kind, forward, right in self._seen()
+        )
         return np.array(
-            [number for _, back, right, kind in sorted(seen) for number in (*kind, place_number(-back, right))],
+            [number for _, back, right, kind in nearest_first for number in (*kind, place_number(-back, right))],
             dtype=np.int64,
         )
+
+    def _places(self) -> np.ndarray:
+        return np.array([place_number(forward, right) for _, forward, right in sorted(self._seen())], dtype=np.int64)
 
     def _symbols(self) -> np.ndarray:
         codes = self._world.grid.encode()  # by column, then row

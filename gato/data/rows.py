@@ -141,6 +141,7 @@ class ControlRows(Rows):
         """
         super().__init__(encoded, data, source_id, seed=seed, held_out=held_out, good=good)
         self._prompt = data.sources[source_id].prompt
+        self._start_share = data.sources[source_id].start_share
         self._prompt_loss = self._prompt.loss and not held_out
         self._partners = Partners(groups, self._usable if held_out else self.records)
 
@@ -157,7 +158,7 @@ class ControlRows(Rows):
         max_elements = self._data.context_length - sum(map(len, shown))
         max_patches = self._data.max_patches - sum(len(prompt.patches) for prompt in shown)
         try:
-            window = draw_window(body, max_elements, max_patches, rng)
+            window = draw_window(body, max_elements, max_patches, rng, start_share=self._start_share)
         except ValueError as error:
             raise ValueError(f"{self._encoded.name}: episode {episode}: {error}") from error
         return Elements.concatenate([*shown, window]) if shown else window

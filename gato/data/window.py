@@ -15,6 +15,8 @@ from gato.batch import Batch
 from gato.config import DataConfig, TokenizerConfig
 from gato.tokenizer.elements import Elements
 
+START_TIMESTEPS = 16  # of an episode count as its start, for sources with a `start_share`
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -51,8 +53,13 @@ def draw_start(num_steps: int, window: int, rng: np.random.Generator) -> int:
     return min(max(int(rng.integers(1 - window, num_steps)), 0), num_steps - window)
 
 
-def draw_window(elements: Elements, max_elements: int, max_patches: int, rng: np.random.Generator) -> Elements:
+def draw_window(
+    elements: Elements, max_elements: int, max_patches: int, rng: np.random.Generator, *, start_share: float = 0.0
+) -> Elements:
     """A random run of whole timesteps that fits; all of them if they fit.
+
+    Args:
+        start_share: of runs that begin in one of the first `START_TIMESTEPS` timesteps, each equally often.
 
     Raises:
         ValueError: one timestep alone is too large.
@@ -64,7 +71,10 @@ def draw_window(elements: Elements, max_elements: int, max_patches: int, rng: np
             f"elements and {max_patches} patches: raise context_length or max_patches, or shrink the observations"
         )
     window = elements.num_timesteps - last_start(elements, max_elements, max_patches)
-    first = draw_start(elements.num_timesteps, window, rng)
+    if start_share and rng.random() < start_share:
+        first = int(rng.integers(min(START_TIMESTEPS, elements.num_timesteps - window + 1)))
+    else:
+        first = draw_start(elements.num_timesteps, window, rng)
     return elements.timesteps(first, first + elements.num_fitting(first, max_elements, max_patches))
 
 

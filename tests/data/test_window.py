@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gato.config import DataConfig
 from gato.data.window import (
+    START_TIMESTEPS,
     Row,
     draw_span,
     draw_start,
@@ -86,6 +87,27 @@ def test_a_window_fits_and_takes_as_many_timesteps_as_it_can(make_elements, asse
         assert not fits(first, stop + 1)
     elif first:
         assert not fits(first - 1, stop)
+
+
+def test_a_share_of_windows_begins_where_episodes_do(make_elements):
+    rng, num_draws = np.random.default_rng(1), 4000
+    elements = make_elements([2] * 400)
+    firsts = [int(draw_window(elements, 9, EVERYTHING, rng, start_share=0.5).tokens[0]) // 2 for _ in range(num_draws)]
+    # Of the other half, 16 + 3 of the 403 alignments begin there too.
+    early = sum(first < START_TIMESTEPS for first in firsts)
+    assert within(early, num_draws, 0.5 + 0.5 * (START_TIMESTEPS + 3) / 403)
+    counts = np.bincount(firsts, minlength=START_TIMESTEPS)[1:START_TIMESTEPS]
+    assert counts.min() > 0.6 * num_draws / 2 / START_TIMESTEPS
+    short = make_elements([2] * 5)
+    assert {len(draw_window(short, 9, EVERYTHING, rng, start_share=1.0).tokens) for _ in range(50)} == {8}
+
+
+def test_without_a_share_nothing_more_is_drawn(make_elements):
+    elements = make_elements([2] * 40)
+    plain, zero = np.random.default_rng(3), np.random.default_rng(3)
+    for _ in range(20):
+        ours = draw_window(elements, 9, EVERYTHING, zero, start_share=0.0)
+        assert np.array_equal(draw_window(elements, 9, EVERYTHING, plain).tokens, ours.tokens)
 
 
 def test_the_first_and_last_timesteps_are_seen_as_often_as_those_in_the_middle(make_elements):

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from gato.config import TokenizerConfig
-from gato.envs import Task, all_tasks
+from gato.envs import Task, all_tasks, get_task
 from gato.tokenizer.elements import Elements
 from gato.tokenizer.spaces import TimestepTokenizer
 
-CONTEXT = [task for task in all_tasks() if task.follows is not None]
+CONTEXT = [*(task for task in all_tasks() if task.follows is not None), get_task("go-to-shown-places")]
 NUM_STARTS = 40
 FIRST_SEED = 31_000
 NUM_STEPS = 12  # under the same actions

@@ -120,6 +120,26 @@ def test_views_agree(env):
             assert seen == set(listed(answer[0]))
 
 
+def test_places_are_those_of_the_kinds_in_a_fixed_order(env):
+    """The list without its kinds: what stands where is told by the position of the number alone."""
+    places = TASK.seen_as("places").make()
+    actions = np.random.default_rng(2).integers(3, size=20).tolist()
+    for seed in range(5):
+        both = zip(play(env, KINDS[0], actions, seed), play(places, KINDS[0], actions, seed), strict=True)
+        for answer, shown in both:
+            assert dict(zip(KINDS, shown[0].tolist(), strict=True)) == dict(listed(answer[0]))
+            assert places.observation_space.contains(shown[0])
+
+
+def test_end_of_a_demonstration_seen_as_places_shows_the_asked_kind_straight_ahead():
+    env = TASK.seen_as("places").make()
+    for seed in range(18):
+        asked = KINDS[seed % 9]
+        observations, actions, *_ = expert_episode(env, asked, seed)
+        assert observations[-1][KINDS.index(asked)] == place_number(1, 0)
+        assert actions[-1] == FORWARD
+
+
 def test_first_object_walked_into_ends_the_episode(env):
     env.reset(seed=0, options=variant(KINDS[0]))
     world = env.unwrapped
