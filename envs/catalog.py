@@ -19,6 +19,7 @@ FAMILIES = (
     "mujoco",
     "dm_control",
     "robotics",
+    "dexterous",
     "metaworld",
     "babyai",
     "minigrid",

@@ -29,7 +29,7 @@ PAPER_DOMAINS: tuple[PaperDomain, ...] = (
         name="ALE Atari",
         num_tasks=51,
         standing="needs data",
-        remark="57 games, family atari; the paper's data are not public, others' demonstrations are",
+        remark="57 of the games of family atari; the paper's data are not public, others' demonstrations are",
     ),
     PaperDomain(
         name="ALE Atari Extended",

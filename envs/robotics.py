@@ -1,7 +1,7 @@
-"""Gymnasium-Robotics: the Fetch arm (Plappert et al., 2018) and a point mass in mazes (Fu et al., 2020).
+"""Gymnasium-Robotics: the Fetch arm (Plappert et al., 2018), and a point mass and an ant in mazes (Fu et al., 2020).
 
 All observations are dictionaries of what is seen, of the goal, and of what is achieved of it. The experts are
-functions of the observation and, in a maze, of its map.
+functions of the observation and, in a maze, of its map; the ant, which has to learn to walk, has none.
 Source of the environments: https://robotics.farama.org
 """
 
@@ -29,10 +29,11 @@ _HALF_BLOCK = 0.025  # metres, half a side of the block that Fetch handles
 
 
 class SteadyPictures(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
-    """Fetch with a `render` that leaves the simulation as it was.
+    """A robot with a `render` that leaves the simulation as it was.
 
-    Fetch moves the goal's marker and computes forces anew for a picture, from which MuJoCo's solver would start its
-    next step: an episode that is looked at would differ from one that is not.
+    These environments move the goal's marker, which may be a body of the simulation, and compute forces anew for a
+    picture, from which MuJoCo's solver would start its next step: an episode that is looked at would differ from one
+    that is not.
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
@@ -40,14 +41,22 @@ class SteadyPictures(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArg
         super().__init__(env)
 
     def render(self) -> Any:
-        data = self.env.unwrapped.data  # type: ignore[attr-defined]
-        warm_start = data.qacc_warmstart.copy()
+        mujoco = import_simulator("mujoco", "mujoco")
+        model, data = self.env.unwrapped.model, self.env.unwrapped.data  # type: ignore[attr-defined]
+        everything = mujoco.mjtState.mjSTATE_INTEGRATION  # that the next step starts from
+        state = np.empty(mujoco.mj_stateSize(model, everything))
+        mujoco.mj_getState(model, data, state, everything)
         picture = self.env.render()
-        data.qacc_warmstart[:] = warm_start
+        mujoco.mj_setState(model, data, state, everything)
         return picture
 
 
-def _make(env_id: str, kwargs: Mapping[str, Any], render_mode: str | None) -> gymnasium.Env[Any, Any]:
+def make_robot(env_id: str, kwargs: Mapping[str, Any], render_mode: str | None) -> gymnasium.Env[Any, Any]:
+    """An environment of Gymnasium-Robotics by its id, with the time limit of its registration.
+
+    Raises:
+        ImportError: Gymnasium-Robotics is not installed.
+    """
     if render_mode is not None:
         headless_rendering()
     with contextlib.redirect_stderr(io.StringIO()):  # a notice about environments that are not here
@@ -56,16 +65,18 @@ def _make(env_id: str, kwargs: Mapping[str, Any], render_mode: str | None) -> gy
 
 
 def _make_fetch(env_id: str, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
-    return SteadyPictures(_make(env_id, {}, render_mode))
+    return SteadyPictures(make_robot(env_id, {}, render_mode))
 
 
-def _make_maze(env_id: str, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
-    env = _make(env_id, {"continuing_task": False}, render_mode)
+def _make_maze(env_id: str, body: str, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
+    env = make_robot(env_id, {"continuing_task": False}, render_mode)
     os.remove(env.get_wrapper_attr("tmp_xml_file_path"))  # the loaded model, which would be left behind
     maze = env.get_wrapper_attr("maze")
-    env.get_wrapper_attr("point_env").mujoco_renderer.default_cam_config = {
+    renderer = env.get_wrapper_attr(f"{body}_env").mujoco_renderer
+    renderer.camera_id = -1  # from above, also where a camera follows the body
+    renderer.default_cam_config = {
         "lookat": np.zeros(3),
-        "distance": 1.4 * max(maze.map_length, maze.map_width),  # the whole maze is in the picture
+        "distance": 1.4 * maze.maze_size_scaling * max(maze.map_length, maze.map_width),  # the whole maze is in it
         "azimuth": 90.0,
         "elevation": -90.0,
     }
@@ -216,11 +227,25 @@ def _maze(name: str, env_id: str, description: str, max_episode_steps: int) -> T
         name=name,
         family=_FAMILY,
         description=description,
-        make=functools.partial(_make_maze, env_id),
+        make=functools.partial(_make_maze, env_id, "point"),
         make_expert=_make_maze_expert,
         max_episode_steps=max_episode_steps,
         success=_reached,
         success_source="Gymnasium-Robotics: within 0.45 cells of the goal, which ends the episode",
+        tags=frozenset({"continuous"}),
+        packages=("gymnasium-robotics", "mujoco"),
+    )
+
+
+def _ant_maze(name: str, env_id: str, description: str, max_episode_steps: int) -> Task:
+    return Task(
+        name=name,
+        family=_FAMILY,
+        description=description,
+        make=functools.partial(_make_maze, env_id, "ant"),
+        max_episode_steps=max_episode_steps,
+        success=_reached,
+        success_source="Gymnasium-Robotics: within 45 cm of the goal, which ends the episode",
         tags=frozenset({"continuous"}),
         packages=("gymnasium-robotics", "mujoco"),
     )
@@ -256,6 +281,12 @@ TASKS: tuple[Task, ...] = (
         "Hit the puck so that it slides to the goal and stops there, out of the arm's reach.",
         None,
     ),
+    _fetch(
+        "fetch-slide-dense",
+        "FetchSlideDense-v4",
+        "Hit the puck so that it slides as near the goal as possible, out of the arm's reach.",
+        None,
+    ),
     _maze("point-maze-umaze", "PointMaze_UMaze-v3", "Push the ball through the U-shaped maze to the goal.", 300),
     _maze("point-maze-open", "PointMaze_Open-v3", "Push the ball through the empty room to the goal.", 300),
     _maze(
@@ -289,5 +320,41 @@ TASKS: tuple[Task, ...] = (
         "PointMaze_Large_Diverse_GR-v3",
         "Push the ball through the large maze between two of a few places.",
         800,
+    ),
+    _ant_maze("ant-maze-umaze", "AntMaze_UMaze-v5", "Walk on four legs through the U-shaped maze to the goal.", 700),
+    _ant_maze("ant-maze-open", "AntMaze_Open-v5", "Walk on four legs through the empty hall to the goal.", 700),
+    _ant_maze(
+        "ant-maze-open-diverse-g",
+        "AntMaze_Open_Diverse_G-v5",
+        "Walk on four legs from the corner of the empty hall to the goal.",
+        700,
+    ),
+    _ant_maze(
+        "ant-maze-medium", "AntMaze_Medium-v5", "Walk on four legs through the middle-sized maze to the goal.", 1000
+    ),
+    _ant_maze(
+        "ant-maze-medium-diverse-g",
+        "AntMaze_Medium_Diverse_G-v5",
+        "Walk on four legs from the corner of the middle-sized maze to one of a few goals.",
+        1000,
+    ),
+    _ant_maze(
+        "ant-maze-medium-diverse-gr",
+        "AntMaze_Medium_Diverse_GR-v5",
+        "Walk on four legs through the middle-sized maze between two of a few places.",
+        1000,
+    ),
+    _ant_maze("ant-maze-large", "AntMaze_Large-v5", "Walk on four legs through the large maze to the goal.", 1000),
+    _ant_maze(
+        "ant-maze-large-diverse-g",
+        "AntMaze_Large_Diverse_G-v5",
+        "Walk on four legs from the corner of the large maze to one of a few goals.",
+        1000,
+    ),
+    _ant_maze(
+        "ant-maze-large-diverse-gr",
+        "AntMaze_Large_Diverse_GR-v5",
+        "Walk on four legs through the large maze between two of a few places.",
+        1000,
     ),
 )

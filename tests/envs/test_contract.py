@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +26,23 @@ FIRST_SEED = 77_000
 NUM_STEPS = 40  # of the episodes that are compared step by step
 
 
+# Groups of tasks made by one function, which differ in a game, a map, an object or a goal.
+ALIKE = (
+    "adroit-",
+    "ant-maze-",
+    "atari-",
+    "franka-kitchen-",
+    "hand-manipulate-",
+)
+
+
 def cases() -> Iterator[Any]:
-    """Every task; of the Atari games, which differ in nothing but the game, all but a few wait for the slow tests."""
-    games = [task.name for task in all_tasks() if task.family == "atari"]
+    """Every task; of those that are alike, all but every fifth wait for the slow tests."""
+    seen: Counter[str] = Counter()
     for task in all_tasks():
-        waits = task.name in games and games.index(task.name) % 5 > 0
+        group = next((prefix for prefix in ALIKE if task.name.startswith(prefix)), task.name)
+        waits = seen[group] % 5 > 0
+        seen[group] += 1
         yield pytest.param(task, id=task.name, marks=[pytest.mark.slow] if waits else [])
 
 
@@ -204,7 +217,8 @@ def test_episodes_end_by_the_stated_limit(task: Task, env: gymnasium.Env):
 
 def test_environment_is_drawn_for_videos(task: Task):
     env = task.make(render_mode="rgb_array")
-    random_steps(task, env, FIRST_SEED, 20 if task.family == "atari" else 1)  # some games begin in the dark
+    # Some games begin in the dark, or hide the board while they think.
+    random_steps(task, env, FIRST_SEED, NUM_STEPS if task.family == "atari" else 1)
     picture = env.render()
     assert isinstance(picture, np.ndarray)
     assert picture.dtype == np.uint8

@@ -60,7 +60,10 @@ def test_experts_recover_from_foreign_actions(name: str, at_least: int):
     assert sum(succeeded(task, play(task, env, FIRST_SEED + index, noise=0.2)) for index in range(8)) >= at_least
 
 
-@pytest.mark.parametrize("name", ["fetch-push", "fetch-slide", "point-maze-medium"])
+@pytest.mark.parametrize(
+    "name",
+    ["fetch-push", "fetch-slide", "point-maze-medium", pytest.param("ant-maze-umaze", marks=pytest.mark.slow)],
+)
 def test_earlier_episodes_and_pictures_leave_no_trace(name: str):
     task = task_of(name)
     fresh = play(task, task.make(), FIRST_SEED + 1, noise=0.3)
@@ -95,6 +98,17 @@ def test_reaching_the_goal_ends_a_maze_with_the_only_reward():
     assert np.linalg.norm(observation["achieved_goal"] - observation["desired_goal"]) <= 0.45
 
 
+def test_the_ant_at_the_goal_ends_its_maze_and_a_step_away_does_not():
+    task = task_of("ant-maze-umaze")
+    for away, ends in ((0.3, True), (0.6, False)):
+        env = task.make()
+        env.reset(seed=FIRST_SEED)
+        world = env.unwrapped
+        world.data.qpos[:2] = world.goal + np.array([away, 0.0])
+        _, reward, terminated, _, info = env.step(np.zeros(8, np.float32))
+        assert (reward, terminated, task.success(reward, info)) == (float(ends), ends, ends)
+
+
 def test_the_ball_goes_around_the_wall():
     task = task_of("point-maze-umaze")
     env = task.make()
@@ -112,9 +126,10 @@ def test_a_dense_task_pays_the_negative_distance():
     assert reward == pytest.approx(-distance, abs=1e-9)
 
 
-def test_a_maze_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("name", ["point-maze-umaze", "ant-maze-umaze"])
+def test_a_maze_leaves_no_file_behind(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    task_of("point-maze-umaze").make().close()
+    task_of(name).make().close()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -130,11 +145,12 @@ for task in (TASKS[0], TASKS[-1]):
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
-def test_the_whole_maze_is_in_the_picture():
-    env = task_of("point-maze-umaze").make(render_mode="rgb_array")
+@pytest.mark.parametrize("name", ["point-maze-umaze", "ant-maze-umaze"])
+def test_the_whole_maze_is_in_the_picture(name: str):
+    env = task_of(name).make(render_mode="rgb_array")
     env.reset(seed=FIRST_SEED)
     picture = env.render().astype(int)
-    wall = (picture[..., 0] > 150) & (picture[..., 2] < 130)
+    wall = picture[..., 0] - picture[..., 2] > 40  # in warm colors, unlike the floor
     assert wall.mean() > 0.3
     assert not wall[[0, -1]].any()
     assert not wall[:, [0, -1]].any()
