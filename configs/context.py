@@ -11,7 +11,7 @@ Command:
         --keep success --episodes 400 --noise 0 0.3 --out data/context
     gato train context --run runs/context
     gato evaluate runs/context --study
-Cost: 16 minutes of a busy core for the training, 20 for the demonstrations. Expected: docs/experiments.md; it does not
+Cost: 18 minutes of a busy core for the training, 20 for the demonstrations. Expected: docs/experiments.md; it does not
 learn all groups yet.
 """
 
