@@ -1,4 +1,4 @@
-"""Finds the run that a command line names: a shipped one, a Python file or a saved config.json."""
+"""Finds the run that a command line names: a shipped one, a Python file, a saved config.json or a folder with one."""
 
 import difflib
 import importlib
@@ -6,9 +6,12 @@ import importlib.util
 import json
 import pkgutil
 from pathlib import Path
+from typing import Any
 
 import gato.configs
 from gato.config import RunConfig
+
+CONFIG_FILE = "config.json"  # in a run folder
 
 
 def shipped_configs() -> list[str]:
@@ -17,15 +20,19 @@ def shipped_configs() -> list[str]:
 
 
 def load_config(name: str) -> RunConfig:
-    """The config of a shipped run ("gato-79m"), of a .py file with `get_config()`, or of a .json file.
+    """The config of a shipped run ("gato-79m"), a .py file with `get_config()`, a .json file, or a run folder.
 
     A .py file is run as code: name only files that you trust.
 
     Raises:
-        FileNotFoundError: neither a file nor the name of a shipped run.
+        FileNotFoundError: neither the name of a shipped run nor a file or folder that holds one.
+        ValueError: a file is not JSON, or holds no config.
     """
     path = Path(name)
+    if name not in shipped_configs() and (path / CONFIG_FILE).is_file():
+        path /= CONFIG_FILE
     if path.suffix == ".json":
+        read_json(path)  # tells which file is none
         return RunConfig.load(path)
     if path.suffix == ".py":
         spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -37,9 +44,10 @@ def load_config(name: str) -> RunConfig:
         key = name.replace("_", "-").replace(".", "-")
         if key not in shipped_configs():
             near = difflib.get_close_matches(key, shipped_configs(), n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            hint = f"did you mean {near[0]!r}? Or " if near else ""
             raise FileNotFoundError(
-                f"no config {name!r}: {hint}give a .py or .json file, or one of {', '.join(shipped_configs())}"
+                f"no config {name!r}: {hint}give a .py or .json file, a folder with {CONFIG_FILE}, or one of "
+                f"{', '.join(shipped_configs())}"
             )
         module = importlib.import_module(f"gato.configs.{key.replace('-', '_')}")
     config = module.get_config()
@@ -48,9 +56,38 @@ def load_config(name: str) -> RunConfig:
     return config
 
 
-def load_sources(path: Path) -> list[dict]:
-    """The plain source entries of a JSON file; relative paths in it are meant from its folder."""
-    entries = json.loads(path.read_text())
+def read_json(path: Path) -> Any:
+    """What a JSON file of the user holds, of whatever kind.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+
+
+def load_sources(path: Path) -> list[dict[str, Any]]:
+    """The plain source entries of a JSON file; relative paths in it are meant from its folder, names on a hub are kept.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError, TypeError: it is not JSON, or no list.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is no file: expected a JSON list of sources, as docs/data.md has it")
+    entries = read_json(path)
     if not isinstance(entries, list):
         raise TypeError(f"{path} holds {type(entries).__name__}, expected a list of sources")
-    return [{**entry, "path": str(path.parent / entry["path"])} if "path" in entry else entry for entry in entries]
+    return [_from_folder(path.parent, entry) for entry in entries]
+
+
+def _from_folder(folder: Path, entry: Any) -> Any:
+    """The entry with its path from a folder. What else may be wrong with the entry is told when it becomes a source."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
+        return entry
+    options = entry.get("options")
+    if isinstance(options, dict) and options.get("hub"):
+        return entry  # a name on a hub, such as "mujoco/ant/expert-v0", and no path
+    return {**entry, "path": str(folder / entry["path"])}

@@ -8,7 +8,7 @@ from typing import Annotated, TypeAlias
 import tyro
 from rich.console import Console
 
-from gato.cli.configurations import load_config, load_sources
+from gato.cli.configurations import load_config, load_sources, read_json
 from gato.cli.prepare import prepare
 from gato.config import DataConfig, RunConfig
 from gato.data.audit import MixtureAudit, References, audit_mixture, plain
@@ -101,7 +101,7 @@ def data(command: Annotated[_Command, tyro.conf.arg(name="")]) -> None:
 def _load(config: str, sources: Path | None) -> RunConfig:
     """The run that is named, or the default one with the sources that are."""
     path = Path(config)
-    if path.suffix == ".json" and path.is_file() and isinstance(json.loads(path.read_text()), list):
+    if path.suffix == ".json" and path.is_file() and isinstance(read_json(path), list):
         if sources is not None:
             raise ValueError(f"{config} is a list of sources, and --sources {sources} another: give one of them")
         return RunConfig().with_sources(load_sources(path))

@@ -217,7 +217,7 @@ def _play(
             journal.append(tasks[cell.task].result(cell, rollout))
             done.add(cell)
             running = dict.fromkeys(other.task for other in waiting[: len(done) + num_envs] if other not in done)
-            progress.update(bar, advance=1, description=_names(list(running)))
+            progress.update(bar, advance=1, description=_names(list(running)) or "episodes")
             key = cell.task, cell.prompt, cell.variants
             missing[key] -= 1
             if not missing[key]:
@@ -273,7 +273,7 @@ def _not_played(reasons: Mapping[str, str]) -> Iterator[str]:
 
 def _line(record: ScoreRecord) -> str:
     setting = "" if record.variants == "all" else f", {record.prompt} prompt, {record.variants} variants"
-    score = "" if record.normalized is None else f", normalised {record.normalized:.2f}"
+    score = "" if record.normalized is None else f", normalised {record.normalized:z.2f}"
     return f"{record.task}{setting}: return {record.return_mean:.4g}{score}"
 
 

@@ -117,6 +117,8 @@ def _settings(
     if episodes:
         given["episodes"] = tuple(episodes)
     if cascades is not None:
+        if cascades < 1:
+            raise ValueError(f"cascades is {cascades}, expected 1 or more draws of subsets")
         given["cascades"] = tuple(range(cascades))
     if scratch:
         given["scratch"] = True

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gato.cli.configurations import load_config, shipped_configs
+from gato.cli.whole_table import print_whole
 from gato.config import RunConfig
 from gato.model.chips import Chip, chip_named
 from gato.model.scale_plan import ScalePlan, scale_plan
@@ -47,7 +48,7 @@ def info(
     With --chips also what the run would take on so many accelerators, by the formulas of docs/scaling.md.
 
     Args:
-        config: a shipped run, or a .py or .json file; without it the shipped runs are listed.
+        config: a shipped run, a run folder, or a .py or .json file; without it the shipped runs are listed.
         set: settings by name, as in `--set model.width=256 data.batch_size=32`.
         chips: plan the run for each of these numbers of chips, as in `--chips 1 8 64`.
         chip: kind of chip that is planned for: h100, h200, a100, v4, v5e, v5p or v6e.
@@ -65,8 +66,8 @@ def info(
     if chips:
         kind = chip_named(chip)
         plans = [scale_plan(run, kind, number, mfu) for number in chips]
-        console.print(_plan_table(run, kind, plans, mfu, price))
-        console.print(_plan_memory(run, plans))
+        print_whole(console, _plan_table(run, kind, plans, mfu, price))
+        print_whole(console, _plan_memory(run, plans))
 
 
 def plan_row(run: RunConfig, plan: ScalePlan, price: float | None = None) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Standard output that may go away, with its terminal or its reader, without ending what writes to it."""
 
 import os
+import select
 from typing import TextIO
 
 
@@ -34,7 +35,18 @@ class LastingOutput:
         return self._stream.encoding
 
     def _give_up(self) -> None:
-        """Sends the rest to nowhere, also what the stream still holds: the interpreter flushes it when it ends."""
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self._stream.fileno())
-        os.close(nowhere)
+        send_to_nowhere(self._stream)
+
+
+def nobody_reads(stream: TextIO) -> bool:
+    """Whether a stream with a file descriptor is a pipe whose reader has gone."""
+    poll = select.poll()
+    poll.register(stream.fileno(), select.POLLERR)
+    return bool(poll.poll(0))
+
+
+def send_to_nowhere(stream: TextIO) -> None:
+    """Sends the rest to nowhere, also what the stream still holds: the interpreter flushes it when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

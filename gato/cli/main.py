@@ -17,6 +17,7 @@ from gato.cli.export import export
 from gato.cli.finetune import finetune
 from gato.cli.hub import pull, push
 from gato.cli.info import info
+from gato.cli.lasting_output import nobody_reads, send_to_nowhere
 from gato.cli.measure import measure
 from gato.cli.play import play
 from gato.cli.quickstart import quickstart
@@ -53,6 +54,19 @@ def run(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: the command and what follows it; the program's own if None.
     """
+    try:
+        try:
+            _run(arguments)
+        finally:
+            sys.stdout.flush()  # here and not when the interpreter ends, where nobody could answer an error
+    except BrokenPipeError:
+        if not nobody_reads(sys.stdout):
+            raise
+        send_to_nowhere(sys.stdout)
+        sys.exit(141)  # as shells report SIGPIPE: nothing went wrong in `gato tasks --json | head`
+
+
+def _run(arguments: Sequence[str] | None) -> None:
     try:
         keep_compiled_programs()
         tyro.extras.subcommand_cli_from_dict(

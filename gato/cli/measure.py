@@ -2,8 +2,10 @@
 
 import datetime
 import importlib.metadata
+import math
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -85,6 +87,11 @@ def _score(task: Task, player: Player, outcomes: list[_Outcome]) -> Score:
     )
 
 
+def _in_parts(counts: Iterable[int]) -> int:
+    """Episodes that so many come to when they are played in whole parts."""
+    return sum(math.ceil(count / _PART) * _PART for count in counts)
+
+
 def measure(
     tasks: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
     family: tuple[str, ...] = (),
@@ -133,7 +140,7 @@ def measure(
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as progress:
-        bar = progress.add_task("episodes", total=sum(wanted.values()))
+        bar = progress.add_task("episodes", total=_in_parts(wanted.values()))
         for job, result in work(next_job, _play, num_workers):
             key = (job.task, job.player)
             if isinstance(result, Exception):
@@ -159,7 +166,7 @@ def measure(
                     soft_wrap=True,
                 )
             num_played = sum(len(part) for parts in outcomes.values() for part in parts.values())
-            progress.update(bar, total=sum(wanted.values()), completed=num_played)
+            progress.update(bar, total=_in_parts(wanted.values()), completed=num_played)
     if failures:
         which, error = next(iter(failures.items()))
         raise ValueError(f"{len(failures)} of the measurements failed, the first is {which}: {error!r}")

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 
+from gato.cli.off_screen import draw_off_screen
 from gato.cli.scoring import score_task
 from gato.config import EvaluationConfig
 from gato.envs import get_task
@@ -36,6 +37,8 @@ def play(
     console = Console()
     chosen = get_task(task)
     films = render == "gif"
+    if films:
+        draw_off_screen()
     record, rollouts = score_task(
         Agent.load(checkpoint),
         chosen,
@@ -56,4 +59,5 @@ def play(
             line += f", {path}"
         console.print(line, soft_wrap=True)
     if record.normalized is not None:
-        console.print(f"normalised score {record.normalized:.2f} (0 = random, 1 = expert)")
+        # z: a score that rounds to nothing has no sign.
+        console.print(f"normalised score {record.normalized:z.2f} (0 = random, 1 = expert)")

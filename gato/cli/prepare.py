@@ -31,7 +31,7 @@ def prepare(
     Sources that the folder holds already are kept, so an interrupted call goes on.
 
     Args:
-        config: a shipped run (see `gato info`), or a .py or .json file.
+        config: a shipped run (see `gato info`), a run folder, or a .py or .json file.
         out: folder; each source gets a folder of its name in it, beside the tokenizer and a sources.json for training.
         sources: JSON list of data sources, in place of the config's; paths count from its folder.
         tokenizer: SentencePiece model; if not given, the one in `out`, or a new one trained on the sources' text.

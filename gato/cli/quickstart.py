@@ -14,6 +14,7 @@ from rich.rule import Rule
 
 import gato
 from gato.cli.configurations import load_config
+from gato.cli.off_screen import draw_off_screen
 from gato.cli.quickstart_data import prepare
 from gato.cli.scoring import score_task, study_task
 from gato.cli.train import INTERRUPTED, text_tokenizer, train_run
@@ -145,6 +146,7 @@ def _play_all(
     agent: Agent, config: RunConfig, console: Console
 ) -> tuple[list[ScoreRecord], list[tuple[Task, Rollout]]]:
     """Scores of all control tasks of the mixture but the context task, and a filmed episode of each."""
+    draw_off_screen()
     records, clips = [], []
     for source in config.data.sources:
         if source.kind != "minari" or source.name == CONTEXT_TASK:

@@ -10,6 +10,7 @@ import numpy as np
 
 from gato.batch import Batch
 from gato.cli.match import Match, make_task
+from gato.cli.off_screen import draw_off_screen
 from gato.data.episode import Episode
 from gato.evaluation.action_probabilities import LogitsOf, action_probabilities
 from gato.evaluation.evaluate import play_cells
@@ -78,6 +79,7 @@ def _play(match: Match, choice: Choice, logits_of: LogitsOf, page_bytes: int, *,
     met, task, prompt = match.met[cell.task], match.played()[cell.task], match.prompt_at([cell], 0)
     num_prompt = 0 if prompt is None else len(prompt)
     timesteps = shown_timesteps(choice.result.length, met.num_elements, agent.policy.context_length - num_prompt)
+    draw_off_screen()
     filmed: list[FilmedEnv] = []
 
     def make_env() -> gym.Env:

@@ -1,6 +1,7 @@
 """`gato tasks`: what can be played, with what expert, at what scores."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -8,6 +9,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from gato.cli.whole_table import print_whole
 from gato.envs import PAPER_DOMAINS, Score, Task, select_tasks
 
 
@@ -32,25 +34,36 @@ def tasks(
     if as_json:
         print(json.dumps([_facts(task) for task in chosen], indent=2))
         return
-    table = Table(title=f"{len(chosen)} tasks")
-    for heading in ("task", "random", "expert", "solved", "human", "views", "about"):
-        numeric = heading in ("random", "expert", "solved", "human")
-        table.add_column(
-            heading, justify="right" if numeric else "left", no_wrap=True, min_width=28 if heading == "task" else None
-        )
+    print_whole(Console(), _table(chosen))
+
+
+def _table(chosen: Sequence[Task]) -> Table:
+    """The tasks with those columns that have something to tell of any of them."""
+    rows = []
     for task in chosen:
         scores = task.scores
         expert = scores.expert if scores else None
-        table.add_row(
-            task.name,
-            _mean(scores.random if scores else None),
-            _mean(expert),
-            "" if expert is None or expert.success is None else f"{expert.success:.0%}",
-            _mean(task.human),
-            ", ".join(task.views),
-            task.description,
+        rows.append(
+            {
+                "task": task.name,
+                "random": _mean(scores.random if scores else None),
+                "expert": _mean(expert),
+                "solved": "" if expert is None or expert.success is None else f"{expert.success:.0%}",
+                "human": _mean(task.human),
+                "views": ", ".join(task.views),
+                "about": task.description,
+            }
         )
-    Console().print(table)
+    table = Table(title=f"{len(chosen)} task{'s' if len(chosen) != 1 else ''}")
+    headings = [heading for heading in rows[0] if any(row[heading] for row in rows)] if rows else ["task"]
+    for heading in headings:
+        numeric = heading in ("random", "expert", "solved", "human")
+        table.add_column(
+            heading, justify="right" if numeric else "left", no_wrap=numeric or heading == "task", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*(row[heading] for heading in headings))
+    return table
 
 
 def _list_domains(as_json: bool) -> None:
@@ -64,7 +77,7 @@ def _list_domains(as_json: bool) -> None:
     table.add_column("why")
     for domain in PAPER_DOMAINS:
         table.add_row(domain.name, str(domain.num_tasks), domain.standing, domain.remark)
-    Console().print(table)
+    print_whole(Console(), table)
 
 
 def _facts(task: Task) -> dict[str, Any]:

@@ -240,7 +240,7 @@ def train(
     read, mend that and go on with --resume; 2 something to change first, which the message names.
 
     Args:
-        config: a shipped run (see `gato info`), or a .py or .json file.
+        config: a shipped run (see `gato info`), a run folder, or a .py or .json file.
         run: folder of the run; runs/<name of the config> if not given.
         sources: JSON list of data sources, in place of the config's; paths count from its folder.
         tokenizer: SentencePiece model; if not given, the one that the run folder holds, or a new one trained on
@@ -275,3 +275,5 @@ def train(
         sys.exit(STORAGE_FAILED)
     if result.interrupted:
         sys.exit(INTERRUPTED)
+    if jax.process_index() == 0:
+        _plainly(console)(f"finished, saved in {run}; plots: gato report {run}")

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +43,39 @@ def test_paths_of_sources_count_from_the_folder_of_their_file(tmp_path):
     (tmp_path / "sources.json").write_text(json.dumps([{"name": "a", "kind": "text", "path": "a.txt"}]))
     config = RunConfig().with_sources(load_sources(tmp_path / "sources.json"))
     assert config.data.sources[0].path == str(tmp_path / "a.txt")
+
+
+def test_a_name_on_a_hub_is_no_path_from_the_folder_of_its_file(tmp_path):
+    entry = {"name": "ant", "kind": "minari", "path": "mujoco/ant/expert-v0", "options": {"hub": True}}
+    (tmp_path / "sources.json").write_text(json.dumps([entry]))
+    assert load_sources(tmp_path / "sources.json") == [entry]
+
+
+def test_a_run_folder_stands_for_the_config_in_it(tmp_path, monkeypatch):
+    RunConfig(name="mine", seed=3).save(tmp_path / "config.json")
+    assert load_config(str(tmp_path)) == RunConfig(name="mine", seed=3)
+    # A shipped run keeps its name, whatever folders there are.
+    (tmp_path / "quickstart").mkdir()
+    RunConfig(name="mine").save(tmp_path / "quickstart" / "config.json")
+    monkeypatch.chdir(tmp_path)
+    assert load_config("quickstart").name == "quickstart"
+
+
+@pytest.mark.parametrize("load", [load_config, lambda name: load_sources(Path(name))])
+def test_a_file_that_is_not_json_is_named(load, tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text('[{"name": ')
+    with pytest.raises(ValueError, match=r"mine\.json is not JSON: Expecting value"):
+        load(str(path))
+
+
+def test_sources_that_are_not_there_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"other\.json is no file: expected a JSON list of sources"):
+        load_sources(tmp_path / "other.json")
+
+
+@pytest.mark.parametrize("entry", ["books", {"name": "a", "kind": "text", "path": 3}])
+def test_an_entry_that_is_no_source_is_refused_by_its_place(entry, tmp_path):
+    (tmp_path / "sources.json").write_text(json.dumps([entry]))
+    with pytest.raises(TypeError, match=r"sources\[0\].* expected"):
+        RunConfig().with_sources(load_sources(tmp_path / "sources.json"))

@@ -246,3 +246,10 @@ def test_the_shipped_config_is_the_protocol_of_the_paper():
     settings = config.finetune
     assert (settings.episodes, settings.cascades) == ((1, 3, 5, 10, 100, 1000), (0, 1, 2))
     assert (settings.best_episodes, settings.smoothing) == (2000, 5)
+
+
+def test_no_cascade_at_all_is_refused_by_the_option_s_name(base, sources, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        finetune(base, sources, tmp_path, "--cascades", "0")
+    assert stopped.value.code == 2
+    assert "cascades is 0, expected 1 or more" in capsys.readouterr().err
