@@ -4,6 +4,7 @@ Started by `bench.py`, which pins it to one core; alone it uses all of them.
 """
 
 import argparse
+from collections.abc import Callable
 from typing import Any
 
 import body
@@ -33,9 +34,8 @@ def make_training_batch(task: body.Task, num_rows: int) -> Batch:
     return make_batch([Row(elements=elements, source_id=0)] * num_rows, data, ours.TOKENIZER)
 
 
-def measure(task: body.Task, config: ModelConfig, variant: str, *, warmup: int, repeats: int) -> dict[str, Any]:
-    """One cell; throughput counts real elements, not padding."""
-    batch = make_training_batch(task, body.ROWS)
+def make_training_call(batch: Batch, config: ModelConfig) -> Callable[[], None]:
+    """A call that makes the next step, always on the same batch, and returns when it is done."""
     optimizer = OptimizerConfig()
     step = make_train_step(model_loss(config, ours.TOKENIZER, 1), make_optimizer(optimizer), make_schedule(optimizer))
     state = init_state(init_parameters(config, ours.TOKENIZER, jax.random.key(0)), make_optimizer(optimizer))
@@ -46,6 +46,13 @@ def measure(task: body.Task, config: ModelConfig, variant: str, *, warmup: int, 
         state, sums = step(state, interval, on_device, key)
         jax.block_until_ready((state, sums))
 
+    return call
+
+
+def measure(task: body.Task, config: ModelConfig, variant: str, *, warmup: int, repeats: int) -> dict[str, Any]:
+    """One cell; throughput counts real elements, not padding."""
+    batch = make_training_batch(task, body.ROWS)
+    call = make_training_call(batch, config)
     return {
         "measure": "train",
         "task": task.name,

@@ -71,6 +71,12 @@ class Embedding(nnx.Module):
         return self.stem(elements.patches) + (positions_BPD * self._input_scale).astype(self._dtype)
 
 
+def logits_of(hidden_XD: jax.Array, table_VD: jax.Array) -> jax.Array:
+    """float32 scores of ids: hidden vectors of any leading shape times rows of the token table, in their dtype."""
+    table_VD = table_VD.astype(hidden_XD.dtype)
+    return jnp.einsum("...d,vd->...v", hidden_XD, table_VD, preferred_element_type=jnp.float32)
+
+
 def patch_positions(intervals: jax.Array, size: int, key: jax.Array | None) -> jax.Array:
     """Row and column indices of patches in [0, size).
 

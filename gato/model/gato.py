@@ -18,7 +18,7 @@ from flax import nnx
 from gato.batch import Batch
 from gato.config import ModelConfig, TokenizerConfig
 from gato.model.cache import Cache, Chunk
-from gato.model.embedding import Embedding
+from gato.model.embedding import Embedding, logits_of
 from gato.model.transformer import Transformer
 
 jax.tree_util.register_dataclass(Batch, data_fields=[field.name for field in dataclasses.fields(Batch)], meta_fields=[])
@@ -56,8 +56,7 @@ class Gato(nnx.Module):
             hidden_XD: what the model returned, (..., D).
             rows: ids to score; a slice with constant bounds spares the rest of the table.
         """
-        table_VD = self.embedding.tokens[rows].astype(hidden_XD.dtype)
-        return jnp.einsum("...d,vd->...v", hidden_XD, table_VD, preferred_element_type=jnp.float32)
+        return logits_of(hidden_XD, self.embedding.tokens[rows])
 
     def init_cache(self, batch_size: int, num_slots: int) -> Cache:
         """An empty cache for `extend`."""

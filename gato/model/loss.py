@@ -1,16 +1,23 @@
 """Masked next-element cross-entropy (Gato, section 2.3, equations 1 and 2) whose full logits never exist."""
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from gato.batch import Batch
+from gato.model.embedding import logits_of
 from gato.model.gato import Gato
 
 KINDS = ("text", "action")  # the second axis of LossSums
 _MIN_CHUNK = 64  # targets; smaller chunks would starve the matrix product
-_CHUNKS_A_BATCH = 8  # at least, so that rows with few targets cost little
+_CHUNKS_A_BATCH = 16  # at least, so that rows with few targets cost little
+
+# The sum of weight x loss; then of each target the loss, and whether its id is the most likely of all.
+Scores = tuple[jax.Array, tuple[jax.Array, jax.Array]]
 
 
 @jax.tree_util.register_dataclass
@@ -34,7 +41,7 @@ def loss(
     """The row-weighted mean loss of all targets, and sums for reporting.
 
     The element at l is predicted from the hidden vector at l - 1; an element at 0 has nothing before it and is no
-    target. Only targets reach the head: they are moved to the front, and chunks without any are skipped.
+    target. Only targets reach the head: they are moved to the front, and chunks without any are not computed.
 
     Args:
         num_row_groups: parts of the batch, of consecutive rows each, whose targets stay apart; devices that hold
@@ -60,10 +67,12 @@ def loss(
         hidden_BLD.reshape(G, M, D), indices_GT
     )
 
-    nll_GT, correct_GT = _chunked_nll(model, hidden_GTD, targets_GT, present_GT, chunk)
     weights_GT = _take(batch.row_weights.reshape(G, -1), rows_GT)
     total = weights_GT.sum()
-    scalar = jnp.where(total > 0, jnp.vdot(weights_GT, nll_GT) / jnp.where(total > 0, total, 1), 0)
+    shares_GT = weights_GT / jnp.where(total > 0, total, 1)
+    num_chunks = -(-present_GT.sum(axis=1).max() // chunk)
+    table_VD = model.embedding.tokens[...]
+    scalar, (nll_GT, correct_GT) = _weighed_nll(table_VD, hidden_GTD, targets_GT, shares_GT, num_chunks, chunk)
 
     action_GT = _take(batch.local_positions.reshape(G, M), indices_GT) == model.tokenizer.action_position
     kinds_GT = _take(batch.source_ids.reshape(G, -1), rows_GT) * len(KINDS) + action_GT
@@ -75,7 +84,7 @@ def loss(
         return sums_X.reshape(num_sources, len(KINDS))
 
     return scalar, LossSums(
-        loss_sum=by_kind(jax.lax.stop_gradient(nll_GT)),
+        loss_sum=by_kind(nll_GT),
         count=by_kind(present_GT),
         correct=by_kind(correct_GT),
         changed_count=by_kind(changed_GT),
@@ -83,32 +92,85 @@ def loss(
     )
 
 
-def _chunked_nll(
-    model: Gato, hidden_GTD: jax.Array, targets_GT: jax.Array, present_GT: jax.Array, chunk: int
-) -> tuple[jax.Array, jax.Array]:
-    """Negative log-likelihood of each target and whether it is the most likely id; zeros in chunks without any."""
-    G, T = targets_GT.shape
+@functools.partial(jax.custom_vjp, nondiff_argnums=(5,))
+def _weighed_nll(
+    table_VD: jax.Array,
+    hidden_GTD: jax.Array,
+    targets_GT: jax.Array,
+    weights_GT: jax.Array,
+    num_chunks: jax.Array,
+    chunk: int,
+) -> Scores:
+    """Scores the first chunks of each group; places past them get zeros.
 
-    def score(hidden_GCD: jax.Array, targets_GC: jax.Array) -> tuple[jax.Array, jax.Array]:
-        logits_GCV = model.logits(hidden_GCD)
-        target_GC = jnp.take_along_axis(logits_GCV, targets_GC[..., None], axis=2)[..., 0]
-        # No other id scores higher: an argmax without its cost.
-        return jax.nn.logsumexp(logits_GCV, axis=2) - target_GC, target_GC >= logits_GCV.max(axis=2)
+    Only the sum has gradients, those to the table and to the hidden vectors. Each chunk computes its own while its
+    logits exist, so that the backward pass needs no second product with the table.
 
-    def skip(hidden_GCD: jax.Array, targets_GC: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return jnp.zeros((G, chunk), jnp.float32), jnp.zeros((G, chunk), bool)
+    Args:
+        num_chunks: () int32, how many chunks hold targets in any group.
+        chunk: places a chunk; divides T.
+    """
+    return _over_chunks(functools.partial(_score, table_VD), (hidden_GTD, targets_GT, weights_GT), num_chunks, chunk)
 
-    @jax.checkpoint
-    def step(carry: None, inputs: tuple[jax.Array, ...]) -> tuple[None, tuple[jax.Array, jax.Array]]:
-        hidden_GCD, targets_GC, present_GC = inputs
-        return carry, jax.lax.cond(present_GC.any(), score, skip, hidden_GCD, targets_GC)
 
-    def chunks(values_GTX: jax.Array) -> jax.Array:
-        return values_GTX.reshape(G, T // chunk, chunk, *values_GTX.shape[2:]).swapaxes(0, 1)
+def _weighed_nll_forward(
+    table_VD: jax.Array,
+    hidden_GTD: jax.Array,
+    targets_GT: jax.Array,
+    weights_GT: jax.Array,
+    num_chunks: jax.Array,
+    chunk: int,
+) -> tuple[Scores, tuple[jax.Array, jax.Array]]:
+    """The scores, and the gradients of their sum to table and hidden vectors."""
+    score_and_gradients = jax.value_and_grad(_score, argnums=(0, 1), has_aux=True)
 
-    _, outputs = jax.lax.scan(step, None, (chunks(hidden_GTD), chunks(targets_GT), chunks(present_GT)))
-    nll, correct = (values.swapaxes(0, 1).reshape(G, T) for values in outputs)
-    return nll, correct
+    def score(*parts: jax.Array) -> tuple[Any, Any]:
+        (nll_sum, of_targets), (to_table_VD, to_hidden_GCD) = score_and_gradients(table_VD, *parts)
+        return (nll_sum, to_table_VD), (of_targets, to_hidden_GCD)
+
+    inputs = hidden_GTD, targets_GT, weights_GT
+    (nll_sum, to_table_VD), (of_targets, to_hidden_GTD) = _over_chunks(score, inputs, num_chunks, chunk)
+    return (nll_sum, of_targets), (to_table_VD, to_hidden_GTD)
+
+
+def _weighed_nll_backward(
+    chunk: int, gradients: tuple[jax.Array, jax.Array], cotangents: Scores
+) -> tuple[jax.Array | None, ...]:
+    to_table_VD, to_hidden_GTD = (cotangents[0].astype(gradient.dtype) * gradient for gradient in gradients)
+    return to_table_VD, to_hidden_GTD, None, None, None
+
+
+_weighed_nll.defvjp(_weighed_nll_forward, _weighed_nll_backward)
+
+
+def _score(table_VD: jax.Array, hidden_GCD: jax.Array, targets_GC: jax.Array, weights_GC: jax.Array) -> Scores:
+    logits_GCV = logits_of(hidden_GCD, table_VD)
+    target_GC = jnp.take_along_axis(logits_GCV, targets_GC[..., None], axis=2)[..., 0]
+    nll_GC = jax.nn.logsumexp(logits_GCV, axis=2) - target_GC
+    # No other id scores higher: an argmax without its cost.
+    return (weights_GC * nll_GC).sum(), (nll_GC, target_GC >= logits_GCV.max(axis=2))
+
+
+def _over_chunks(
+    score: Callable[..., tuple[Any, Any]], inputs_GTX: tuple[jax.Array, ...], num_chunks: jax.Array, chunk: int
+) -> tuple[Any, Any]:  # Any: any pytrees of arrays
+    """Sums, and values of each place, of a function of chunks that returns such a pair."""
+
+    def part(number: jax.Array | int) -> list[jax.Array]:
+        return [jax.lax.dynamic_slice_in_dim(array, number * chunk, chunk, axis=1) for array in inputs_GTX]
+
+    def step(number: jax.Array, collected: tuple[Any, Any]) -> tuple[Any, Any]:
+        def put(values_GTX: jax.Array, new_GCX: jax.Array) -> jax.Array:
+            return jax.lax.dynamic_update_slice_in_dim(values_GTX, new_GCX, number * chunk, axis=1)
+
+        (sums, values), (new_sums, new_values) = collected, score(*part(number))
+        return jax.tree.map(jnp.add, sums, new_sums), jax.tree.map(put, values, new_values)
+
+    G, T = inputs_GTX[0].shape[:2]
+    sums, values = jax.eval_shape(lambda: score(*part(0)))
+    no_sums = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), sums)
+    no_values = jax.tree.map(lambda leaf: jnp.zeros((G, T, *leaf.shape[2:]), leaf.dtype), values)
+    return jax.lax.fori_loop(0, num_chunks, step, (no_sums, no_values))
 
 
 def _take(values_GX: jax.Array, indices_GT: jax.Array) -> jax.Array:

@@ -59,6 +59,31 @@ def test_chunked_loss_and_gradients_equal_the_plain_ones(loss_chunk, params, tok
     assert jnp.abs(gradients[0]["embedding"]["tokens"]).max() > 1e-3
 
 
+def _gradients(params, tokenizer, config, batch, factor):
+    def value(params, hidden):
+        return factor * loss(rebuild(config, tokenizer, params), hidden, batch, NUM_SOURCES)[0]
+
+    hidden = jax.random.normal(jax.random.key(1), (*batch.tokens.shape, config.width))
+    return jax.grad(value, argnums=(0, 1)), params, hidden
+
+
+def test_a_multiple_of_the_loss_has_that_multiple_of_its_gradients(params, tokenizer, model_config, random_batch):
+    batch, config = random_batch(), model_config(loss_chunk=8)
+    once, tripled = (
+        jax.jit(gradient)(*inputs)
+        for gradient, *inputs in (_gradients(params, tokenizer, config, batch, factor) for factor in (1, 3))
+    )
+    for one, three in zip(jax.tree.leaves(once), jax.tree.leaves(tripled), strict=True):
+        np.testing.assert_allclose(three, 3 * one, rtol=1e-5, atol=1e-7)
+
+
+def test_training_multiplies_by_the_table_once_forward_and_twice_backward(
+    params, tokenizer, model_config, random_batch
+):
+    gradient, *inputs = _gradients(params, tokenizer, model_config(loss_chunk=8), random_batch(), 1)
+    assert str(jax.make_jaxpr(gradient)(*inputs)).count("= dot_general[") == 3
+
+
 def test_sums_are_those_of_the_plain_loss(params, tokenizer, model_config, random_batch, run):
     batch = random_batch(num_rows=4, length=20)
     actions = np.where(np.arange(20) % 3 == 0, tokenizer.action_position, batch.local_positions)
