@@ -60,8 +60,11 @@ def read_json(path: Path) -> Any:
     """What a JSON file of the user holds, of whatever kind.
 
     Raises:
+        FileNotFoundError: there is no such file.
         ValueError: it is not JSON.
     """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is no file, expected one that holds JSON: look at the name")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -75,8 +78,6 @@ def load_sources(path: Path) -> list[dict[str, Any]]:
         FileNotFoundError: there is no such file.
         ValueError, TypeError: it is not JSON, or no list.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is no file: expected a JSON list of sources, as docs/data.md has it")
     entries = read_json(path)
     if not isinstance(entries, list):
         raise TypeError(f"{path} holds {type(entries).__name__}, expected a list of sources")

@@ -50,7 +50,7 @@ def test_a_resumed_run_writes_every_step_once(trained):
     assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3, 4]
 
 
-def test_prepared_sources_train_like_the_sources_themselves(trained, tmp_path):
+def test_prepared_sources_train_like_the_sources_themselves(trained, tmp_path, capsys):
     folder, prepared = trained.parent, tmp_path / "prepared"
     tokenizer = ["--tokenizer", str(trained / "tokenizer.model")]
     prepare = ["data", "prepare", "gato-79m", "--sources", str(folder / "sources.json"), "--out", str(prepared)]
@@ -58,6 +58,7 @@ def test_prepared_sources_train_like_the_sources_themselves(trained, tmp_path):
     run([*prepare, *tokenizer, "--set", *TINY])  # finds everything there
     train = ["train", "gato-79m", "--sources", str(prepared / "sources.json"), "--run", str(tmp_path / "run")]
     run([*train, *tokenizer, "--set", *TINY, "training.num_steps=4"])
+    assert f"finished, saved in {tmp_path / 'run'}" in capsys.readouterr().out
 
     def losses(path):
         lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]

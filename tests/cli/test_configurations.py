@@ -69,9 +69,10 @@ def test_a_file_that_is_not_json_is_named(load, tmp_path):
         load(str(path))
 
 
-def test_sources_that_are_not_there_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"other\.json is no file: expected a JSON list of sources"):
-        load_sources(tmp_path / "other.json")
+@pytest.mark.parametrize("load", [load_config, lambda name: load_sources(Path(name))])
+def test_a_file_that_is_not_there_is_named(load, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"other\.json is no file, expected one that holds JSON"):
+        load(str(tmp_path / "other.json"))
 
 
 @pytest.mark.parametrize("entry", ["books", {"name": "a", "kind": "text", "path": 3}])
