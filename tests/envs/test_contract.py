@@ -271,4 +271,6 @@ def test_chance_reaches_its_measured_score(task: Task, env: gymnasium.Env):
     options = [task.variants[seed % len(task.variants)] for seed in seeds]
     played = rollout(Kept(env), RandomActor(env.action_space), seeds, options=options)
     returns = [one.episode.episode_return for one in played]
-    assert np.mean(returns) == pytest.approx(expected.mean, abs=5 * (expected.std or 0) / np.sqrt(12) + 1e-6)
+    # A reward that chance finds once in hundreds of episodes may be here and not in the measurement, whose spread is 0.
+    spread = max(expected.std or 0, np.std(returns))
+    assert np.mean(returns) == pytest.approx(expected.mean, abs=5 * spread / np.sqrt(12) + 1e-6)
