@@ -6,6 +6,7 @@ compile the same ones.
 
 import os
 import shutil
+import signal
 import tempfile
 
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -18,6 +19,8 @@ import jax
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# What a shell runs in the background ignores Ctrl-C and hands that on; runs heed it only where it is not ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
