@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 BENCH_VENV ?= .venv-bench
+TEST_PROCESSES ?= 2
 INSTALL := -m pip --disable-pip-version-check install --quiet --prefer-binary -c constraints.txt
 
 # Stamps: what is installed is installed again when the wishes or the pins have changed.
@@ -20,7 +21,7 @@ quickstart: $(BASE)
 	$(BIN)/gato quickstart
 
 test: lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 test-slow: $(FULL)
 	$(BIN)/python -m pytest -m slow

@@ -19,8 +19,9 @@ import jax
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# What a shell runs in the background ignores Ctrl-C and hands that on; runs heed it only where it is not ignored.
+# What runs in the background may ignore Ctrl-C and a closed terminal, and hands that on; runs heed what is not ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
