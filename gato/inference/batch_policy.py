@@ -21,7 +21,7 @@ from gato.inference.chunks import Row, assemble, bucket_size, pieces
 from gato.inference.context import Context
 from gato.inference.prompt import cut_demonstration
 from gato.inference.slot import Slot, with_action
-from gato.inference.step import ActionLayout, StepInput, act, place, prefill
+from gato.inference.step import ActionLayout, StepInput, act, place, prefill, turn_back
 from gato.inference.vector import split, stack
 from gato.model.cache import Cache
 from gato.tokenizer.elements import Elements
@@ -355,6 +355,7 @@ class BatchPolicy:
         """Encodes the windows that are due anew, so that nothing cached has seen what has left."""
         windows: list[Elements | None] = [None] * self.num_envs
         rows: list[Row | None] = [None] * self.num_envs
+        returning = np.zeros(self.num_envs, np.int32)  # lengths of the prompts whose window begins anew behind them
         for index, (elements, slot) in enumerate(zip(encoded, self._slots, strict=True)):
             if elements is None:
                 continue
@@ -362,14 +363,16 @@ class BatchPolicy:
             if not slot.refresh_is_due(num_elements):
                 continue
             window = slot.start_window(num_elements)
-            if slot.prompt is not None and slot.pinned:
-                self._place_prompt(slot.prompt, [index])
+            context = slot.context
+            returning[index] = context.prompt_length
             if window is not None:
-                context = slot.context
                 rows[index] = Row(
                     elements=window, position=context.prompt_length, context=context, reset=slot.must_clear
                 )
                 windows[index], slot.must_clear = window, False
+        if returning.any():
+            assert self._prompt_keys is not None
+            self._cache = turn_back(self._cache, self._prompt_keys, returning, self._agent.model.rotary_base)
         if any(window is not None for window in windows):
             self._cache = self._extend(self._cache, windows, rows)
 

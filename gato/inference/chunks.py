@@ -23,7 +23,7 @@ class Row:
     position: int  # of the first of the elements
     context: Context
     carried: int | None = None  # the action token at the position before, where it is not cached yet
-    reset: bool = False  # the row's cache is emptied first
+    reset: bool = False  # the row's cache is emptied first, but for a pinned prompt
 
     @property
     def num_elements(self) -> int:

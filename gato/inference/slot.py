@@ -29,7 +29,7 @@ class Slot:
         self.context = Context(context_length, len(prompt) if prompt is not None and pinned else 0)
         self.step = 0  # timesteps since the episode began
         self.carried: int | None = None  # the last action token, which is not cached yet
-        self.must_clear = prompt is None  # whether the row of the cache holds what is not this episode's
+        self.must_clear = prompt is None  # whether the row of the cache has to be emptied, but for a pinned prompt
         self._refresh_every = refresh_every
         self._history: deque[Elements] = deque()  # timesteps that may still be visible, where they are needed again
         if prompt is not None and not pinned:
@@ -74,7 +74,7 @@ class Slot:
         room = context.context_length - context.prompt_length - num_elements
         while self._history and sum(map(len, self._history)) > room:
             self._history.popleft()
-        self.carried, self.must_clear = None, self.prompt is None or not self.pinned
+        self.carried, self.must_clear = None, True
         for timestep in self._history:
             context.begin_timestep(len(timestep))
         return Elements.concatenate(list(self._history)) if self._history else None

@@ -75,6 +75,19 @@ def place(
     )
 
 
+@functools.partial(jax.jit, static_argnames=("rotary_base",), donate_argnames=("cache",))
+def turn_back(cache: Cache, prompt_keys: tuple[jax.Array, ...], prompt_lengths: jax.Array, rotary_base: float) -> Cache:
+    """The cache with prompts where they were prefilled, for windows that are encoded anew behind them.
+
+    Args:
+        cache: donated.
+        prompt_keys: the prompts' keys as they were prefilled.
+        prompt_lengths: (B,) int32; 0 where nothing is to be turned.
+        rotary_base: static; as the model's.
+    """
+    return follow(cache, prompt_keys, prompt_lengths, jnp.zeros_like(prompt_lengths), rotary_base)
+
+
 @functools.partial(jax.jit, static_argnames=("layout",), donate_argnames=("cache",))
 def act(
     layout: ActionLayout,

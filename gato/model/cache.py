@@ -45,4 +45,4 @@ class Chunk:
     slots: jax.Array  # (B, C) int32; cache slot to write, the number of slots at padding (not written)
     pinned: jax.Array  # (B,) int32
     window_start: jax.Array  # (B,) int32
-    reset: jax.Array  # (B,) bool; the row's cache is emptied before the chunk
+    reset: jax.Array  # (B,) bool; the row's cache is emptied before the chunk, but for what is pinned

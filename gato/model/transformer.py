@@ -156,7 +156,8 @@ class Transformer(nnx.Module):
         """
         config = self._config
         rows = jnp.arange(len(x_BCD))[:, None]
-        positions_BS = jnp.where(chunk.reset[:, None], -1, cache.positions)
+        is_emptied_BS = chunk.reset[:, None] & (cache.positions >= chunk.pinned[:, None])
+        positions_BS = jnp.where(is_emptied_BS, -1, cache.positions)
         positions_BS = positions_BS.at[rows, chunk.slots].set(chunk.positions, mode="drop")
         visible_BCS = _visible(chunk, positions_BS)
         rotation = rotation_of(chunk.positions, config.head_dim, config.rotary_base)

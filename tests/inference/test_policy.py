@@ -9,9 +9,11 @@ from gymnasium import spaces
 from gato.batch import Batch
 from gato.checkpoint import save_checkpoint
 from gato.config import PolicyConfig, RunConfig
+from gato.inference import batch_policy
 from gato.inference.batch_policy import BatchPolicy
 from gato.inference.policy import Policy
 from gato.inference.sampling import draw_keys, gumbel_noise, legal_rows, sample
+from gato.inference.step import prefill
 from gato.inference.vector import entry, stack
 from gato.model.gato import rebuild
 from gato.tokenizer.elements import Elements
@@ -246,6 +248,27 @@ def test_slots_are_refreshed_without_disturbing_others(make_agent, demonstration
         first, second = together.act([observation, late[step]])
         np.testing.assert_equal(first, expected[step])
         np.testing.assert_equal(second, None if step < 2 else expected[step - 2])
+
+
+def test_refreshing_leaves_prompts_as_they_were_prefilled(make_agent, demonstration, monkeypatch):
+    """Each of two slots keeps a demonstration of its own: one prefill a step, and that for the windows."""
+    agent = make_agent(2, refresh_every=1)
+    alone = Policy(agent, OBSERVATIONS, ACTIONS)
+    whole = alone.encode_demonstration(*demonstration)
+    prompts = [whole, whole.timesteps(1, whole.num_timesteps)]
+    expected = []
+    for prompt in prompts:
+        alone.reset(3, prompt)
+        observations, actions = play(alone.act, OBSERVATIONS, 14)
+        expected.append(actions)
+    together = BatchPolicy(agent, OBSERVATIONS, ACTIONS, num_envs=2)
+    for slot, prompt in enumerate(prompts):
+        together.reset([slot], seeds=[3], prompt=prompt)
+    calls = []
+    monkeypatch.setattr(batch_policy, "prefill", lambda *inputs: calls.append(1) or prefill(*inputs))
+    for step, observation in enumerate(observations):
+        np.testing.assert_equal(together.act([observation] * 2), [actions[step] for actions in expected])
+    assert 0 < len(calls) <= len(observations)
 
 
 def test_slots_may_idle_and_start_over_without_disturbing_others(make_agent, demonstration):

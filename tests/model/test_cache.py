@@ -146,6 +146,16 @@ def test_reset_empties_its_row_only(model, extend, random_batch):
     assert cache.positions[0].tolist() == [0, 1, 2, 3] * 2 + [-1] * 8
 
 
+def test_reset_keeps_what_is_pinned(model, extend, random_batch):
+    batch = random_batch(num_patches=0)
+    places = np.arange(4)
+    _, used = extend(_chunk(batch, places, places, places), model.init_cache(3, 16))
+    _, cache = extend(_chunk(batch, np.arange(4, 8), places + 4, places + 4, pinned=2, reset=True), used)
+    assert cache.positions.tolist() == [[0, 1, -1, -1, 4, 5, 6, 7] + [-1] * 8] * 3
+    for kept, before in zip((*cache.keys, *cache.values), (*used.keys, *used.values), strict=True):
+        np.testing.assert_array_equal(kept[:, :, :2], before[:, :, :2])
+
+
 @pytest.mark.parametrize("size", [1, 4])
 def test_a_donated_cache_is_updated_in_place(size, model, random_batch):
     graphdef, state = nnx.split(model)
