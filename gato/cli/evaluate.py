@@ -95,7 +95,7 @@ def evaluate(
         prompt_demonstrations: different ones, one after another, sharing prompt-tokens.
         first_actions: of an expert's episodes, whose likelihood a study tells.
         episodes: a task, 50 if not given; in a study, of each prompt and group of variants, 300.
-        num_envs: episodes played side by side; the scores do not depend on it.
+        num_envs: episodes played side by side, at most 48 where deterministic; the scores do not depend on it.
         env_workers: processes that hold the environments, 0 for none; if not given, one for each processor core where
             a step takes long.
         seed: of the first episode.
@@ -158,19 +158,20 @@ def evaluate(
     with Journal(out / JOURNAL_FILE, measured) as journal:
         match = Match(agent, chosen, prompts, deterministic=deterministic, shares=shares)
         plan = match.plan(config, study=studied)
+        width = match.width(num_envs)
         contest = Contest(
             match=match,
             cells=plan.cells,
             run=run,
             checkpoint=checkpoint,
-            num_envs=num_envs,
+            num_envs=width,
             studied=studied,
             demonstrations=demonstrations,
         )
         rivals = contenders(baselines, contest)
         with contextlib.ExitStack() as stack:
             played = _played(match, env_workers, stack)
-            _play(plan, match, played, journal, num_envs, console)
+            _play(plan, match, played, journal, width, console)
             beside = yardsticks(match, plan.cells, played, num_actions=first_actions) if studied else None
         records = score_records(plan.cells, journal.results, played, beside)
     settings = {name: value for name, value in measured.items() if name != "checkpoint"}

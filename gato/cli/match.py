@@ -29,6 +29,9 @@ from gato.tokenizer.spaces import TimestepTokenizer
 from gato.tokenizer.tree import leaf_spaces
 
 SLOW_STEP_MS = 2.0  # an environment whose mean step takes longer is worth a process of its own
+# Batches whose matrix products are rounded alike on a CPU, whatever else is in them: 1 row, 2 to 50 and more each take
+# another way through them, and an observation is at least four elements a row (jaxlib 0.10, AVX-512).
+_FEWEST_ROWS, _MOST_ROWS = 16, 48
 _PROBED_STEPS = 20
 _PROMPTS_KEPT = 64  # encoded ones; an evaluation comes back to few
 
@@ -171,14 +174,19 @@ class Match:
             for name, met in self.met.items()
         }
 
+    def width(self, num_envs: int) -> int:
+        """How many of so many episodes are played side by side, if all are to be rounded alike where that is asked."""
+        return min(num_envs, _MOST_ROWS) if self.deterministic else num_envs
+
     def actor(self, cells: Sequence[Cell], num_envs: int) -> PolicyActor:
-        """The agent for these cells in this order, so many side by side."""
+        """The agent for these cells in this order, so many side by side; some rows may idle."""
         first = self.met[cells[0].task].interface
+        num_rows = min(num_envs, len(cells))
         policy = BatchPolicy(
             self.agent,
             first.observation_space,
             first.action_space,
-            num_envs=min(num_envs, len(cells)),
+            num_envs=max(num_rows, _FEWEST_ROWS) if self.deterministic else num_rows,
             source=first.source,
             config=dataclasses.replace(self.agent.policy, prompt_tokens=self.prompts.max_tokens),
         )

@@ -25,7 +25,9 @@ from gato.data.window import Row, make_batch
 from gato.envs import get_task
 from gato.evaluation.evaluate import play_cells
 from gato.evaluation.journal import Journal, key_of
+from gato.inference import batch_policy
 from gato.inference.agent import Agent
+from gato.inference.step import act
 from gato.model.gato import init_parameters, rebuild
 from gato.tokenizer.elements import Elements
 
@@ -82,6 +84,30 @@ def test_returns_of_mixed_tasks_do_not_depend_on_the_width_or_on_company(agent, 
     widths = [returns(agent, names, width, deterministic=deterministic) for width in (1, 3, 8)]
     assert widths[0] == widths[1] == widths[2]
     assert len({length for _, length in widths[0].values()}) > 3  # so slots change task at different times
+
+
+def test_deterministic_rows_are_rounded_alike_at_any_width(agent, monkeypatch):
+    """To the bit: what the first row caches of its first episode, whatever else the batch holds."""
+    match = Match(agent, [get_task("cartpole")], prompt_policy(agent.policy), deterministic=True)
+    cells = match.plan(EvaluationConfig(episodes=60, seed=3)).cells
+    cached = {}
+    for num_envs in (1, 30, 1_000):
+        steps = cached[num_envs] = []
+
+        def noted(*inputs, steps=steps):
+            tokens, cache = act(*inputs)
+            steps.append([np.array(layer[0]) for layer in (*cache.keys, *cache.values)])
+            return tokens, cache
+
+        monkeypatch.setattr(batch_policy, "act", noted)
+        width = match.width(num_envs)
+        next(play_cells(cells, match.played(), match.actor(cells, width), num_envs=width))
+    num_steps = min(map(len, cached.values()))
+    assert num_steps > 5
+    for step in range(num_steps):
+        for narrow, *others in zip(*(steps[step] for steps in cached.values()), strict=True):
+            for other in others:
+                np.testing.assert_array_equal(narrow, other)
 
 
 def test_deterministic_play_differs_from_sampled_play(agent):
