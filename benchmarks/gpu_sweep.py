@@ -8,8 +8,8 @@ the settings, most valuable first, each in a process of its own: one that runs o
 its cell only. Every result is appended to the file at once, and cells that the file holds are skipped, so a sweep that
 was cut off goes on where it stopped. Batches are synthetic.
 
-Model FLOPs count what must be computed: matrix products of the blocks and of the head (at targets only), and the
-causal half of attention; three times the forward pass; nothing for the patch stem or for what is computed again.
+Model FLOPs are those of `gato.model.size.training_flops`. MFU is their share of the device's peak in
+`gato.model.chips`, and null for a device that is not in that table, such as a CPU.
 """
 
 import argparse
@@ -34,12 +34,13 @@ import numpy as np
 from gato.batch import Batch
 from gato.config import ModelConfig, OptimizerConfig, TokenizerConfig
 from gato.model.gato import init_parameters
+from gato.model.size import model_flops_utilization, training_flops
 from gato.training.optimizer import make_optimizer, make_schedule
 from gato.training.step import empty_interval, init_state, make_train_step, model_loss
+from gato.training.throughput import peak_of, work_of
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SIZES = {"79m": "gato_79m.py", "79m-wide-heads": "gato_79m.py", "364m": "gato_364m.py", "1.2b": "gato_1_2b.py"}
-PEAK_TFLOPS = 989.0  # dense bfloat16 of an H100 or H200, data sheet
 MIN_SECONDS, NUM_BLOCKS = 6.0, 5  # measured of every cell, after compiling
 
 Content = Literal["text", "control", "pictures"]
@@ -146,17 +147,6 @@ def synthetic_batch(cell: Cell, tokenizer: TokenizerConfig) -> Batch:
     )
 
 
-def model_flops(config: ModelConfig, tokenizer: TokenizerConfig, batch: Batch) -> float:
-    """FLOPs of one step that no implementation can do without, see the head of this file."""
-    B, L = batch.tokens.shape
-    inner = config.num_heads * config.head_dim
-    block = config.width * (4 * inner) + config.width * config.mlp_width * 3 // 2
-    matrices = 2 * B * L * config.num_layers * block
-    attention = 2 * B * L * L * config.num_layers * inner  # two products of 2 x L x L x inner, half of them causal
-    head = 2 * int(batch.loss_mask.sum()) * tokenizer.vocab_size * config.width
-    return 3.0 * (matrices + attention + head)
-
-
 def seconds_a_call(call: Callable[[], Any]) -> tuple[float, int]:
     """Median of blocks of calls that do not wait for one another, and the number of calls."""
     jax.block_until_ready(call())
@@ -233,11 +223,11 @@ def measure(cell: Cell) -> dict[str, Any]:
     seconds, num_steps = seconds_a_call(call)
     if int(state.skipped):
         raise FloatingPointError(f"{int(state.skipped)} steps of {cell.name} were not finite")
-    flops = model_flops(config, tokenizer, batch)
+    flops, peak = training_flops(config, tokenizer, work_of(batch)), peak_of(jax.devices()[:1])
     memory = jax.devices()[0].memory_stats() or {}
     return {
         "tokens_per_s": batch.tokens.size / seconds,
-        "mfu": flops / seconds / (PEAK_TFLOPS * 1e12),
+        "mfu": None if peak is None else model_flops_utilization(flops, seconds, peak),
         "step_s": seconds,
         "model_tflop": flops / 1e12,
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(state.params)),
@@ -280,7 +270,8 @@ def show(name: str, result: dict[str, Any]) -> None:
     if "error" in result:
         print(f"{name:48} {result['error']}", flush=True)
     elif "mfu" in result:
-        speed = f"{result['tokens_per_s']:>12,.0f} tokens/s {result['mfu']:7.1%} MFU {result['step_s']:8.3f} s a step"
+        mfu = "      –" if result["mfu"] is None else f"{result['mfu']:7.1%}"
+        speed = f"{result['tokens_per_s']:>12,.0f} tokens/s {mfu} MFU {result['step_s']:8.3f} s a step"
         print(f"{name:48} {speed} {result['peak_gb']:6.1f} GB, compiled in {result['compile_s']:.0f} s", flush=True)
     else:
         print(f"{name:48} {result}", flush=True)

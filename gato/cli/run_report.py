@@ -41,7 +41,7 @@ def report(run: Annotated[Path, tyro.conf.Positional], out: Path | None = None) 
     resumed = [event.step for event in events if event.kind == "resumed"]
     page = run_page(
         metrics,
-        name=config.name,
+        name=run.resolve().name,  # not the config's: runs of one config are told apart by their folders
         num_steps=config.training.num_steps,
         resumed=resumed,
         history=[

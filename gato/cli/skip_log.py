@@ -1,31 +1,46 @@
 """Writes down which records training leaves out because they cannot be used, as it meets them."""
 
+import re
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
+import jax
 from rich.console import Console
 
 from gato.batch import Batch
 from gato.data.mixture import Mixture
 from gato.training.writers import append_line, continue_lines, read_lines
 
-SKIPPED_FILE = "skipped.jsonl"
+SKIPPED_FILE = "skipped.jsonl"  # of the first process; the second of several writes skipped.1.jsonl
+_FILE_NAME = re.compile(r"skipped(?:\.(\d+))?\.jsonl")
 
 
 class SkipLog:
-    """The batches of a mixture; each newly skipped record becomes a line of the console and of a file in the run."""
+    """The batches of a mixture; each newly skipped record becomes a line of the console and of a file in the run.
+
+    Of several processes each writes a file of its own, since lines that machines append to one file over a network can
+    overwrite one another. A record that more than one of them meets may stand in the file of each.
+    """
 
     def __init__(self, batches: Mixture, run: Path, console: Console, *, resume: bool) -> None:
-        """The file is continued by a resumed run, and begun anew by any other."""
+        """The files are continued by a resumed run, and begun anew by any other, by however many processes."""
         self.source_names = batches.source_names
-        self._batches, self._path, self._console = batches, run / SKIPPED_FILE, console
+        self._batches, self._console = batches, console
+        self._num_seen = dict.fromkeys(batches.source_names, 0)  # of the records that the mixture has skipped
         self._known: set[tuple[str, int]] = set()
-        if not resume:
-            self._path.unlink(missing_ok=True)
-        elif self._path.exists():
-            entries = read_lines(self._path)
-            continue_lines(self._path, entries).close()  # without a line that a crash cut short
-            self._known = {(entry["source"], entry["record"]) for entry in entries}
+        index, count = jax.process_index(), jax.process_count()
+        self._path = run / (f"skipped.{index}.jsonl" if index else SKIPPED_FILE)
+        for path, writer in _files_of(run):
+            mine = writer % count == index  # also what a run of more processes left: one of these owns every file
+            if not resume:
+                if mine:
+                    path.unlink(missing_ok=True)
+                continue
+            entries = read_lines(path)
+            if mine:
+                continue_lines(path, entries).close()  # without a line that a crash cut short
+            self._known |= {(entry["source"], entry["record"]) for entry in entries}
 
     def __iter__(self) -> Self:
         return self
@@ -33,7 +48,10 @@ class SkipLog:
     def __next__(self) -> Batch:
         batch = next(self._batches)
         for source, records in self._batches.skipped().items():
-            for record, reason in records.items():
+            # They stand in the order in which they were met: the new ones are the last.
+            new = list(islice(reversed(records.items()), len(records) - self._num_seen[source]))
+            self._num_seen[source] = len(records)
+            for record, reason in reversed(new):
                 if (source, record) not in self._known:
                     self._write(source, record, reason)
         return batch
@@ -49,3 +67,9 @@ class SkipLog:
         with self._path.open("ab", buffering=0) as file:
             append_line(file, {"source": source, "record": record, "reason": reason})
         self._console.print(f"skipped {reason}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _files_of(run: Path) -> list[tuple[Path, int]]:
+    """The lists of a run folder, each with the number of the process that wrote it."""
+    found = [(path, _FILE_NAME.fullmatch(path.name)) for path in sorted(run.glob("skipped*.jsonl"))]
+    return [(path, int(name[1] or 0)) for path, name in found if name is not None]

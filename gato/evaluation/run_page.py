@@ -29,6 +29,7 @@ def run_page(
 
     Args:
         metrics: lines in the order of their steps.
+        name: of the run's folder.
         num_steps: that the run is to have.
         resumed: the last step before each resumption.
         history: time, step and name of what happened, in order.
@@ -58,7 +59,7 @@ def run_page(
             )
         )
     if config_json is not None:
-        sections.append(run_section({"name": name}, config_json))
+        sections.append(run_section({"folder": name}, config_json))
     step = max(line["step"] for line in metrics)
     state = "finished" if step >= num_steps else f"{step / num_steps:.0%} of its steps made"
     return Page(
@@ -129,7 +130,7 @@ def _loss_panels(metrics: Metrics) -> list[Panel]:
     curves = loss_curves_of(metrics)
     if not curves:  # a loss function that tells no modalities apart
         curves = [curve for curve in (curve_of(metrics, "loss", "all targets"),) if curve is not None]
-    return [Panel(label="loss, nats a target", curves=tuple(curves))]
+    return [Panel(label="loss, nats a target", curves=tuple(curves), cut=True)]
 
 
 def _other_panels(metrics: Metrics) -> list[Panel]:

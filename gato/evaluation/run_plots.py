@@ -33,6 +33,7 @@ class Panel:
     curves: tuple[Curve, ...]
     scale: str = "linear"  # or "log"
     percent: bool = False  # values are shares
+    cut: bool = False  # its few highest values, as those of a loss's first steps, may lie above what is shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,7 @@ def run_panels(panels: Sequence[Panel], marks: Marks, theme: Theme = LIGHT) -> F
     for axes, panel in zip(figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0], panels, strict=True):
         plain_axes(axes, theme, grid="y")
         _draw(axes, panel.curves, theme)
-        _fit(axes, panel.curves, log=panel.scale == "log")
+        _fit(axes, panel.curves, log=panel.scale == "log", cut=panel.cut)
         axes.set_ylabel(panel.label, fontsize=SMALL_SIZE)
         if panel.percent:
             whole = axes.get_ylim()[1] > 0.05  # percents are enough
@@ -92,7 +93,7 @@ def source_panels(curves: Sequence[Curve], marks: Marks, theme: Theme = LIGHT) -
         for curve in own:
             color, line = (theme.secondary, (0, (3, 2))) if curve.held_out else (theme.primary, "-")
             axes.plot(*_thinned(curve), color=color, linestyle=line, linewidth=1.4)
-        _fit(axes, own, log=False)
+        _fit(axes, own, log=False, cut=True)
         _mark(axes, marks, theme)
         axes.set_title(label, loc="left", fontsize=LABEL_SIZE, color=theme.text)
     figure.axes[0].set_xlim(0, max(float(curve.steps[-1]) for curve in curves))
@@ -118,8 +119,8 @@ def _draw(axes: Axes, curves: Sequence[Curve], theme: Theme) -> None:
         )
 
 
-def _fit(axes: Axes, curves: Sequence[Curve], *, log: bool) -> None:
-    """Shows nearly all values: the few highest, mostly of the first steps, may lie above."""
+def _fit(axes: Axes, curves: Sequence[Curve], *, log: bool, cut: bool) -> None:
+    """Shows all values, or, on a linear scale that is cut, nearly all."""
     values = np.concatenate([np.asarray(curve.values, dtype=float) for curve in curves])
     values = values[np.isfinite(values)]
     if log and (values > 0).any():
@@ -127,7 +128,7 @@ def _fit(axes: Axes, curves: Sequence[Curve], *, log: bool) -> None:
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_minor_locator(NullLocator())
         return
-    top = float(np.percentile(values, 98)) if values.size else 1.0
+    top = float(np.percentile(values, 98 if cut else 100)) if values.size else 1.0
     axes.set_ylim(min(0.0, float(values.min(initial=0.0))), 1.1 * top if top > 0 else 1.0)
 
 

@@ -122,15 +122,16 @@ def _weighed_nll_forward(
     chunk: int,
 ) -> tuple[Scores, tuple[jax.Array, jax.Array]]:
     """The scores, and the gradients of their sum to table and hidden vectors."""
-    score_and_gradients = jax.value_and_grad(_score, argnums=(0, 1), has_aux=True)
+    # A gradient to the table for each group: summed in the loop, devices would exchange it with every chunk.
+    score_and_gradients = jax.vmap(jax.value_and_grad(_score, argnums=(0, 1), has_aux=True), in_axes=(None, 0, 0, 0))
 
     def score(*parts: jax.Array) -> tuple[Any, Any]:
-        (nll_sum, of_targets), (to_table_VD, to_hidden_GCD) = score_and_gradients(table_VD, *parts)
-        return (nll_sum, to_table_VD), (of_targets, to_hidden_GCD)
+        (nll_G, of_targets), (to_table_GVD, to_hidden_GCD) = score_and_gradients(table_VD, *parts)
+        return (nll_G, to_table_GVD), (of_targets, to_hidden_GCD)
 
     inputs = hidden_GTD, targets_GT, weights_GT
-    (nll_sum, to_table_VD), (of_targets, to_hidden_GTD) = _over_chunks(score, inputs, num_chunks, chunk)
-    return (nll_sum, of_targets), (to_table_VD, to_hidden_GTD)
+    (nll_G, to_table_GVD), (of_targets, to_hidden_GTD) = _over_chunks(score, inputs, num_chunks, chunk)
+    return (nll_G.sum(), of_targets), (to_table_GVD.sum(axis=0), to_hidden_GTD)
 
 
 def _weighed_nll_backward(
@@ -143,12 +144,13 @@ def _weighed_nll_backward(
 _weighed_nll.defvjp(_weighed_nll_forward, _weighed_nll_backward)
 
 
-def _score(table_VD: jax.Array, hidden_GCD: jax.Array, targets_GC: jax.Array, weights_GC: jax.Array) -> Scores:
-    logits_GCV = logits_of(hidden_GCD, table_VD)
-    target_GC = jnp.take_along_axis(logits_GCV, targets_GC[..., None], axis=2)[..., 0]
-    nll_GC = jax.nn.logsumexp(logits_GCV, axis=2) - target_GC
+def _score(table_VD: jax.Array, hidden_XD: jax.Array, targets_X: jax.Array, weights_X: jax.Array) -> Scores:
+    """Of targets in any leading shape X."""
+    logits_XV = logits_of(hidden_XD, table_VD)
+    target_X = jnp.take_along_axis(logits_XV, targets_X[..., None], axis=-1)[..., 0]
+    nll_X = jax.nn.logsumexp(logits_XV, axis=-1) - target_X
     # No other id scores higher: an argmax without its cost.
-    return (weights_GC * nll_GC).sum(), (nll_GC, target_GC >= logits_GCV.max(axis=2))
+    return (weights_X * nll_X).sum(), (nll_X, target_X >= logits_XV.max(axis=-1))
 
 
 def _over_chunks(

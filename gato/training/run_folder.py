@@ -2,6 +2,7 @@
 
 <run>/config.json    the resolved RunConfig
 <run>/metrics.jsonl  one line a log step
+<run>/events.jsonl   see gato.training.events
 <run>/tensorboard/   the same for TensorBoard, if asked for
 <run>/checkpoints/   see gato.checkpoint
 <run>/run.lock       see gato.training.lock

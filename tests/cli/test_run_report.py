@@ -11,7 +11,7 @@ def run_folder(tmp_path):
     """A run of 40 steps of which 20 are made, that was resumed once; its last line is still being written."""
     folder = tmp_path / "mine"
     folder.mkdir()
-    RunConfig(name="mine", training=TrainingConfig(num_steps=40)).save(folder / "config.json")
+    RunConfig(name="shipped", training=TrainingConfig(num_steps=40)).save(folder / "config.json")
     lines = [{"step": step, "loss": 4 / step, "loss/pendulum": 2 / step, "skipped": 0} for step in (10, 20)]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"step": 30, "lo')
     events = [("started", 0), ("saved", 10), ("resumed", 10)]
@@ -32,6 +32,7 @@ def test_a_run_under_way_gets_a_page(run_folder, capsys):
     run(["report", str(run_folder)])
     assert "A run of 40 steps, 50% of its steps made." in capsys.readouterr().out
     page = (run_folder / "training.html").read_text()
+    assert "<title>mine: training</title>" in page, "named as its folder, which tells runs of one config apart"
     assert "pendulum" in page
     assert "2027-01-15 08:00:00" in page, "what happened, in UTC"
     assert "the run was resumed there" in page

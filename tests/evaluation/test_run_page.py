@@ -94,6 +94,14 @@ def test_figures_name_their_plots_and_draw_the_marks(tmp_path):
     assert (tmp_path / "run.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_of_speed_all_is_shown_and_of_a_loss_its_first_steps_may_lie_above():
+    lines = [line(step, tokens_per_second=5000.0 if step == 1 else 1000.0) for step in range(1, 101)]
+    loss, _, _, speed, _ = run_panels(training_figure_panels(lines), Marks()).axes
+    assert speed.get_ylabel() == "tokens a second"
+    assert speed.get_ylim()[1] > 5000
+    assert loss.get_ylim()[1] < 5.0  # that of text at step 1
+
+
 def test_every_source_has_a_plot_of_its_own():
     curves = [
         Curve(label=name, steps=[1, 2], values=[2.0, 1.0], held_out=held_out)

@@ -1,10 +1,11 @@
 """A run of a tiny Gato, as a script: tests start it with other devices and processes than their own.
 
 python parallel_run.py RUN_FOLDER NUM_STEPS data,fsdp,tensor [--resume] [--delay SECONDS]
-    [--process INDEX COUNT PORT]
+    [--process INDEX COUNT PORT] [--compile]
 """
 
 import argparse
+import dataclasses
 import io
 import sys
 import time
@@ -28,9 +29,10 @@ from gato.config import (
 from gato.model.gato import init_parameters
 from gato.training.held_out import HeldOutLoss
 from gato.training.loop import TrainResult, train
+from gato.training.optimizer import make_optimizer, make_schedule
 from gato.training.parallel import Layout
 from gato.training.processes import join_processes
-from gato.training.step import model_loss
+from gato.training.step import empty_interval, init_state, make_train_step, model_loss
 
 INTERRUPTED = 75
 ROWS, LENGTH, PATCHES = 8, 12, 2
@@ -125,6 +127,25 @@ def run(folder: Path, config: RunConfig, *, resume: bool = False, delay_s: float
     )
 
 
+def compiled_step(config: RunConfig) -> str:
+    """The compiled text of a train step whose targets are scored in several chunks."""
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, loss_chunk=8))
+    layout, optimizer = Layout(config.parallel), make_optimizer(config.optimizer, seed=config.seed)
+    state = layout.make(
+        lambda: init_state(init_parameters(config.model, config.tokenizer, jax.random.key(0)), optimizer)
+    )
+    interval = layout.put(empty_interval(2))
+    step = make_train_step(
+        model_loss(config.model, config.tokenizer, 2, layout),
+        optimizer,
+        make_schedule(config.optimizer),
+        max_norm_ratio=config.training.max_norm_ratio,
+        out_shardings=(layout.shardings(state), layout.shardings(interval)),
+    )
+    batch = layout.put_rows(next(Batches(config.tokenizer)))
+    return step.lower(state, interval, batch, jax.random.key(1)).compile().as_text()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
@@ -132,6 +153,7 @@ def main() -> int:
     parser.add_argument("meshes", nargs="+", help="data,fsdp,tensor; with several, each in a folder of its name")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--delay", type=float, default=0)
+    parser.add_argument("--compile", action="store_true", help="write step.txt, the compiled step, and train nothing")
     parser.add_argument("--process", type=int, nargs=3)
     options = parser.parse_args()
     if options.process:
@@ -141,6 +163,9 @@ def main() -> int:
         data, fsdp, tensor = map(int, mesh.split(","))
         config = make_config(options.num_steps, ParallelConfig(data=data, fsdp=fsdp, tensor=tensor))
         folder = options.folder / mesh if len(options.meshes) > 1 else options.folder
+        if options.compile:
+            (folder / "step.txt").write_text(compiled_step(config))
+            continue
         result = run(folder, config, resume=options.resume, delay_s=options.delay)
         if result.interrupted:
             return INTERRUPTED

@@ -96,6 +96,14 @@ def test_every_mesh_computes_what_one_device_does(single, tmp_path, meshes):
         require_same_run(tmp_path / mesh if len(meshes) > 1 else tmp_path, single)
 
 
+def test_devices_exchange_gradients_once_a_step_and_not_with_every_chunk_of_targets(tmp_path):
+    finish(start(tmp_path, 1, "4,1,1", "--compile", devices=4))
+    called, entry = (tmp_path / "step.txt").read_text().split("\nENTRY ")
+    assert " while(" in entry, "chunks are scored in a loop"
+    assert " all-reduce(" in entry
+    assert " all-reduce(" not in called, "what the loop calls exchanges nothing"
+
+
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory) -> Path:
     """Four steps of two processes with four devices each, sharing parameters among all."""
