@@ -2,7 +2,7 @@
 
 Source: ours; it departs from the paper where a comment says so.
 Command:
-    gato collect cart-position --keep success --episodes 3000 --noise 0 0.3 --out data/context
+    gato collect cart-position --keep success --episodes 5000 --noise 0 0.5 --out data/context
     gato collect dark-room go-to-shown-places pendulum-mode remapped-moves \
         --keep success --episodes 4000 --noise 0 0.3 --out data/context
     gato collect reacher-shown fetch-reach-shown point-maze-shown metaworld-shown-table \
@@ -39,20 +39,20 @@ from gato.config import (
 _PROMPT_TOKENS, _CONTEXT_LENGTH = 26, 48
 _PROMPT = PromptConfig(probability=0.9, end_share=1.0, max_tokens=_PROMPT_TOKENS, terminal_observation=True, loss=False)
 
-# Percentages of rows: 72 for the four groups that this run is to learn (dark room, go-to-shown, cart and pendulum).
+# Percentages of rows: 76 for the four groups that this run is to learn (dark room, go-to-shown, cart and pendulum).
 _DISCRETE = {
-    "dark-room": 12.0,
-    "go-to-shown-places": 18.0,  # the view of 9 numbers: in that of 27 a row holds hardly three actions
-    "remapped-moves": 6.0,
+    "dark-room": 9.0,
+    "go-to-shown-places": 13.0,  # the view of 9 numbers: in that of 27 a row holds hardly three actions
+    "remapped-moves": 5.0,
 }
 _CONTINUOUS = {
-    "cart-position": 21.0,
-    "pendulum-mode": 21.0,
-    "reacher-shown": 4.0,
+    "cart-position": 36.0,  # the slowest to learn: alone it takes 2,400 such batches to .87 of the expert
+    "pendulum-mode": 18.0,
+    "reacher-shown": 3.0,
     "fetch-reach-shown": 4.0,
-    "point-maze-shown": 4.0,
+    "point-maze-shown": 3.0,
     "metaworld-shown-table": 3.0,
-    "metaworld-shown-wall": 3.0,
+    "metaworld-shown-wall": 2.0,
     "metaworld-shown-faucet": 2.0,
     "metaworld-shown-stick": 2.0,
 }
@@ -102,9 +102,9 @@ def get_config() -> RunConfig:
             sources=sources, batch_size=24, context_length=_CONTEXT_LENGTH, max_patches=1, row_loss_exponent=0.5
         ),
         optimizer=OptimizerConfig(
-            peak_lr=3e-3, warmup_from=0.0, warmup_steps=100, decay_steps=7_900, final_fraction=0.05
+            peak_lr=3e-3, warmup_from=0.0, warmup_steps=100, decay_steps=9_900, final_fraction=0.05
         ),
-        training=TrainingConfig(num_steps=8_000, log_every=100, evaluate_every=0, checkpoint_every=500),
+        training=TrainingConfig(num_steps=10_000, log_every=100, evaluate_every=0, checkpoint_every=500),
         policy=PolicyConfig(
             context_length=_CONTEXT_LENGTH, prompt_tokens=_PROMPT_TOKENS, prompt_part="end", terminal_observation=True
         ),

@@ -23,11 +23,12 @@ _POSITIONS = tuple(round(number * _SPACING, 1) for number in range(-_NUM_EACH_SI
 _HELD_OUT_POSITIONS = (-0.6, 0.0, 0.6)
 _VARIANTS = tuple({"position": position} for position in _POSITIONS if position not in _HELD_OUT_POSITIONS)
 
-_HORIZON = 175  # steps; by the first that counts, the expert is at the farthest set-point from any start
+_HORIZON = 240  # steps; by the first that counts, the expert is at the farthest set-point from any start
 _NUM_JUDGED = 50  # last steps, which alone count
 _TOLERANCE = _SPACING / 2
-# Carts start up to so many times as far from the centre as CartPole's: the way to a set-point differs by episode.
-_START_SPREAD = 6
+# Carts start up to so many times as far from the centre as CartPole's, that is 1.35 metres: anywhere among the
+# set-points, so that demonstrations also show a cart that stands still and has to leave.
+_START_SPREAD = 27
 
 _MARK = (255, 186, 73)
 _MARK_HEIGHT = 10  # pixels

@@ -68,10 +68,10 @@ def test_starts_are_cartpoles_but_farther_from_the_centre():
     starts = []
     for seed in range(100):
         start, expected = env.reset(seed=seed)[0], cart.reset(seed=seed)[0]
-        np.testing.assert_allclose(start, expected * [6, 1, 1, 1], rtol=1e-6)
+        np.testing.assert_allclose(start, expected * [27, 1, 1, 1], rtol=1e-6)
         starts.append(start[0])
-    assert max(starts) > 0.27
-    assert min(starts) < -0.27
+    assert max(starts) > 1.2
+    assert min(starts) < -1.2
 
 
 def test_steps_are_cartpoles():
@@ -84,15 +84,15 @@ def test_steps_are_cartpoles():
 
 
 def test_only_the_last_fifty_steps_count():
-    rewards, terminated, info = finish(Still({125: 2.0, 175: 0.5}), 0.6)
-    assert rewards == [0.0] * 125 + [0.02] * 50
+    rewards, terminated, info = finish(Still({190: 2.0, 240: 0.5}), 0.6)
+    assert rewards == [0.0] * 190 + [0.02] * 50
     assert not terminated
     assert info == {"success": True, "balanced": True, "mean_position": 0.5, "position_spread": 0.0}
 
 
 def test_steps_in_the_tolerance_pay_but_success_asks_for_the_root_mean_square():
     # Half of the steps at the set-point and half 0.25 away: root mean square 0.177, mean distance 0.125.
-    rewards, _, info = finish(Still({150: 0.25, 175: 0.5}), 0.5)
+    rewards, _, info = finish(Still({215: 0.25, 240: 0.5}), 0.5)
     assert sum(rewards) == pytest.approx(0.5)
     assert (info["mean_position"], info["position_spread"]) == (0.375, 0.125)
     assert not info["success"]
@@ -101,7 +101,7 @@ def test_steps_in_the_tolerance_pay_but_success_asks_for_the_root_mean_square():
 
 
 def test_a_pole_that_falls_fails_however_near_the_cart_is():
-    rewards, terminated, info = finish(Still({175: 0.3}, falls_at=175), 0.3)
+    rewards, terminated, info = finish(Still({240: 0.3}, falls_at=240), 0.3)
     assert terminated
     assert sum(rewards) == pytest.approx(49 / 50)
     assert (info["success"], info["balanced"]) == (False, False)
