@@ -14,6 +14,7 @@ from typing import Any
 import body
 import jax
 import ours
+from act_floor import floor_ms, passes_of
 from timing import Timing, hand_over, summary, time_call
 
 from gato.config import ModelConfig, PolicyConfig
@@ -42,17 +43,22 @@ def play(policy: BatchPolicy, observations: Any, num_steps: int) -> Iterator[Tim
 
 
 def measure(task: body.Task, model: ModelConfig, variant: str, num_envs: int, repeats: int) -> dict[str, Any]:
-    """Steps with a full context, after it has been filled and some timesteps have left it."""
+    """Steps with a full context, after it has been filled and some timesteps have left it, beside their floor."""
     policy = make_policy(task, model, num_envs)
     observations = ours.random_members(policy.observation_space, 64)
     warmup = task.timesteps_a_row + 8
     timings = list(play(policy, observations, warmup + repeats))[warmup:]
+    visible = task.timesteps_a_row * task.elements
+    passes = passes_of(task, model, ours.TOKENIZER, num_envs=num_envs, visible=visible)
     return {
         "measure": "act",
         "task": task.name,
         "variant": variant,
         "num_envs": num_envs,
-        "visible": task.timesteps_a_row * task.elements,
+        "visible": visible,
+        "floor_ms": floor_ms(passes, model.compute_dtype),
+        "mb_read": sum(each.num_bytes for each in passes) / 1e6,
+        "gflop": sum(each.num_flops for each in passes) / 1e9,
         **summary(timings),
     }
 

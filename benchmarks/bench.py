@@ -26,6 +26,7 @@ ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
+PAIRED = [name for name in body.TASKS if name != "robot-like"]  # that one is for accelerators, see GPU.md
 _KEYS = ("measure", "task", "num_envs", "visible", "variant")
 
 Cell = dict[str, Any]  # one measurement, as a worker printed it
@@ -74,6 +75,7 @@ def pair_up(runs: dict[str, Runs]) -> list[Cell]:
                         "peer_cpu_ms": median(cell["cpu_ms"] for cell in peer),
                         "wall_ms_best": min(cell["wall_ms_best"] for cell in ours),
                         "peer_wall_ms_best": min(cell["wall_ms_best"] for cell in peer),
+                        "floor_ms": ours[0].get("floor_ms"),
                         "ratio": median(ratios),
                         "ratio_low": min(ratios),
                         "ratio_high": max(ratios),
@@ -84,7 +86,7 @@ def pair_up(runs: dict[str, Runs]) -> list[Cell]:
 
 def table(pairs: list[Cell], measure: str) -> str:
     """One measure as Markdown; CPU-ms, and for training elements a CPU-second."""
-    columns = ["task", "environments", "visible", "Gato", "GPT-2"]
+    columns = ["task", "environments", "visible", "floor", "Gato", "GPT-2"]
     if measure == "train":
         columns = ["task", "Gato", "GPT-2", "Gato, elements/CPU-s", "GPT-2, elements/CPU-s"]
     columns.append("GPT-2 / Gato (lowest to highest)")
@@ -97,7 +99,8 @@ def table(pairs: list[Cell], measure: str) -> str:
             speeds = [f"{1e3 * pair['elements'] / pair[key]:,.0f}" for key in ("cpu_ms", "peer_cpu_ms")]
             cells = [names, f"{pair['cpu_ms']:,.0f}", peer, *speeds, ratio]
         else:
-            cells = [names, str(pair["num_envs"]), str(pair["visible"]), f"{pair['cpu_ms']:.1f}", peer, ratio]
+            floor = "" if pair["floor_ms"] is None else f"{pair['floor_ms']:.1f}"
+            cells = [names, str(pair["num_envs"]), str(pair["visible"]), floor, f"{pair['cpu_ms']:.1f}", peer, ratio]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -110,7 +113,7 @@ def main() -> None:
     parser.add_argument("--train-repeats", type=int, default=7, help="steps a turn")
     parser.add_argument("--act-repeats", type=int, default=60, help="environment steps a turn")
     parser.add_argument("--measures", nargs="+", choices=["train", "act"], default=["train", "act"])
-    parser.add_argument("--tasks", nargs="+", choices=body.TASKS, default=list(body.TASKS))
+    parser.add_argument("--tasks", nargs="+", choices=body.TASKS, default=PAIRED)
     parser.add_argument("--core", type=int, default=0, help="the core that all of it runs on")
     parser.add_argument("--out", type=Path, help="results file; benchmarks/results/<date>.json if not given")
     options = parser.parse_args()

@@ -2,7 +2,8 @@
 
 Both environments import it, so it imports nothing of either.
 
-The tasks have the element counts of three common benchmarks. A timestep is observation, separator and action.
+The tasks have the element counts of three common benchmarks, and of an arm with seven joints. A timestep is
+observation, separator and action.
 """
 
 from dataclasses import dataclass
@@ -41,5 +42,6 @@ TASKS = {
         Task(name="halfcheetah-like", observation_elements=17, action_elements=6, action_values=1024),
         Task(name="babyai-like", observation_elements=148, action_elements=1, action_values=7),
         Task(name="atari-like", observation_elements=36, action_elements=1, action_values=18, picture_side=96),
+        Task(name="robot-like", observation_elements=40, action_elements=7, action_values=1024),
     )
 }
