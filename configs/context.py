@@ -11,8 +11,8 @@ Command:
         --keep success --episodes 400 --noise 0 0.3 --out data/context
     gato train context --run runs/context
     gato evaluate runs/context --study
-Cost: 18 minutes of a busy core for the training, 20 for the demonstrations. Expected: docs/experiments.md; it does not
-learn all groups yet.
+Cost: 18 minutes of a busy core for the training, 20 for the demonstrations. Expected: docs/experiments.md; dark room,
+go-to-shown, cart and pendulum are learned, the other groups in part or not yet.
 """
 
 from typing import Literal
@@ -41,12 +41,12 @@ _PROMPT = PromptConfig(probability=0.9, end_share=1.0, max_tokens=_PROMPT_TOKENS
 
 # Percentages of rows: 76 for the four groups that this run is to learn (dark room, go-to-shown, cart and pendulum).
 _DISCRETE = {
-    "dark-room": 9.0,
-    "go-to-shown-places": 13.0,  # the view of 9 numbers: in that of 27 a row holds hardly three actions
+    "dark-room": 8.0,
+    "go-to-shown-places": 10.0,  # the view of 9 numbers: in that of 27 a row holds hardly three actions
     "remapped-moves": 5.0,
 }
 _CONTINUOUS = {
-    "cart-position": 36.0,  # the slowest to learn: alone it takes 2,400 such batches to .87 of the expert
+    "cart-position": 40.0,  # the slowest to learn: alone it takes 2,400 such batches to .87 of the expert
     "pendulum-mode": 18.0,
     "reacher-shown": 3.0,
     "fetch-reach-shown": 4.0,
@@ -102,9 +102,9 @@ def get_config() -> RunConfig:
             sources=sources, batch_size=24, context_length=_CONTEXT_LENGTH, max_patches=1, row_loss_exponent=0.5
         ),
         optimizer=OptimizerConfig(
-            peak_lr=3e-3, warmup_from=0.0, warmup_steps=100, decay_steps=9_900, final_fraction=0.05
+            peak_lr=3e-3, warmup_from=0.0, warmup_steps=100, decay_steps=11_900, final_fraction=0.05
         ),
-        training=TrainingConfig(num_steps=10_000, log_every=100, evaluate_every=0, checkpoint_every=500),
+        training=TrainingConfig(num_steps=12_000, log_every=100, evaluate_every=0, checkpoint_every=500),
         policy=PolicyConfig(
             context_length=_CONTEXT_LENGTH, prompt_tokens=_PROMPT_TOKENS, prompt_part="end", terminal_observation=True
         ),
