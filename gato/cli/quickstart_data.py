@@ -21,7 +21,7 @@ DEMONSTRATIONS = (
     Recording(task="pendulum", episodes=600, noise=(0.0, 0.8), keep="all"),
     Recording(task="mountain-car-continuous", episodes=300, noise=(0.0, 0.3)),
     Recording(task="acrobot", episodes=400, noise=(0.0, 0.3)),
-    Recording(task="lunar-lander", episodes=700, noise=(0.0, 0.3)),
+    Recording(task="lunar-lander", episodes=1_000, noise=(0.0, 0.6), keep="all"),
     Recording(task="babyai-go-to-red-ball-grey-pixels", episodes=3_000, noise=(0.0, 0.3), keep="all"),
     Recording(task="babyai-go-to-local-pixels", episodes=6_000, noise=(0.0, 0.3), keep="all"),
     Recording(task="dark-room", episodes=4_000, keep="all"),
