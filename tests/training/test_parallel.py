@@ -96,6 +96,7 @@ def test_every_mesh_computes_what_one_device_does(single, tmp_path, meshes):
         require_same_run(tmp_path / mesh if len(meshes) > 1 else tmp_path, single)
 
 
+@pytest.mark.slow
 def test_devices_exchange_gradients_once_a_step_and_not_with_every_chunk_of_targets(tmp_path):
     finish(start(tmp_path, 1, "4,1,1", "--compile", devices=4))
     called, entry = (tmp_path / "step.txt").read_text().split("\nENTRY ")
