@@ -5,6 +5,7 @@ product over as many bytes as a pass reads, which may lie in a cache of the proc
 matrices.
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -47,17 +48,26 @@ def passes_of(
         # The last action token of the step before goes in with the observation.
         sizes = [task.observation_elements + 2] + [1] * (task.action_elements - 1)
     num_patches = task.observation_elements if task.picture_side else 0
+    # Only elements that predict an action token need more of the last layer than its keys and values.
+    predicting = task.action_elements if model.parallel_actions else 1
+    earlier, last = (dataclasses.replace(model, num_layers=count) for count in (model.num_layers - 1, 1))
+    keys_and_values = counts["attention"] // model.num_layers // 2
     passes = []
     for number, size in enumerate(sizes):
-        work = Work(
-            elements=num_envs * size,
-            attended=num_envs * size * visible,
-            targets=0,
-            patches=num_envs * num_patches if number == 0 else 0,
+        patches = num_patches if number == 0 else 0
+        num_flops = (
+            training_flops(earlier, tokenizer, _seeing(visible, elements=size, patches=patches)) / 3
+            + training_flops(last, tokenizer, _seeing(visible, elements=predicting)) / 3
+            + 2 * (size - predicting) * keys_and_values
+            + 2 * predicting * head
         )
-        forward = training_flops(model, tokenizer, work) / 3
-        passes.append(Pass(num_bytes=num_bytes, num_flops=forward + 2 * num_envs * head))
+        passes.append(Pass(num_bytes=num_bytes, num_flops=num_envs * num_flops))
     return passes
+
+
+def _seeing(visible: int, *, elements: int, patches: int = 0) -> Work:
+    """Elements that each attend to all that is in sight."""
+    return Work(elements=elements, attended=elements * visible, targets=0, patches=patches)
 
 
 def floor_ms(passes: list[Pass], dtype: str) -> float:
