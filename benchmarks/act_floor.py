@@ -8,7 +8,6 @@ matrices.
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import body
 import jax
@@ -20,6 +19,7 @@ from gato.model.size import Work, cache_bytes, parameter_counts, training_flops
 
 _COLUMNS = 1024
 _SIDES = {"cpu": 1024, "gpu": 8192}  # of the matrices whose product is timed
+_CALLS = 10  # that are timed together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,15 +81,17 @@ def _bytes_a_ms(num_bytes: int, dtype: str) -> float:
     rows = num_bytes // (_COLUMNS * jnp.dtype(dtype).itemsize)
     matrix, vector = jnp.ones((rows, _COLUMNS), dtype), jnp.ones(_COLUMNS, dtype)
     product = jax.jit(jnp.matmul)
-    return num_bytes / _best_ms(lambda: jax.block_until_ready(product(matrix, vector)))
+    return num_bytes / _best_ms(lambda: product(matrix, vector))
 
 
 def _flops_a_ms(dtype: str) -> float:
     side = _SIDES["cpu" if jax.default_backend() == "cpu" else "gpu"]
     matrix = jnp.ones((side, side), dtype)
     product = jax.jit(jnp.matmul)
-    return 2 * side**3 / _best_ms(lambda: jax.block_until_ready(product(matrix, matrix)))
+    return 2 * side**3 / _best_ms(lambda: product(matrix, matrix))
 
 
-def _best_ms(call: Callable[[], Any]) -> float:
-    return min(timing.wall_ms for timing in time_calls(call, warmup=3, repeats=20))
+def _best_ms(call: Callable[[], jax.Array]) -> float:
+    """Time of one of several calls that do not wait for one another, so that starting them does not count."""
+    timings = time_calls(lambda: jax.block_until_ready([call() for _ in range(_CALLS)]), warmup=1, repeats=5)
+    return min(timing.wall_ms for timing in timings) / _CALLS
