@@ -17,13 +17,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gato.cli.configurations import load_config
 from gato.cli.quickstart import CONTEXT_TASK, speak, with_data_folder
-from gato.cli.scoring import study_task
-from gato.cli.train import train_run
 from gato.config import PromptConfig, RunConfig
 from gato.envs import get_task
 from gato.evaluation.language_scores import LanguageTrial
+from gato.experiments.run_configs import load_config
+from gato.experiments.scoring import study_task
+from gato.experiments.training import train_run
 from gato.inference.agent import Agent
 from gato.tokenizer.text import TextTokenizer
 from gato.training.run_folder import METRICS_FILE

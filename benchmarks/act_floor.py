@@ -36,28 +36,26 @@ def passes_of(
     """The passes of one environment step: the observation, then all but the last action token.
 
     Args:
-        visible: elements in sight, those of the step included.
+        visible: tokens in sight, those of the step included.
     """
     itemsize = jnp.dtype(model.compute_dtype).itemsize
     counts = parameter_counts(model, tokenizer)
     head = task.action_values * model.width
     num_bytes = itemsize * (counts["attention"] + counts["mlp"] + head) + cache_bytes(model, num_envs, visible)
-    if model.parallel_actions:
-        sizes = [task.elements]
-    else:
-        # The last action token of the step before goes in with the observation.
-        sizes = [task.observation_elements + 2] + [1] * (task.action_elements - 1)
-    num_patches = task.observation_elements if task.picture_side else 0
-    # Only elements that predict an action token need more of the last layer than its keys and values.
-    predicting = task.action_elements if model.parallel_actions else 1
+    # Token by token, the last action token of the step before goes in with the observation.
+    one_by_one = [task.observation_tokens + 2] + [1] * (task.action_tokens - 1)
+    sizes = [task.tokens] if model.parallel_actions else one_by_one
+    num_patches = task.observation_tokens if task.picture_side else 0
+    # Only tokens that predict an action token need more of the last layer than its keys and values.
+    predicting = task.action_tokens if model.parallel_actions else 1
     earlier, last = (dataclasses.replace(model, num_layers=count) for count in (model.num_layers - 1, 1))
     keys_and_values = counts["attention"] // model.num_layers // 2
     passes = []
     for number, size in enumerate(sizes):
         patches = num_patches if number == 0 else 0
         num_flops = (
-            training_flops(earlier, tokenizer, _seeing(visible, elements=size, patches=patches)) / 3
-            + training_flops(last, tokenizer, _seeing(visible, elements=predicting)) / 3
+            training_flops(earlier, tokenizer, _seeing(visible, tokens=size, patches=patches)) / 3
+            + training_flops(last, tokenizer, _seeing(visible, tokens=predicting)) / 3
             + 2 * (size - predicting) * keys_and_values
             + 2 * predicting * head
         )
@@ -65,9 +63,9 @@ def passes_of(
     return passes
 
 
-def _seeing(visible: int, *, elements: int, patches: int = 0) -> Work:
-    """Elements that each attend to all that is in sight."""
-    return Work(elements=elements, attended=elements * visible, targets=0, patches=patches)
+def _seeing(visible: int, *, tokens: int, patches: int = 0) -> Work:
+    """Tokens that each attend to all that is in sight."""
+    return Work(tokens=tokens, attended=tokens * visible, targets=0, patches=patches)
 
 
 def floor_ms(passes: list[Pass], dtype: str) -> float:

@@ -48,7 +48,7 @@ def measure(task: body.Task, model: ModelConfig, variant: str, num_envs: int, re
     observations = ours.random_members(policy.observation_space, 64)
     warmup = task.timesteps_a_row + 8
     timings = list(play(policy, observations, warmup + repeats))[warmup:]
-    visible = task.timesteps_a_row * task.elements
+    visible = task.timesteps_a_row * task.tokens
     passes = passes_of(task, model, ours.TOKENIZER, num_envs=num_envs, visible=visible)
     return {
         "measure": "act",
@@ -64,13 +64,13 @@ def measure(task: body.Task, model: ModelConfig, variant: str, num_envs: int, re
 
 
 def measure_curve(task: body.Task, model: ModelConfig, variant: str, repeats: int) -> Iterator[dict[str, Any]]:
-    """Steps by how many elements they can see, over as many episodes as there are repeats."""
+    """Steps by how many tokens they can see, over as many episodes as there are repeats."""
     policy = make_policy(task, model, 1)
     observations = ours.random_members(policy.observation_space, 64)
     list(play(policy, observations, task.timesteps_a_row + 8))
     episodes = [list(play(policy, observations, task.timesteps_a_row)) for _ in range(repeats)]
-    for visible in (visible for visible in body.CURVE if visible % task.elements == 0):
-        timings = [timings[visible // task.elements - 1] for timings in episodes]
+    for visible in (visible for visible in body.CURVE if visible % task.tokens == 0):
+        timings = [timings[visible // task.tokens - 1] for timings in episodes]
         cell = {"measure": "curve", "task": task.name, "variant": variant, "num_envs": 1, "visible": visible}
         yield {**cell, **summary(timings)}
 

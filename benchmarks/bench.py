@@ -70,7 +70,7 @@ def pair_up(runs: dict[str, Runs]) -> list[Cell]:
                     {
                         **dict(zip(_KEYS, key, strict=True)),
                         "peer_variant": peer_key[-1],
-                        "elements": ours[0].get("elements"),
+                        "tokens": ours[0].get("tokens"),
                         "cpu_ms": median(cell["cpu_ms"] for cell in ours),
                         "peer_cpu_ms": median(cell["cpu_ms"] for cell in peer),
                         "wall_ms_best": min(cell["wall_ms_best"] for cell in ours),
@@ -85,7 +85,7 @@ def pair_up(runs: dict[str, Runs]) -> list[Cell]:
 
 
 def table(pairs: list[Cell], measure: str) -> str:
-    """One measure as Markdown; CPU-ms, and for training elements a CPU-second."""
+    """One measure as Markdown; CPU-ms, and for training tokens a CPU-second."""
     columns = ["task", "environments", "visible", "floor", "Gato", "GPT-2"]
     if measure == "train":
         columns = ["task", "Gato", "GPT-2", "Gato, elements/CPU-s", "GPT-2, elements/CPU-s"]
@@ -96,7 +96,7 @@ def table(pairs: list[Cell], measure: str) -> str:
         ratio = f"{pair['ratio']:.2f} ({pair['ratio_low']:.2f} to {pair['ratio_high']:.2f})"
         peer = f"{pair['peer_cpu_ms']:.1f} ({pair['peer_variant']})"
         if measure == "train":
-            speeds = [f"{1e3 * pair['elements'] / pair[key]:,.0f}" for key in ("cpu_ms", "peer_cpu_ms")]
+            speeds = [f"{1e3 * pair['tokens'] / pair[key]:,.0f}" for key in ("cpu_ms", "peer_cpu_ms")]
             cells = [names, f"{pair['cpu_ms']:,.0f}", peer, *speeds, ratio]
         else:
             floor = "" if pair["floor_ms"] is None else f"{pair['floor_ms']:.1f}"

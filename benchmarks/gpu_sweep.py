@@ -55,7 +55,7 @@ class Cell:
     scan: bool = False
     remat: Literal["none", "dots", "full"] = "none"
     rows: int  # in one step
-    length: int = 1024  # elements a row
+    length: int = 1024  # tokens a row
     content: Content = "text"
 
     @property
@@ -114,7 +114,7 @@ def model_config(cell: Cell) -> ModelConfig:
 
 
 def synthetic_batch(cell: Cell, tokenizer: TokenizerConfig) -> Batch:
-    """Full rows: documents, 24 elements a timestep with 6 actions, or pictures of 36 patches with an action."""
+    """Full rows: documents, 24 tokens a timestep with 6 actions, or pictures of 36 patches with an action."""
     rng = np.random.default_rng(0)
     B, L = cell.rows, cell.length
     tokens = rng.integers(tokenizer.text_vocab_size, size=(B, L), dtype=np.int32)

@@ -1,6 +1,6 @@
 """Rows a CPU-second of the loader for control from states, beside a plain numpy loop and PyTorch's DataLoader.
 
-All measure rows of 1,024 elements out of the same self-made episodes, take turns, and are pinned to one core. The numpy
+All measure rows of 1,024 tokens out of the same self-made episodes, take turns, and are pinned to one core. The numpy
 loop does nothing but cut windows out of encoded episodes in memory: what is above it is the price of the rest.
 A second table is the share of a CPU training step that is spent on getting its batch.
 """
@@ -32,7 +32,7 @@ from timing import time_call, time_calls
 
 from gato.config import DataConfig, PromptConfig, SourceConfig
 from gato.configs import quickstart
-from gato.data.encoded import ElementsCache
+from gato.data.encoded import SequenceCache
 from gato.data.episode import Episode
 from gato.data.mixture import Mixture, open_rows
 from gato.data.opened import open_encoded
@@ -48,8 +48,8 @@ NUM_EPISODES, NUM_STEPS = 100, 1000
 BATCH_SIZE = 16
 CACHE_BYTES = 1 << 30
 SPACES = (
-    Box(-np.inf, np.inf, (TASK.observation_elements,), np.float64),
-    Box(-1, 1, (TASK.action_elements,), np.float32),
+    Box(-np.inf, np.inf, (TASK.observation_tokens,), np.float64),
+    Box(-1, 1, (TASK.action_tokens,), np.float32),
 )
 NEVER = PromptConfig(probability=0.0)
 
@@ -59,8 +59,8 @@ Cell = dict[str, Any]  # one measurement: rows, cpu_s, wall_s
 def write_data(folder: Path) -> None:
     """The same random episodes as a Minari dataset, prepared, and as the plain arrays that the peer reads."""
     rng = np.random.default_rng(0)
-    observations = rng.normal(scale=3.0, size=(NUM_EPISODES, NUM_STEPS + 1, TASK.observation_elements))
-    actions = rng.uniform(-1, 1, (NUM_EPISODES, NUM_STEPS, TASK.action_elements)).astype(np.float32)
+    observations = rng.normal(scale=3.0, size=(NUM_EPISODES, NUM_STEPS + 1, TASK.observation_tokens))
+    actions = rng.uniform(-1, 1, (NUM_EPISODES, NUM_STEPS, TASK.action_tokens)).astype(np.float32)
     np.savez(folder / "arrays.npz", observations=observations, actions=actions)
     episodes = (
         Episode(observations=seen, actions=acted, rewards=np.ones(NUM_STEPS), terminated=False, truncated=True)
@@ -68,7 +68,7 @@ def write_data(folder: Path) -> None:
     )
     write_minari(folder / "control", episodes, *SPACES, dataset_id="bench/states-v0")
     encoded, facts = open_encoded(
-        source(folder), DataConfig(), ours.TOKENIZER, None, ElementsCache(0), with_returns=False
+        source(folder), DataConfig(), ours.TOKENIZER, None, SequenceCache(0), with_returns=False
     )
     encoding = encoding_of(DataConfig(), ours.TOKENIZER, None, terminal_observation=False)
     write_prepared(folder / "prepared", encoded, facts, encoding)
@@ -85,7 +85,7 @@ def make_mixture(chosen: SourceConfig, cache_bytes: int, max_patches: int = 0) -
     data = DataConfig(
         sources=(chosen,), batch_size=BATCH_SIZE, context_length=body.CONTEXT_LENGTH, max_patches=max_patches
     )
-    rows = open_rows(data, 0, ours.TOKENIZER, None, ElementsCache(cache_bytes), 0, False)
+    rows = open_rows(data, 0, ours.TOKENIZER, None, SequenceCache(cache_bytes), 0, False)
     return Mixture([rows], data, ours.TOKENIZER, 0)
 
 
@@ -94,7 +94,7 @@ def plain_batches(encoded: EncodedRecords) -> Iterator[dict[str, np.ndarray]]:
     fields = {"tokens": ours.TOKENIZER.padding_id, "local_positions": ours.TOKENIZER.no_position}
     filling = {**fields, "loss_mask": False, "changed_mask": False}
     episodes = [{name: getattr(encoded[index], name) for name in filling} for index in range(len(encoded))]
-    length = TASK.timesteps_a_row * TASK.elements
+    length = TASK.timesteps_a_row * TASK.tokens
     rng = np.random.default_rng(0)
     while True:
         batch = {
@@ -103,7 +103,7 @@ def plain_batches(encoded: EncodedRecords) -> Iterator[dict[str, np.ndarray]]:
         }
         for row in range(BATCH_SIZE):
             episode = episodes[rng.integers(len(episodes))]
-            start = TASK.elements * int(rng.integers(NUM_STEPS - TASK.timesteps_a_row + 1))
+            start = TASK.tokens * int(rng.integers(NUM_STEPS - TASK.timesteps_a_row + 1))
             for name, values in episode.items():
                 batch[name][row, :length] = values[start : start + length]
         yield batch
@@ -144,7 +144,7 @@ def measure_rows(folder: Path, options: argparse.Namespace) -> dict[str, list[Ce
     """Every loader in turn, round by round."""
     fly, prepared = source(folder), source(folder, "prepared")
     encoded, _ = open_encoded(
-        prepared, DataConfig(), ours.TOKENIZER, None, ElementsCache(CACHE_BYTES), with_returns=False
+        prepared, DataConfig(), ours.TOKENIZER, None, SequenceCache(CACHE_BYTES), with_returns=False
     )
     digest = hashlib.sha256(encoded[0].tokens.astype("<i4").tobytes()).hexdigest()
     few, many = options.rows // 4, options.rows
@@ -187,7 +187,7 @@ def measure_stall(folder: Path, num_steps: int) -> Cell:
     """
     config = quickstart.get_config()
     data = dataclasses.replace(config.data, sources=(source(folder, prompt=PromptConfig(max_tokens=128)),))
-    rows = open_rows(data, 0, config.tokenizer, None, ElementsCache(CACHE_BYTES), 0, False)
+    rows = open_rows(data, 0, config.tokenizer, None, SequenceCache(CACHE_BYTES), 0, False)
     mixture = Mixture([rows], data, config.tokenizer, 0)
     optimizer = make_optimizer(config.optimizer)
     step = make_train_step(model_loss(config.model, config.tokenizer, 1), optimizer, make_schedule(config.optimizer))

@@ -31,12 +31,12 @@ def task_spaces(task: body.Task) -> tuple[spaces.Space, spaces.Space]:
     """Observation and action space."""
     if task.picture_side:
         observation: spaces.Space = spaces.Box(0, 255, (task.picture_side, task.picture_side, 3), np.uint8)
-    elif task.action_elements > 1:
-        observation = spaces.Box(-np.inf, np.inf, (task.observation_elements,), np.float32)
+    elif task.action_tokens > 1:
+        observation = spaces.Box(-np.inf, np.inf, (task.observation_tokens,), np.float32)
     else:
-        observation = spaces.MultiDiscrete([11] * task.observation_elements)
-    if task.action_elements > 1:
-        return observation, spaces.Box(-1, 1, (task.action_elements,), np.float32)
+        observation = spaces.MultiDiscrete([11] * task.observation_tokens)
+    if task.action_tokens > 1:
+        return observation, spaces.Box(-1, 1, (task.action_tokens,), np.float32)
     return observation, spaces.Discrete(task.action_values)
 
 

@@ -15,8 +15,9 @@ from pathlib import Path
 import jax
 from rich.console import Console
 
-from gato.cli.train import load_settings, with_text
 from gato.data.mixture import build_mixture
+from gato.experiments.run_configs import load_settings
+from gato.experiments.training import with_text
 from gato.model.gato import init_parameters
 from gato.training.optimizer import make_optimizer, make_schedule
 from gato.training.parallel import Layout

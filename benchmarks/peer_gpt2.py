@@ -1,6 +1,6 @@
 """Times GPT-2 of the same body on PyTorch: a training step, and an environment step with its key/value cache.
 
-It gets the same numbers of elements, random ids and no pictures, which spares it the patch stem. Runs in an
+It gets the same numbers of tokens, random ids and no pictures, which spares it the patch stem. Runs in an
 environment of its own, see `requirements.txt`. Started by `bench.py`, which pins it to one core.
 
 Each measurement is made twice: the way the library is used out of the box, where every position (training) or the
@@ -48,9 +48,9 @@ def head(model: GPT2LMHeadModel, hidden: torch.Tensor, num_rows: int = body.VOCA
 
 def measure_training(task: body.Task, *, warmup: int, repeats: int) -> Iterator[dict[str, Any]]:
     """Rows are as long as their timesteps: nothing is padded."""
-    num_elements = task.timesteps_a_row * task.elements
-    tokens = torch.randint(body.VOCAB_SIZE, (body.ROWS, num_elements))
-    is_target = (torch.arange(num_elements) % task.elements > task.observation_elements).repeat(body.ROWS, 1)
+    num_tokens = task.timesteps_a_row * task.tokens
+    tokens = torch.randint(body.VOCAB_SIZE, (body.ROWS, num_tokens))
+    is_target = (torch.arange(num_tokens) % task.tokens > task.observation_tokens).repeat(body.ROWS, 1)
     is_target[:, 0] = False
 
     def loss_everywhere(model: GPT2LMHeadModel) -> torch.Tensor:
@@ -77,7 +77,7 @@ def measure_training(task: body.Task, *, warmup: int, repeats: int) -> Iterator[
             "measure": "train",
             "task": task.name,
             "variant": variant,
-            "elements": tokens.numel(),
+            "tokens": tokens.numel(),
             "timesteps": task.timesteps_a_row * body.ROWS,
             "targets": int(is_target.sum()),
             **summary(time_calls(call, warmup=warmup, repeats=repeats)),
@@ -97,20 +97,20 @@ def act(model: GPT2LMHeadModel, cache: DynamicCache, chunk: torch.Tensor, num_ac
 def measure_acting(
     task: body.Task, num_envs: int, visible: int, measure: str, repeats: int
 ) -> Iterator[dict[str, Any]]:
-    """Every timed step ends with `visible` elements; the cache is cut back, untimed, before the next."""
+    """Every timed step ends with `visible` tokens; the cache is cut back, untimed, before the next."""
     model = make_model().eval()
-    before = visible - task.elements - 1  # the last action token comes with the observation
-    chunk = torch.randint(body.VOCAB_SIZE, (num_envs, task.observation_elements + 1 + (before > 0)))
+    before = visible - task.tokens - 1  # the last action token comes with the observation
+    chunk = torch.randint(body.VOCAB_SIZE, (num_envs, task.observation_tokens + 1 + (before > 0)))
     for variant, num_rows in (("whole vocabulary", body.VOCAB_SIZE), ("legal ids", task.action_values)):
         cache = DynamicCache(config=model.config)
         if before > 0:
             model.transformer(torch.randint(body.VOCAB_SIZE, (num_envs, before)), past_key_values=cache, use_cache=True)
         timings = []
         for _ in range(WARMUP_STEPS + repeats):
-            step = partial(act, model, cache, chunk, task.action_elements, num_rows)
+            step = partial(act, model, cache, chunk, task.action_tokens, num_rows)
             timings.append(time_call(step))
             if before > 0:
-                cache.crop(-task.elements)
+                cache.crop(-task.tokens)
             else:
                 cache = DynamicCache(config=model.config)
         yield {
@@ -137,9 +137,9 @@ def main() -> None:
     if options.measure == "train":
         results = list(measure_training(task, warmup=options.warmup, repeats=options.repeats or 7))
     else:
-        repeats, full = options.repeats or 60, task.timesteps_a_row * task.elements
+        repeats, full = options.repeats or 60, task.timesteps_a_row * task.tokens
         results = [cell for num_envs in (1, 16) for cell in measure_acting(task, num_envs, full, "act", repeats)]
-        for visible in (visible for visible in body.CURVE if visible % task.elements == 0):
+        for visible in (visible for visible in body.CURVE if visible % task.tokens == 0):
             results += measure_acting(task, 1, visible, "curve", max(1, repeats // 3))
     model = make_model()
     parameters = {

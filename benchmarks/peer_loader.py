@@ -27,7 +27,7 @@ def tokenize(observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
     values = np.concatenate([companded, actions], axis=1, dtype=np.float64)
     bins = ((np.clip(values, -1, 1) + 1) * (NUM_BINS / 2)).astype(np.int32)
     bins = FIRST_BIN + np.minimum(bins, NUM_BINS - 1)
-    return np.insert(bins, TASK.observation_elements, SEPARATOR, axis=1)
+    return np.insert(bins, TASK.observation_tokens, SEPARATOR, axis=1)
 
 
 class Windows(Dataset):
@@ -37,7 +37,7 @@ class Windows(Dataset):
         with np.load(path) as arrays:
             self.observations, self.actions = arrays["observations"], arrays["actions"]
         self.num_rows = num_rows
-        positions = [*range(TASK.observation_elements), SEPARATOR_POSITION, *[ACTION_POSITION] * TASK.action_elements]
+        positions = [*range(TASK.observation_tokens), SEPARATOR_POSITION, *[ACTION_POSITION] * TASK.action_tokens]
         self.positions = np.tile(np.array(positions, np.int32), TASK.timesteps_a_row)
         self.is_action = np.tile(np.array(positions) == ACTION_POSITION, TASK.timesteps_a_row)
 
@@ -51,8 +51,8 @@ class Windows(Dataset):
         part = slice(start, start + TASK.timesteps_a_row)
         tokens = tokenize(self.observations[episode, part], self.actions[episode, part])
         changed = np.zeros(tokens.shape, bool)
-        actions = tokens[:, -TASK.action_elements :]
-        changed[1:, -TASK.action_elements :] = (actions[1:] != actions[:-1]).any(axis=1, keepdims=True)
+        actions = tokens[:, -TASK.action_tokens :]
+        changed[1:, -TASK.action_tokens :] = (actions[1:] != actions[:-1]).any(axis=1, keepdims=True)
         row = {
             "tokens": np.full(body.CONTEXT_LENGTH, PADDING, np.int32),
             "local_positions": np.full(body.CONTEXT_LENGTH, NO_POSITION, np.int32),

@@ -71,9 +71,9 @@ def module_both_ways(module: nnx.Module, x: jax.Array, *others: Any) -> Callable
     return both_ways(lambda state, x: nnx.merge(graphdef, state)(x, *others), state, x)
 
 
-def matrix_flops(module: nnx.Module, elements: int) -> int:
-    """Of a module's matrices in training: six operations a weight and element."""
-    return 6 * elements * sum(leaf.size for leaf in jax.tree.leaves(nnx.state(module, nnx.Param)) if leaf.ndim == 2)
+def matrix_flops(module: nnx.Module, tokens: int) -> int:
+    """Of a module's matrices in training: six operations a weight and token."""
+    return 6 * tokens * sum(leaf.size for leaf in jax.tree.leaves(nnx.state(module, nnx.Param)) if leaf.ndim == 2)
 
 
 def make_parts(task: body.Task, config: ModelConfig) -> list[Part]:
@@ -83,7 +83,7 @@ def make_parts(task: body.Task, config: ModelConfig) -> list[Part]:
     batch = jax.device_put(host_batch)
     lengths = np.asarray(host_batch.lengths)
     work = Work(
-        elements=int(lengths.sum()),
+        tokens=int(lengths.sum()),
         attended=float((lengths**2).sum() / 2),
         targets=int(host_batch.loss_mask.sum()),
         patches=int((host_batch.patch_indices < body.CONTEXT_LENGTH).sum()),
@@ -97,7 +97,7 @@ def make_parts(task: body.Task, config: ModelConfig) -> list[Part]:
     norm = nnx.LayerNorm(config.width, rngs=nnx.Rngs(5))
     embedding = Embedding(config, tokenizer, rngs=nnx.Rngs(6))
     graphdef, embedding_state = nnx.split(embedding)
-    pair_flops = training_flops(config, tokenizer, Work(elements=0, attended=work.attended, targets=0, patches=0))
+    pair_flops = training_flops(config, tokenizer, Work(tokens=0, attended=work.attended, targets=0, patches=0))
     mix_flops = pair_flops / config.num_layers
 
     def score(table_VD: jax.Array, hidden_BLD: jax.Array) -> jax.Array:
@@ -121,7 +121,7 @@ def make_parts(task: body.Task, config: ModelConfig) -> list[Part]:
             name="attention",
             call=module_both_ways(attention, x_BLD, rotation),
             uses=config.num_layers,
-            flops=matrix_flops(attention, work.elements) + mix_flops,
+            flops=matrix_flops(attention, work.tokens) + mix_flops,
         ),
         Part(
             name="its scores, softmax and mix",
@@ -134,12 +134,12 @@ def make_parts(task: body.Task, config: ModelConfig) -> list[Part]:
             name="MLP",
             call=module_both_ways(mlp, x_BLD),
             uses=config.num_layers,
-            flops=matrix_flops(mlp, work.elements),
+            flops=matrix_flops(mlp, work.tokens),
         ),
         Part(
             name="head and loss",
             call=both_ways(score, params["embedding"]["tokens"], x_BLD),
-            flops=training_flops(config, tokenizer, Work(elements=0, attended=0, targets=work.targets, patches=0)),
+            flops=training_flops(config, tokenizer, Work(tokens=0, attended=0, targets=work.targets, patches=0)),
         ),
         Part(name="clipping and AdamW", call=lambda: jax.block_until_ready(update(params, moments, params))),
     ]

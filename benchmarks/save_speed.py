@@ -16,7 +16,7 @@ from pathlib import Path
 import jax
 
 from gato.checkpoint import CheckpointWriter, Retention, load_checkpoint, verify_checkpoint
-from gato.cli.configurations import load_config
+from gato.experiments.run_configs import load_config
 from gato.model.gato import init_parameters
 from gato.training.optimizer import make_optimizer
 from gato.training.step import init_state

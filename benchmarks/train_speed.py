@@ -26,12 +26,12 @@ def make_training_batch(task: body.Task, num_rows: int) -> Batch:
     """Rows of random timesteps, encoded and padded as training data are."""
     observation_space, action_space = ours.task_spaces(task)
     tokenizer = TimestepTokenizer(observation_space, action_space, ours.TOKENIZER)
-    elements = tokenizer.encode_episode(
+    sequence = tokenizer.encode_episode(
         ours.random_members(observation_space, task.timesteps_a_row + 1),
         ours.random_members(action_space, task.timesteps_a_row),
     )
-    data = DataConfig(batch_size=num_rows, context_length=body.CONTEXT_LENGTH, max_patches=len(elements.patches))
-    return make_batch([Row(elements=elements, source_id=0)] * num_rows, data, ours.TOKENIZER)
+    data = DataConfig(batch_size=num_rows, context_length=body.CONTEXT_LENGTH, max_patches=len(sequence.patches))
+    return make_batch([Row(sequence=sequence, source_id=0)] * num_rows, data, ours.TOKENIZER)
 
 
 def make_training_call(batch: Batch, config: ModelConfig) -> Callable[[], None]:
@@ -50,14 +50,14 @@ def make_training_call(batch: Batch, config: ModelConfig) -> Callable[[], None]:
 
 
 def measure(task: body.Task, config: ModelConfig, variant: str, *, warmup: int, repeats: int) -> dict[str, Any]:
-    """One cell; throughput counts real elements, not padding."""
+    """One cell; throughput counts real tokens, not padding."""
     batch = make_training_batch(task, body.ROWS)
     call = make_training_call(batch, config)
     return {
         "measure": "train",
         "task": task.name,
         "variant": variant,
-        "elements": int(np.sum(batch.lengths)),
+        "tokens": int(np.sum(batch.lengths)),
         "timesteps": task.timesteps_a_row * body.ROWS,
         "targets": int(np.sum(batch.loss_mask)),
         **summary(time_calls(call, warmup=warmup, repeats=repeats)),

@@ -6,20 +6,20 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Rows of sequence elements, padded on the right.
+    """Rows of tokens, padded on the right.
 
     Arrays are numpy when the data side makes them and `jax.Array` inside the model, hence `Any`.
-    B rows of L elements, at most P of them image patches.
+    B rows of L tokens, at most P of them image patches.
     """
 
-    tokens: Any  # (B, L) int32; the padding id where the element is a patch and after the row's end
+    tokens: Any  # (B, L) int32; the padding id where the token is a patch and after the row's end
     local_positions: Any  # (B, L) int32; index within the timestep's observation, or one of the config's marks
-    loss_mask: Any  # (B, L) bool; True where the element itself is a target (predicted from those before it)
+    loss_mask: Any  # (B, L) bool; True where the token itself is a target (predicted from those before it)
     changed_mask: Any  # (B, L) bool; True at tokens of an action that differs from the previous timestep's
     row_weights: Any  # (B,) float32; multiplies the loss of each target in the row
     source_ids: Any  # (B,) int32; which dataset the row comes from
-    lengths: Any  # (B,) int32; elements before padding
+    lengths: Any  # (B,) int32; tokens before padding
     patches: Any  # (B, P, patch, patch, 3) uint8
-    patch_indices: Any  # (B, P) int32; the element that each patch stands at; L where there is none
+    patch_indices: Any  # (B, P) int32; the token that each patch stands at; L where there is none
     patch_intervals: Any  # (B, P, 4) int32; quantised row low, row high, column low, column high
-    visible_from: Any = None  # (B, L) int32; index of the first element that each one sees; None = all of the past
+    visible_from: Any = None  # (B, L) int32; index of the first token that each one sees; None = all of the past

@@ -38,7 +38,7 @@ class TokenizerConfig:
     mu_scale: float = 256.0  # magnitude that mu-law maps to exactly 1 (appendix B, M)
     patch_size: int = 16  # side of a square image patch, pixels (section 2.1)
     patch_position_size: int = 128  # quantised row and column positions of a patch (appendix C.3)
-    local_position_size: int = 512  # largest number of observation elements in one timestep (appendix C.3)
+    local_position_size: int = 512  # largest number of observation tokens in one timestep (appendix C.3)
     text_action_tokens: int = 32  # slots of one Text action, end mark included
     paper_literal: bool = False  # discrete ids re-use the text ids [0, num_discrete), as printed in the paper
 
@@ -90,7 +90,7 @@ class TokenizerConfig:
 
     @property
     def no_position(self) -> int:
-        """Local position of elements outside any timestep (documents) and of padding: adds nothing."""
+        """Local position of tokens outside any timestep (documents) and of padding: adds nothing."""
         return self.local_position_size + 2
 
 
@@ -174,7 +174,7 @@ class FieldScale:
         for element, (low, high) in enumerate(zip(self.low, self.high, strict=True)):
             _require(
                 math.isfinite(low) and math.isfinite(high) and low <= high,
-                f"scale of {self.path!r}: element {element} spans {low} to {high}, needs finite numbers in order",
+                f"scale of {self.path!r}: token {element} spans {low} to {high}, needs finite numbers in order",
             )
 
 
@@ -202,7 +202,7 @@ class SourceConfig:
     weight: float = 1.0  # share of rows, relative to the other sources
     held_out: float = 0.02  # share of episodes or documents kept for the held-out loss
     max_epochs: float | None = None  # most times that the run shows its training records, on average; None = no limit
-    max_tokens: int | None = None  # most sequence elements of it that the run shows; None = no limit
+    max_tokens: int | None = None  # most tokens of it that the run shows; None = no limit
     min_return: float | None = None  # keep episodes of this share of the expert's return (section 3.1: 0.8); None = all
     bad_records: Literal["stop", "skip"] = "stop"  # what a record that cannot be read or encoded leads to
     prompt: PromptConfig = field(default_factory=PromptConfig)  # control sources only
@@ -242,7 +242,7 @@ class DataConfig:
     sources: tuple[SourceConfig, ...] = ()
     weight_temperature: float = 1.0  # weights are raised to its inverse: above 1 evens them out
     batch_size: int = 512  # rows a step (section 3), of all processes together
-    context_length: int = 1024  # sequence elements a row (section 3)
+    context_length: int = 1024  # tokens a row (section 3)
     max_patches: int = 1024  # most image patches a row; a window is cut before it needs more
     pairs_per_row: int = 5  # image-text pairs joined in one row (section 2.3)
     isolate_pairs: bool = False  # departure: joined pairs do not see each other; not with attention "cudnn"
@@ -354,7 +354,7 @@ class ParallelConfig:
 class PolicyConfig:
     """How the agent acts."""
 
-    context_length: int = 1024  # cached elements an environment, prompt included
+    context_length: int = 1024  # cached tokens an environment, prompt included
     prompt_tokens: int = 512  # longest demonstration kept at the front of the context
     prompt_part: Literal["first", "end"] = "first"  # which end of the demonstration is kept (the paper: the first)
     terminal_observation: bool = False  # departure: a demonstration ends with the observation after its last action

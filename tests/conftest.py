@@ -18,6 +18,9 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 import jax
 import pytest
 
+from gato.config import TokenizerConfig
+from gato.tokenizer.text import TextTokenizer
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # What runs in the background may ignore Ctrl-C and a closed terminal, and hands that on; runs heed what is not ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -27,3 +30,41 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Deletes the programs of the session."""
     shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+
+
+_TEXTS = [
+    "go to the red ball\nthen pick up the green key",
+    "a blue box next to the grey door, and a yellow ball behind it",
+    "What colour is the ball? The ball is red.",
+    "open the door that is left of the key; put the ball next to the box",
+]
+
+
+class _Listed:
+    """Records in a list, as a source."""
+
+    def __init__(self, name, records):
+        self.name, self._records = name, records
+
+    def __len__(self):
+        return len(self._records)
+
+    def __getitem__(self, index):
+        return self._records[index]
+
+
+@pytest.fixture(scope="session")
+def text():
+    """A small text tokenizer."""
+    return TextTokenizer.train(_TEXTS, 300)
+
+
+@pytest.fixture(scope="session")
+def config(text):
+    """A tokenizer config of its size."""
+    return TokenizerConfig(text_vocab_size=text.vocab_size, patch_size=4)
+
+
+@pytest.fixture(scope="session")
+def listed():
+    return _Listed

@@ -9,11 +9,11 @@ import tyro
 from rich.console import Console
 
 from gato.evaluation.comparison import Comparison, compare
-from gato.evaluation.comparison_plot import comparison_plot
-from gato.evaluation.profile_plot import profile_plot
 from gato.evaluation.scores import ScoreRecord, read_scores
-from gato.evaluation.style import save_figure
-from gato.evaluation.tables import (
+from gato.reports.comparison_plot import comparison_plot
+from gato.reports.profile_plot import profile_plot
+from gato.reports.style import save_figure
+from gato.reports.tables import (
     comparison_latex,
     comparison_markdown,
     group_comparison_table,

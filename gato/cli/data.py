@@ -8,19 +8,19 @@ from typing import Annotated, TypeAlias
 import tyro
 from rich.console import Console
 
-from gato.cli.configurations import load_config, load_sources, read_json
+from gato.audit.advice import Advice, advise, group, name_sources
+from gato.audit.mixture import MixtureAudit, References, audit_mixture, plain
+from gato.audit.sample import AuditLimits
 from gato.cli.prepare import prepare
 from gato.config import DataConfig, RunConfig
-from gato.data.audit import MixtureAudit, References, audit_mixture, plain
-from gato.data.audit_advice import Advice, advise, group, name_sources
-from gato.data.audit_sample import AuditLimits
 from gato.data.corpus import corpus
 from gato.data.sources.minari_format import reference_scores
 from gato.data.sources.opening import open_source
 from gato.envs import all_tasks, get_task
-from gato.evaluation.audit_page import audit_page
-from gato.evaluation.audit_tables import kind_table, summary_table
-from gato.evaluation.page import write_page
+from gato.experiments.run_configs import load_config, load_sources, read_json
+from gato.reports.audit_page import audit_page
+from gato.reports.audit_tables import kind_table, summary_table
+from gato.reports.page import write_page
 from gato.tokenizer.language import SPEAKERS
 from gato.tokenizer.text import TextTokenizer
 

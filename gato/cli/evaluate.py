@@ -11,30 +11,30 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from gato.cli.baselines import Baseline, Contest, contenders, forget, play_contender
-from gato.cli.further import Further
-from gato.cli.held_out import HELD_OUT_ROWS, HELD_OUT_TEXTS, measure_held_out, moved_sources
-from gato.cli.match import SLOW_STEP_MS, Match
-from gato.cli.report import write_report
-from gato.cli.scoring import check_context_task, prompt_policy
-from gato.cli.study import yardsticks
 from gato.config import EvaluationConfig, PolicyConfig
 from gato.data.prompt import Part
 from gato.envs import QUICK, Task, get_task, select_tasks
-from gato.evaluation.context_tables import study_markdown, study_tables
 from gato.evaluation.evaluate import PlayedTask, cells_by_record, play_cells, score_records
 from gato.evaluation.journal import Journal, key_of
 from gato.evaluation.plan import Cell, Plan
-from gato.evaluation.plots import score_bars
-from gato.evaluation.profile_plot import profile_plot, tasks_above_plot
 from gato.evaluation.prompt_policy import PromptPolicy
 from gato.evaluation.remote_env import EnvWorkers
 from gato.evaluation.scores import Prompt, ScoreRecord, write_scores
-from gato.evaluation.style import save_figure
-from gato.evaluation.tables import aggregate_table, left_out, score_table, scores_latex, scores_markdown
 from gato.evaluation.time_shares import TimeShares
+from gato.experiments.baselines import Baseline, Contest, contenders, forget, play_contender
+from gato.experiments.evaluation_report import write_report
+from gato.experiments.extra_results import Further
+from gato.experiments.held_out import HELD_OUT_ROWS, HELD_OUT_TEXTS, measure_held_out, moved_sources
+from gato.experiments.prompt_ablation import yardsticks
+from gato.experiments.scoring import check_context_task, prompt_policy
+from gato.experiments.session import SLOW_STEP_MS, Match
 from gato.inference.agent import Agent
 from gato.release import identity, load_config
+from gato.reports.context_tables import study_markdown, study_tables
+from gato.reports.plots import score_bars
+from gato.reports.profile_plot import profile_plot, tasks_above_plot
+from gato.reports.style import save_figure
+from gato.reports.tables import aggregate_table, left_out, score_table, scores_latex, scores_markdown
 
 STUDY_EPISODES = 300  # of each prompt in each group of variants: a rate is then known to within 6 percent points
 SCORE_EPISODES = 50  # a task (section 4)

@@ -11,9 +11,9 @@ import tyro
 from rich.console import Console
 
 from gato import __version__
-from gato.cli.model_card import model_card
 from gato.evaluation.scores import ScoreRecord, read_scores, write_scores
 from gato.release import identity, load_checkpoint, write_release
+from gato.reports.model_card import model_card
 
 _SCORES_KEPT = ("checkpoint", "tasks", "study", "prompt", "policy", "episodes", "seed")  # of how they were measured
 

@@ -15,8 +15,14 @@ from rich.console import Console
 from rich.rule import Rule
 
 from gato.checkpoint import step_folder
-from gato.cli.configurations import load_config, load_sources
-from gato.cli.few_shot_run import (
+from gato.cli.lasting_output import LastingOutput
+from gato.cli.train import INTERRUPTED, STORAGE_FAILED
+from gato.config import RunConfig
+from gato.data.scaling import with_scales
+from gato.data.subset import draw_subset, open_pool
+from gato.envs import get_task
+from gato.evaluation.few_shot import FewShotResults, FewShotRun, Measure, Start
+from gato.experiments.few_shot_run import (
     RESULT_FILE,
     SMOOTHED,
     HeldOutJudge,
@@ -27,20 +33,15 @@ from gato.cli.few_shot_run import (
     run_subset,
     value_before,
 )
-from gato.cli.lasting_output import LastingOutput
-from gato.cli.match import subject_of
-from gato.cli.train import INTERRUPTED, STORAGE_FAILED
-from gato.config import RunConfig
-from gato.data.scaling import with_scales
-from gato.data.subset import draw_subset, open_pool
-from gato.envs import get_task
-from gato.evaluation.few_shot import FewShotResults, FewShotRun, Measure, Start, few_shot_table
-from gato.evaluation.few_shot_plot import few_shot_plot
-from gato.evaluation.style import save_figure
-from gato.evaluation.table_markup import markdown
+from gato.experiments.run_configs import load_config, load_sources
+from gato.experiments.session import subject_of
 from gato.inference.agent import Agent
 from gato.model.gato import Parameters
 from gato.release import identity
+from gato.reports.few_shot_plot import few_shot_plot
+from gato.reports.few_shot_tables import few_shot_table
+from gato.reports.style import save_figure
+from gato.reports.table_markup import markdown
 from gato.training.lock import RunLock
 from gato.training.parts import num_moving
 
@@ -159,7 +160,7 @@ class _Finetuning:
         self._say(f"{self._task}: {len(self._subsets)} runs; {self._moving:,} of {total:,} parameters are trained")
         rows, acts = self._config.data.context_length, self._config.policy.context_length
         if rows > acts:
-            self._say(f"rows hold {rows} elements, but the checkpoint acts with {acts}: see data.context_length")
+            self._say(f"rows hold {rows} tokens, but the checkpoint acts with {acts}: see data.context_length")
         self._check_folder()
         results = self._write()
         before = self._value_before()

@@ -6,9 +6,9 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from gato.cli.configurations import load_config, shipped_configs
 from gato.cli.whole_table import print_whole
 from gato.config import RunConfig
+from gato.experiments.run_configs import load_config, shipped_configs
 from gato.model.chips import Chip, chip_named
 from gato.model.scale_plan import ScalePlan, scale_plan
 from gato.model.size import (
@@ -75,7 +75,7 @@ def plan_row(run: RunConfig, plan: ScalePlan, price: float | None = None) -> tup
 
     Chip-hours and days are those of all the run's steps.
     """
-    tokens = run.training.num_steps * plan.elements
+    tokens = run.training.num_steps * plan.tokens
     hours = plan.chip_hours(tokens)
     rows = run.data.batch_size // plan.num_chips
     cells = (
@@ -139,7 +139,7 @@ def _cost(run: RunConfig) -> Table:
     length = run.data.context_length
     per_token = flops_per_token(run.model, run.tokenizer, length)
     table = _table("training FLOPs (forward and backward)")
-    table.add_row(f"a token, at {length} elements a row, all of them targets", f"{per_token:,}")
+    table.add_row(f"a token, at {length} tokens a row, all of them targets", f"{per_token:,}")
     table.add_row("an image patch, besides", f"{flops_per_patch(run.model, run.tokenizer):,}")
     table.add_row(f"a step of {run.data.batch_size} rows of tokens", f"{per_token * run.data.batch_size * length:.3g}")
     return table
@@ -154,7 +154,7 @@ def _memory(run: RunConfig) -> Table:
         table.add_row(part, _gigabytes(size_bytes))
     table.add_row("all", _gigabytes(sum(parts.values())), style="bold")
     acting = cache_bytes(run.model, 1, run.policy.context_length)
-    table.add_row(f"acting: cache of one environment, {run.policy.context_length} elements", _gigabytes(acting))
+    table.add_row(f"acting: cache of one environment, {run.policy.context_length} tokens", _gigabytes(acting))
     return table
 
 

@@ -21,7 +21,7 @@ from gato.cli.lasting_output import nobody_reads, send_to_nowhere
 from gato.cli.measure import measure
 from gato.cli.play import play
 from gato.cli.quickstart import quickstart
-from gato.cli.run_report import report
+from gato.cli.report import report
 from gato.cli.tasks import tasks
 from gato.cli.train import train
 

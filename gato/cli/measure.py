@@ -15,12 +15,12 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from gato.cli.recording import CALL_LIMIT
-from gato.cli.workers import work
 from gato.envs import Score, Scores, Task, get_task, select_tasks
 from gato.envs.reference import SCORES_PATH, reference_scores, write_reference_scores
 from gato.evaluation.actors import ExpertActor, RandomActor
 from gato.evaluation.rollout import rollout
+from gato.experiments.recording import CALL_LIMIT
+from gato.experiments.workers import work
 
 Player = Literal["random", "expert"]
 

@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 
-from gato.cli.off_screen import draw_off_screen
-from gato.cli.scoring import score_task
 from gato.config import EvaluationConfig
 from gato.envs import get_task
-from gato.evaluation.videos import Clip, write_gif
+from gato.experiments.headless_rendering import draw_off_screen
+from gato.experiments.scoring import score_task
 from gato.inference.agent import Agent
+from gato.reports.videos import Clip, write_gif
 
 
 def play(

@@ -10,11 +10,12 @@ import tyro
 from rich.console import Console
 from rich.progress import Progress
 
-from gato.cli.train import load_settings, with_text
-from gato.data.encoded import ElementsCache
+from gato.data.encoded import SequenceCache
 from gato.data.opened import open_encoded
 from gato.data.prepared import encoding_of, write_prepared
 from gato.data.scaling import with_scales
+from gato.experiments.run_configs import load_settings
+from gato.experiments.training import with_text
 
 TOKENIZER_FILE, SOURCES_FILE = "tokenizer.model", "sources.json"
 
@@ -55,7 +56,7 @@ def prepare(
             folder = out / source.name
             if not folder.exists():
                 encoded, facts = open_encoded(
-                    source, data, settings.tokenizer, text, ElementsCache(0), with_returns=True
+                    source, data, settings.tokenizer, text, SequenceCache(0), with_returns=True
                 )
                 terminal = source.prompt.terminal_observation
                 encoding = encoding_of(

@@ -13,19 +13,24 @@ from rich.console import Console
 from rich.rule import Rule
 
 import gato
-from gato.cli.configurations import load_config
-from gato.cli.off_screen import draw_off_screen
-from gato.cli.quickstart_data import prepare
-from gato.cli.scoring import score_task, study_task
-from gato.cli.train import INTERRUPTED, text_tokenizer, train_run
+from gato.cli.train import INTERRUPTED
 from gato.config import RunConfig
 from gato.data.episode import Dialogue, ImageText
 from gato.data.sources.pictures import PictureSource
 from gato.envs import Task, get_task
 from gato.evaluation.evaluate import PromptStudy
 from gato.evaluation.language_scores import LanguageExample, LanguageTrial, evaluate_language
-from gato.evaluation.page import Page, Table, write_page
-from gato.evaluation.report import (
+from gato.evaluation.rollout import Rollout
+from gato.evaluation.scores import ScoreRecord, write_scores
+from gato.experiments.headless_rendering import draw_off_screen
+from gato.experiments.quickstart_data import prepare
+from gato.experiments.run_configs import load_config
+from gato.experiments.scoring import score_task, study_task
+from gato.experiments.training import text_tokenizer, train_run
+from gato.inference.agent import Agent
+from gato.inference.generate import Generator
+from gato.reports.page import Page, Table, write_page
+from gato.reports.sections import (
     clip_section,
     copycat_points_of,
     copycat_section,
@@ -37,12 +42,8 @@ from gato.evaluation.report import (
     run_section,
     score_section,
 )
-from gato.evaluation.rollout import Rollout
-from gato.evaluation.scores import ScoreRecord, write_scores
-from gato.evaluation.tables import score_table
-from gato.evaluation.videos import Clip, gif_bytes
-from gato.inference.agent import Agent
-from gato.inference.generate import Generator
+from gato.reports.tables import score_table
+from gato.reports.videos import Clip, gif_bytes
 from gato.tokenizer.text import TextTokenizer
 from gato.training.run_folder import METRICS_FILE
 from gato.training.writers import read_metrics

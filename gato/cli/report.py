@@ -1,87 +1,59 @@
-"""The page of an evaluation, written beside its scores together with the films that it shows."""
+"""`gato report`: what a training run has done so far, as a page of plots."""
 
-import datetime
-import platform
-from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
+import tyro
 from rich.console import Console
 
-import gato
-from gato.cli.further import Further
-from gato.cli.match import Match
-from gato.cli.replay import replay
-from gato.evaluation.evaluation_page import evaluation_page
-from gato.evaluation.journal import EpisodeResult
-from gato.evaluation.page import write_page
-from gato.evaluation.plan import Plan
-from gato.evaluation.scores import ScoreRecord
-from gato.evaluation.shown_episodes import ShownEpisode, best_and_worst
+from gato.config import RunConfig
+from gato.reports.page import write_page
+from gato.reports.run_page import marks_of, run_page, training_figure_panels
+from gato.reports.run_plots import run_panels
+from gato.reports.style import save_figure
+from gato.training.events import EVENTS_FILE, read_events
+from gato.training.run_folder import METRICS_FILE
+from gato.training.writers import read_metrics
 
-REPORT_FILE = "report.html"
-FILMS_FOLDER = "films"
-_PACKAGES = ("jax", "flax", "numpy", "gymnasium")  # whose versions are told
+REPORT_FILE = "training.html"  # in the run folder, if no other name is given
+_PICTURES = (".png", ".svg", ".pdf")
 
 
-def write_report(
-    out: Path,
-    match: Match,
-    plan: Plan,
-    results: Mapping[tuple[str, str, str, int], EpisodeResult],
-    records: Sequence[ScoreRecord],
-    *,
-    measured: Mapping[str, Any],
-    further: Further,
-    num_tasks: int,
-    console: Console,
-) -> None:
-    """Writes the page and its films; what goes wrong with them is told on the console and costs nothing else.
+def report(run: Annotated[Path, tyro.conf.Positional], out: Path | None = None) -> None:
+    """Draws the losses, the optimizer and the speed of a run. Example: gato report runs/mine
+
+    Works while the run goes on: it shows the lines that have been written.
 
     Args:
-        out: folder of the scores.
-        match: that the episodes were played in.
-        plan: all of them.
-        results: by key.
-        records: the agent's.
-        measured: JSON values that tell how.
-        further: what was measured beside them.
-        num_tasks: of the first so many tasks, episodes are shown.
-        console: is told what went wrong.
+        run: folder of the run.
+        out: an .html file, or a .png, .svg or .pdf with the plots alone; training.html in the run folder if not given.
     """
-    with match.shares.of("page"), console.status(REPORT_FILE):
-        try:
-            shown = replay(match, best_and_worst(plan.cells, results, num_tasks=num_tasks))
-            page = evaluation_page(
-                records,
-                measured,
-                not_played=plan.left_out,
-                shown=shown,
-                further=further.tables(records),
-                remarks=further.sentences(),
-                written=_written(),
-            )
-            write_page(out / REPORT_FILE, page)
-            _write_films(out / FILMS_FOLDER, shown)
-        except Exception as error:  # the scores are complete without their page, whatever may be wrong with it
-            console.print(
-                f"{REPORT_FILE} could not be written: {type(error).__name__}: {error}", markup=False, soft_wrap=True
-            )
-
-
-def _write_films(folder: Path, shown: Sequence[ShownEpisode]) -> None:
-    for episode in shown:
-        if episode.film is not None:
-            cell, rank = episode.choice.cell, episode.choice.rank.replace(" ", "-")
-            setting = "" if cell.variants == "all" else f"-{cell.prompt}-{cell.variants}"
-            folder.mkdir(exist_ok=True)
-            (folder / f"{cell.task}{setting}-{rank}.gif").write_bytes(episode.film)
-
-
-def _written() -> dict[str, str]:
-    versions = (f"{name} {version(name)}" for name in _PACKAGES)
-    return {
-        "page written": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "by": f"gato {gato.__version__}, Python {platform.python_version()}, {', '.join(versions)}",
-    }
+    out = out or run / REPORT_FILE
+    if out.suffix != ".html" and out.suffix not in _PICTURES:
+        raise ValueError(f"out is {out}, expected a file that ends in .html, {', '.join(_PICTURES[:-1])} or .pdf")
+    path, config_path = run / METRICS_FILE, run / "config.json"
+    for needed in (path, config_path):
+        if not needed.is_file():
+            raise FileNotFoundError(f"{needed} does not exist: give the folder of a run that gato train has begun")
+    metrics, config = read_metrics(path), RunConfig.load(config_path)
+    events = read_events(run / EVENTS_FILE) if (run / EVENTS_FILE).exists() else []
+    resumed = [event.step for event in events if event.kind == "resumed"]
+    page = run_page(
+        metrics,
+        name=run.resolve().name,  # not the config's: runs of one config are told apart by their folders
+        num_steps=config.training.num_steps,
+        resumed=resumed,
+        history=[
+            (f"{datetime.fromtimestamp(event.time_s, UTC):%Y-%m-%d %H:%M:%S}", event.kind, f"{event.step:,}")
+            for event in events
+            if event.kind != "saved"
+        ],
+        config_json=config.to_json(),
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix == ".html":
+        write_page(out, page)
+    else:
+        save_figure(out, run_panels(training_figure_panels(metrics), marks_of(metrics, resumed)))
+    Console().print(f"{page.lead} {out}", markup=False, highlight=False, soft_wrap=True)

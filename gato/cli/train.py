@@ -1,10 +1,6 @@
 """`gato train`: one network on the sources of a run."""
 
-import contextlib
-import dataclasses
-import functools
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, TextIO, cast
 
@@ -12,211 +8,15 @@ import jax
 import tyro
 from rich.console import Console
 
-from gato.checkpoint import DamagedCheckpointError, list_checkpoints
-from gato.checkpoint import load_config as load_checkpoint_config
-from gato.cli.configurations import load_config, load_sources
 from gato.cli.lasting_output import LastingOutput
-from gato.cli.skip_log import SkipLog
-from gato.config import DataConfig, RunConfig
-from gato.data.corpus import corpus
-from gato.data.mixture import build_mixture
-from gato.data.scaling import with_scales
-from gato.data.sources.opening import open_source
-from gato.model.gato import init_parameters
-from gato.tokenizer.language import SPEAKERS
-from gato.tokenizer.text import TextTokenizer
-from gato.training.held_out import HeldOutLoss
-from gato.training.lock import RunLock
-from gato.training.loop import Evaluator, TrainResult
-from gato.training.loop import train as run_training
-from gato.training.parallel import Layout
-from gato.training.parts import only_moving
+from gato.experiments.run_configs import load_settings
+from gato.experiments.training import TOKENIZER_FILE, train_run, with_text
 from gato.training.processes import join_processes
 from gato.training.run_folder import require_startable
-from gato.training.step import model_loss
-from gato.training.writers import replace_file
-
-CORPUS_RECORDS = 7_000  # records of each source that a new text tokenizer is trained on
-TOKENIZER_FILE = "tokenizer.model"  # in the run folder
 
 # Exit statuses of a run, beside 0 for its end and 2 for what the user has to change, with the names of sysexits.h.
 INTERRUPTED = 75  # a signal stopped it and its state is saved: EX_TEMPFAIL, start it again with --resume
 STORAGE_FAILED = 74  # a disk is full or a folder cannot be written or read: EX_IOERR, mend that and resume
-
-
-def train_run(
-    config: RunConfig,
-    run: Path,
-    *,
-    text: TextTokenizer | None,
-    resume: bool = False,
-    overwrite: bool = False,
-    tensorboard: bool = False,
-    console: Console,
-) -> TrainResult:
-    """Trains a complete config in a run folder; what `gato train` and the quickstart share.
-
-    Raises:
-        FileExistsError: another process trains in the folder, or `gato.training.loop.train` refuses it.
-        ValueError: the folder holds another text tokenizer; or as `gato.training.loop.train`.
-    """
-    # Of the processes of one run, the first locks the folder for all.
-    lock = RunLock(run, _plainly(console)) if jax.process_index() == 0 else contextlib.nullcontext()
-    with lock:
-        require_startable(run, resume=resume, overwrite=overwrite)
-        if text is not None and jax.process_index() == 0:
-            _keep_tokenizer(run / TOKENIZER_FILE, text, resume=resume)
-        return _train_locked(
-            config, run, text=text, resume=resume, overwrite=overwrite, tensorboard=tensorboard, console=console
-        )
-
-
-def _train_locked(
-    config: RunConfig,
-    run: Path,
-    *,
-    text: TextTokenizer | None,
-    resume: bool,
-    overwrite: bool,
-    tensorboard: bool,
-    console: Console,
-) -> TrainResult:
-    config = _with_scales(config, run, resume=resume, console=console)
-    num_rows = config.training.num_steps * config.data.batch_size
-    layout = Layout(config.parallel)
-    build = functools.partial(
-        build_mixture,
-        config.data,
-        config.tokenizer,
-        text,
-        seed=config.seed,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-    )
-    batches = build(num_rows=num_rows)
-    if any(source.max_epochs or source.max_tokens for source in config.data.sources):
-        shares = ", ".join(
-            f"{name} {share:.1%}" for name, share in zip(batches.source_names, batches.row_shares, strict=True)
-        )
-        _plainly(console)(f"rows by source, within their budgets: {shares}")
-    loss_function = model_loss(config.model, config.tokenizer, len(batches.source_names), layout)
-    evaluators: list[Evaluator] = []
-    if config.training.evaluate_every:
-        evaluators.append(
-            HeldOutLoss(
-                loss_function,
-                lambda: SkipLog(build(held_out=True), run, console, resume=True),
-                config.training.held_out_batches,
-                batches.source_names,
-                put=layout.put_rows,
-            )
-        )
-    parameter_key, step_key = jax.random.split(jax.random.key(config.seed))
-    return run_training(
-        config,
-        run_folder=run,
-        params=layout.make(functools.partial(init_parameters, config.model, config.tokenizer), parameter_key),
-        loss_function=only_moving(loss_function, config.optimizer),
-        batches=SkipLog(batches, run, console, resume=resume),
-        key=step_key,
-        evaluators=evaluators,
-        tokenizer_model=None if text is None else text.to_bytes(),
-        resume=resume,
-        overwrite=overwrite,
-        tensorboard=tensorboard,
-        console=console,
-        layout=layout,
-    )
-
-
-def _plainly(console: Console) -> Callable[[str], None]:
-    return functools.partial(console.print, markup=False, highlight=False, soft_wrap=True)
-
-
-def _keep_tokenizer(path: Path, text: TextTokenizer, *, resume: bool) -> None:
-    """Writes the text tokenizer of a run; a resumed run has it already."""
-    if path.exists() and path.read_bytes() == text.to_bytes():
-        return
-    if resume and path.exists():
-        raise ValueError(
-            f"{path} is another text tokenizer than the one given: leave --tokenizer out, or use --overwrite"
-        )
-    replace_file(path, text.to_bytes())
-
-
-def _with_scales(config: RunConfig, run: Path, *, resume: bool, console: Console) -> RunConfig:
-    """The run with the fields of its scaled sources: those that it was begun with, or else newly measured ones.
-
-    Raises:
-        ValueError: a resumed run is scaled in another way than it was begun; or as `gato.data.scaling.with_scales`.
-    """
-    data = config.data
-    if resume and (saved := _saved_config(run)) is not None:
-        begun = {source.name: source for source in saved.data.sources}
-        sources = []
-        for source in data.sources:
-            before = begun.get(source.name, source)
-            if before.scaling != source.scaling:
-                raise ValueError(
-                    f"source {source.name!r}: scaling was {before.scaling!r} and is {source.scaling!r} now: a resumed "
-                    "run keeps it; restore it, or start another run"
-                )
-            sources.append(dataclasses.replace(source, fields=source.fields or before.fields))
-        data = dataclasses.replace(data, sources=tuple(sources))
-    data = with_scales(
-        data,
-        config.tokenizer,
-        report_progress=lambda name: _plainly(console)(f"measuring the fields of {name}"),
-    )
-    return dataclasses.replace(config, data=data)
-
-
-def _saved_config(run: Path) -> RunConfig | None:
-    """The config of the newest checkpoint that tells its own; None if there is none."""
-    for folder in reversed(list_checkpoints(run)):
-        with contextlib.suppress(DamagedCheckpointError):
-            return load_checkpoint_config(folder)
-    return None
-
-
-def text_tokenizer(data: DataConfig, vocab_size: int) -> TextTokenizer | None:
-    """A SentencePiece model trained on the text that the sources hold; None where they hold none.
-
-    Decided by the sources alone: the same ones give the same model.
-
-    Raises:
-        ValueError: there is too little text for the vocabulary.
-    """
-    skip_bad = {source.name for source in data.sources if source.bad_records == "skip"}
-    texts = list(corpus(map(open_source, data.sources), CORPUS_RECORDS, skip_bad=skip_bad))
-    return TextTokenizer.train(texts, vocab_size, whole=tuple(SPEAKERS.values())) if texts else None
-
-
-def load_settings(config: str, sources: Path | None, assignments: Sequence[str]) -> RunConfig:
-    """A run as a command line describes it.
-
-    Raises:
-        ValueError: it has no data sources.
-    """
-    settings = load_config(config)
-    if sources is not None:
-        settings = settings.with_sources(load_sources(sources))
-    settings = settings.override(assignments)
-    if not settings.data.sources:
-        raise ValueError(f"run {settings.name!r} has no data sources: give --sources FILE.json")
-    return settings
-
-
-def with_text(settings: RunConfig, tokenizer: Path | None) -> tuple[RunConfig, TextTokenizer | None]:
-    """The run with a text tokenizer from a file, or else a new one trained on the sources' text, if they hold any."""
-    if tokenizer is not None:
-        text: TextTokenizer | None = TextTokenizer.load(tokenizer)
-    else:
-        text = text_tokenizer(settings.data, settings.tokenizer.text_vocab_size)
-    if text is None:
-        return settings, None
-    sized = dataclasses.replace(settings.tokenizer, text_vocab_size=text.vocab_size)
-    return dataclasses.replace(settings, tokenizer=sized), text
 
 
 def train(
@@ -276,4 +76,6 @@ def train(
     if result.interrupted:
         sys.exit(INTERRUPTED)
     if jax.process_index() == 0:
-        _plainly(console)(f"finished, saved in {run}; plots: gato report {run}")
+        console.print(
+            f"finished, saved in {run}; plots: gato report {run}", markup=False, highlight=False, soft_wrap=True
+        )

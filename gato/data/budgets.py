@@ -1,7 +1,7 @@
 """How often a run shows each source: weights, cut where a source would be shown more than its budget allows.
 
 What a cut source leaves is shared by the others in proportion to their weights, until all keep their budgets. Budgets
-count sequence elements, prompts and repeated reading included; an epoch is as many as all training records have once.
+count tokens, prompts and repeated reading included; an epoch is as many as all training records have once.
 Both are estimated from a sample of rows and records, which is the same for every process.
 """
 
@@ -73,6 +73,6 @@ def _most_rows(rows: Rows, data: DataConfig, index: int) -> float:
         return np.inf
     budgets = [] if source.max_tokens is None else [float(source.max_tokens)]
     if source.max_epochs is not None:
-        budgets.append(source.max_epochs * rows.estimate_elements(_SAMPLED))
-    elements_a_row = np.mean([len(rows[number].elements) for number in range(_SAMPLED)])
-    return float(min(budgets) / elements_a_row)
+        budgets.append(source.max_epochs * rows.estimate_tokens(_SAMPLED))
+    tokens_per_row = np.mean([len(rows[number].sequence) for number in range(_SAMPLED)])
+    return float(min(budgets) / tokens_per_row)

@@ -1,4 +1,4 @@
-"""Records as sequence elements, kept in memory: encoding costs far more than cutting a row out of the result."""
+"""Records as tokens, kept in memory: encoding costs far more than cutting a row out of the result."""
 
 import threading
 from collections import OrderedDict
@@ -7,22 +7,22 @@ from typing import Any, Protocol
 
 from gato.config import DataConfig, FieldScale, TokenizerConfig
 from gato.data.episode import ControlSource, Dialogue, Document, Episode, ImageText
-from gato.tokenizer.elements import Elements
 from gato.tokenizer.language import encode_caption, encode_dialogue, encode_document
+from gato.tokenizer.sequence import TokenSequence
 from gato.tokenizer.spaces import TimestepTokenizer
 from gato.tokenizer.text import TextTokenizer
 
 
-class ElementsCache:
-    """The most recently used elements, as many as fit into a number of bytes. Safe to share between threads."""
+class SequenceCache:
+    """The most recently used tokens, as many as fit into a number of bytes. Safe to share between threads."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._size_bytes = 0
-        self._kept: OrderedDict[Hashable, Elements] = OrderedDict()
+        self._kept: OrderedDict[Hashable, TokenSequence] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable, make: Callable[[], Elements]) -> Elements:
+    def get(self, key: Hashable, make: Callable[[], TokenSequence]) -> TokenSequence:
         """What is kept under the key, or else what `make` returns, kept from now on."""
         with self._lock:
             if key in self._kept:
@@ -57,14 +57,14 @@ class BadRecordError(ValueError):
 
 
 class EncodedSource:
-    """The records of one source as elements, by index; a bad one is a `BadRecordError`."""
+    """The records of one source as tokens, by index; a bad one is a `BadRecordError`."""
 
-    def __init__(self, source: Records, encode: Callable[[Any], Elements], cache: ElementsCache) -> None:
+    def __init__(self, source: Records, encode: Callable[[Any], TokenSequence], cache: SequenceCache) -> None:
         """Joins a source and its encoding.
 
         Args:
             source: where records come from.
-            encode: turns a record of this source's kind into elements, hence `Any`.
+            encode: turns a record of this source's kind into tokens, hence `Any`.
             cache: may be shared with other sources of other names.
         """
         self.name = source.name
@@ -74,10 +74,10 @@ class EncodedSource:
     def __len__(self) -> int:
         return len(self._source)
 
-    def __getitem__(self, index: int) -> Elements:
+    def __getitem__(self, index: int) -> TokenSequence:
         return self._cache.get((self.name, index), lambda: self._make(index))
 
-    def _make(self, index: int) -> Elements:
+    def _make(self, index: int) -> TokenSequence:
         if index in self._bad:
             raise BadRecordError(self.name, index, self._bad[index])
         try:
@@ -100,7 +100,7 @@ def episode_encoder(
     *,
     terminal_observation: bool,
     fields: Sequence[FieldScale] = (),
-) -> Callable[[Episode], Elements]:
+) -> Callable[[Episode], TokenSequence]:
     """The encoding of one source's episodes, with or without the observation after the last action.
 
     Raises:
@@ -118,7 +118,7 @@ def episode_encoder(
     except ValueError as error:
         raise ValueError(f"{source.name}: {error}") from error
 
-    def encode(episode: Episode) -> Elements:
+    def encode(episode: Episode) -> TokenSequence:
         return timesteps.encode_episode(
             episode.observations,
             episode.actions,
@@ -131,7 +131,7 @@ def episode_encoder(
 
 def encode_language(
     record: Document | Dialogue | ImageText, data: DataConfig, tokenizer: TokenizerConfig, text: TextTokenizer
-) -> Elements:
+) -> TokenSequence:
     """Text, a picture with its caption, or a dialogue, perhaps about a picture, as one timestep."""
     match record:
         case Document():
@@ -142,5 +142,5 @@ def encode_language(
             return encode_caption(record.image, record.text, text, tokenizer)
 
 
-def _size_bytes(elements: Elements) -> int:
-    return sum(array.nbytes for array in vars(elements).values())
+def _size_bytes(sequence: TokenSequence) -> int:
+    return sum(array.nbytes for array in vars(sequence).values())

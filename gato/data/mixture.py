@@ -13,7 +13,7 @@ import numpy as np
 from gato.batch import Batch
 from gato.config import DataConfig, TokenizerConfig
 from gato.data.budgets import row_shares
-from gato.data.encoded import ElementsCache
+from gato.data.encoded import SequenceCache
 from gato.data.opened import open_encoded
 from gato.data.returns import good_episodes
 from gato.data.rows import ControlRows, PairRows, Rows, TextRows
@@ -136,7 +136,7 @@ def build_mixture(
     """
     if not config.sources:
         raise ValueError("the data config has no sources, expected at least one")
-    cache = ElementsCache(CACHE_BYTES)
+    cache = SequenceCache(CACHE_BYTES)
     rows = [
         open_rows(config, source_id, tokenizer, text, cache, seed, held_out) for source_id in range(len(config.sources))
     ]
@@ -152,7 +152,7 @@ def open_rows(
     source_id: int,
     tokenizer: TokenizerConfig,
     text: TextTokenizer | None,
-    cache: ElementsCache,
+    cache: SequenceCache,
     seed: int,
     held_out: bool,
 ) -> Rows:

@@ -1,16 +1,16 @@
-"""One source of a config, opened: its records as elements, and what rows need to know beside them."""
+"""One source of a config, opened: its records as tokens, and what rows need to know beside them."""
 
 from functools import partial
 
 import numpy as np
 
 from gato.config import DataConfig, SourceConfig, TokenizerConfig
-from gato.data.encoded import ElementsCache, EncodedSource, encode_language, episode_encoder
+from gato.data.encoded import EncodedSource, SequenceCache, encode_language, episode_encoder
 from gato.data.episode import ControlSource, Dialogue, ImageText, Record, Source
 from gato.data.prepared import EncodedRecords, PreparedSource, RowFacts, encoding_of
 from gato.data.returns import episode_returns
 from gato.data.sources.opening import open_source
-from gato.tokenizer.elements import Elements
+from gato.tokenizer.sequence import TokenSequence
 from gato.tokenizer.text import TextTokenizer
 
 
@@ -19,7 +19,7 @@ def open_encoded(
     data: DataConfig,
     tokenizer: TokenizerConfig,
     text: TextTokenizer | None,
-    cache: ElementsCache,
+    cache: SequenceCache,
     *,
     with_returns: bool,
 ) -> tuple[EncodedRecords, RowFacts]:
@@ -81,5 +81,5 @@ def _or_none(returns: np.ndarray) -> list[float | None]:
     return [None if np.isnan(value) else float(value) for value in returns]
 
 
-def _as_they_are(elements: Elements) -> Elements:
-    return elements
+def _as_they_are(sequence: TokenSequence) -> TokenSequence:
+    return sequence

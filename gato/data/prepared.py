@@ -1,6 +1,6 @@
 """Sources encoded beforehand: for training where the format's library is missing, or faster than encoding allows.
 
-<folder>/records.array_record   the elements of every record, in order
+<folder>/records.array_record   the tokens of every record, in order
 <folder>/manifest.json          how they were encoded, what rows need to know beside them, and the file's SHA-256
 
 What is kept are encoded records and not rows, so windows and prompts are drawn anew in every epoch, and rows cut from
@@ -22,14 +22,14 @@ from array_record.python import array_record_module
 
 from gato.config import DataConfig, FieldScale, TokenizerConfig
 from gato.data.encoded import BadRecordError
-from gato.tokenizer.elements import Elements
+from gato.tokenizer.sequence import TokenSequence
 from gato.tokenizer.text import TextTokenizer
 
 RowKind: TypeAlias = Literal["control", "text", "pairs"]
 
 _RECORDS, _MANIFEST = "records.array_record", "manifest.json"
 _VERSION = 2
-_FIELDS: dict[str, tuple[type, int]] = {  # of Elements: type, and number of axes
+_FIELDS: dict[str, tuple[type, int]] = {  # of Tokens: type, and number of axes
     "tokens": (np.int32, 1),
     "local_positions": (np.int32, 1),
     "loss_mask": (np.bool_, 1),
@@ -43,18 +43,18 @@ _WIDE = 1 << 16  # numbers below take two bytes, others four: a record is read i
 
 
 class EncodedRecords(Protocol):
-    """Records as elements, by index."""
+    """Records as tokens, by index."""
 
     name: str
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> Elements: ...
+    def __getitem__(self, index: int) -> TokenSequence: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class RowFacts:
-    """What rows need to know of a source beside its elements; lists have one entry a record."""
+    """What rows need to know of a source beside its tokens; lists have one entry a record."""
 
     kind: RowKind
     groups: list[int] | None = None  # episodes that may prompt one another
@@ -70,7 +70,7 @@ def encoding_of(
     terminal_observation: bool,
     fields: Sequence[FieldScale] = (),
 ) -> dict[str, Any]:
-    """Everything that decides how a record becomes elements, as JSON values."""
+    """Everything that decides how a record becomes tokens, as JSON values."""
     return {
         "tokenizer": asdict(tokenizer),
         "text_model": None if text is None else hashlib.sha256(text.to_bytes()).hexdigest(),
@@ -81,14 +81,14 @@ def encoding_of(
     }
 
 
-def pack(elements: Elements) -> bytes:
-    """Elements as bytes: shapes of all fields and whether their numbers are wide, as uint32; then the fields.
+def pack(sequence: TokenSequence) -> bytes:
+    """Tokens as bytes: shapes of all fields and whether their numbers are wide, as uint32; then the fields.
 
     Masks take a bit an entry, pixels a byte, other numbers two bytes, or four where one of the field is wide.
     """
     header, body = [], []
     for field, (kind, _) in _FIELDS.items():
-        array: np.ndarray = np.asarray(getattr(elements, field), kind)
+        array: np.ndarray = np.asarray(getattr(sequence, field), kind)
         is_wide = kind in (np.int32, np.int64) and array.size > 0 and int(array.max()) >= _WIDE
         header += [*array.shape, is_wide]
         if kind is np.bool_:
@@ -100,11 +100,11 @@ def pack(elements: Elements) -> bytes:
     return b"".join([np.array(header, "<u4").tobytes(), *body])
 
 
-def unpack(content: bytes) -> Elements:
+def unpack(content: bytes) -> TokenSequence:
     """What `pack` packed; pixels are a read-only view of `content`.
 
     Raises:
-        ValueError: these bytes are no packed elements.
+        ValueError: these bytes are no packed tokens.
     """
     num_sizes = sum(axes + 1 for _, axes in _FIELDS.values())
     sizes = iter(np.frombuffer(content, "<u4", num_sizes).tolist())
@@ -123,7 +123,7 @@ def unpack(content: bytes) -> Elements:
         offset += stored.nbytes
     if offset != len(content):
         raise ValueError(f"a record has {len(content)} bytes, its fields take {offset}")
-    return Elements(**fields)
+    return TokenSequence(**fields)
 
 
 class PreparedSource:
@@ -157,7 +157,7 @@ class PreparedSource:
     def __len__(self) -> int:
         return self._num_records
 
-    def __getitem__(self, index: int) -> Elements:
+    def __getitem__(self, index: int) -> TokenSequence:
         if not 0 <= index < len(self):
             raise IndexError(f"{self.name}: record {index} of {len(self)}")
         if str(index) in self._bad:
@@ -166,7 +166,7 @@ class PreparedSource:
         return unpack(content)
 
     def check_encoding(self, expected: dict[str, Any]) -> None:
-        """Refuses to mix elements that were encoded in another way than the run's.
+        """Refuses to mix tokens that were encoded in another way than the run's.
 
         Raises:
             ValueError: names what differs.

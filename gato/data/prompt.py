@@ -11,25 +11,25 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from gato.data.window import last_start
-from gato.tokenizer.elements import Elements
+from gato.tokenizer.sequence import TokenSequence
 
 Part: TypeAlias = Literal["first", "end", "uniform"]
 
 
 def demonstration(
-    elements: Elements,
+    sequence: TokenSequence,
     part: Part,
     max_tokens: int,
     *,
     max_patches: int | None = None,
     rng: np.random.Generator | None = None,
-) -> Elements:
+) -> TokenSequence:
     """As many whole timesteps of one episode as fit.
 
     Args:
-        elements: the episode, perhaps with its last observation as a timestep without action.
+        tokens: the episode, perhaps with its last observation as a timestep without action.
         part: "first" or "end" of the episode, or "uniform": a run of timesteps that starts anywhere.
-        max_tokens: longest prompt, in elements of any kind.
+        max_tokens: longest prompt, in tokens of any kind.
         max_patches: most patches among them; None = no limit of their own.
         rng: draws the start; needed by "uniform" only.
 
@@ -38,31 +38,31 @@ def demonstration(
     """
     if max_patches is None:
         max_patches = max_tokens
-    first, latest = 0, last_start(elements, max_tokens, max_patches)
+    first, latest = 0, last_start(sequence, max_tokens, max_patches)
     if part == "end":
         first = latest
     elif part == "uniform":
         if rng is None:
             raise ValueError("a uniform part of a demonstration needs an rng")
-        first = int(rng.integers(min(latest, elements.num_timesteps - 1) + 1))
-    count = elements.num_fitting(first, max_tokens, max_patches) if first < elements.num_timesteps else 0
+        first = int(rng.integers(min(latest, sequence.num_timesteps - 1) + 1))
+    count = sequence.num_fitting(first, max_tokens, max_patches) if first < sequence.num_timesteps else 0
     if not count:
-        largest = int(np.diff(elements.starts).max())
+        largest = int(np.diff(sequence.starts).max())
         raise ValueError(
-            f"no timestep of the demonstration fits into {max_tokens} elements and {max_patches} patches, its largest "
-            f"has {largest} elements: raise prompt.max_tokens (or context_length), or set prompt.probability to 0"
+            f"no timestep of the demonstration fits into {max_tokens} tokens and {max_patches} patches, its largest "
+            f"has {largest} tokens: raise prompt.max_tokens (or context_length), or set prompt.probability to 0"
         )
-    return elements.timesteps(first, first + count)
+    return sequence.timesteps(first, first + count)
 
 
 def join_demonstrations(
-    episodes: Sequence[Elements],
+    episodes: Sequence[TokenSequence],
     part: Part,
     max_tokens: int,
     *,
     max_patches: int | None = None,
     rng: np.random.Generator | None = None,
-) -> Elements:
+) -> TokenSequence:
     """The same part of several episodes, one after another; what one leaves of its equal share goes to those after it.
 
     Raises:
@@ -70,12 +70,12 @@ def join_demonstrations(
     """
     if max_patches is None:
         max_patches = max_tokens
-    shown: list[Elements] = []
-    for waiting, elements in zip(range(len(episodes), 0, -1), episodes, strict=True):
-        shown.append(demonstration(elements, part, max_tokens // waiting, max_patches=max_patches // waiting, rng=rng))
+    shown: list[TokenSequence] = []
+    for waiting, sequence in zip(range(len(episodes), 0, -1), episodes, strict=True):
+        shown.append(demonstration(sequence, part, max_tokens // waiting, max_patches=max_patches // waiting, rng=rng))
         max_tokens -= len(shown[-1])
         max_patches -= len(shown[-1].patches)
-    return shown[0] if len(shown) == 1 else Elements.concatenate(shown)
+    return shown[0] if len(shown) == 1 else TokenSequence.concatenate(shown)
 
 
 class Partners:

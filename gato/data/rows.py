@@ -15,7 +15,7 @@ from gato.data.encoded import BadRecordError
 from gato.data.prepared import EncodedRecords
 from gato.data.prompt import Part, Partners, join_demonstrations
 from gato.data.window import Row, draw_span, draw_window, largest_timestep
-from gato.tokenizer.elements import Elements
+from gato.tokenizer.sequence import TokenSequence
 
 _MOST_BAD = 100  # bad records that one row may meet before something is wrong with all of them
 NUM_ROWS = 1 << 48  # rows of a source: more than any run takes, and few enough for index arithmetic in 64 bits
@@ -86,7 +86,7 @@ class Rows(ABC):
         rng = np.random.default_rng((*self._stream, index))
         for _ in range(_MOST_BAD):
             try:
-                return Row(elements=self._draw(rng), source_id=self._source_id, isolated=self.isolated)
+                return Row(sequence=self._draw(rng), source_id=self._source_id, isolated=self.isolated)
             except BadRecordError as error:
                 if not self._skips_bad:
                     raise ValueError(f"{error} (or leave such records out with bad_records 'skip')") from error
@@ -96,8 +96,8 @@ class Rows(ABC):
             f"{next(iter(self.skipped.values()))}"
         )
 
-    def estimate_elements(self, sample: int) -> float:
-        """About how many elements the records of this side have together, from a sample of so many.
+    def estimate_tokens(self, sample: int) -> float:
+        """About how many tokens the records of this side have together, from a sample of so many.
 
         Raises:
             ValueError: no record of the sample can be used.
@@ -114,7 +114,7 @@ class Rows(ABC):
         return float(np.mean(lengths)) * len(self.records)
 
     @abstractmethod
-    def _draw(self, rng: np.random.Generator) -> Elements: ...
+    def _draw(self, rng: np.random.Generator) -> TokenSequence: ...
 
     def _draw_record(self, rng: np.random.Generator) -> int:
         return int(self.records[rng.integers(len(self.records))])
@@ -145,34 +145,36 @@ class ControlRows(Rows):
         self._prompt_loss = self._prompt.loss and not held_out
         self._partners = Partners(groups, self._usable if held_out else self.records)
 
-    def _draw(self, rng: np.random.Generator) -> Elements:
+    def _draw(self, rng: np.random.Generator) -> TokenSequence:
         episode = self._draw_record(rng)
         body = self._encoded[episode]
         if self._prompt.terminal_observation:
             body = body.timesteps(0, body.num_timesteps - 1)
-        shown: list[Elements] = []
+        shown: list[TokenSequence] = []
         if rng.random() < self._prompt.probability:
             partners = self._partners.draw(episode, self._prompt.demonstrations, rng)
             if len(partners):
                 shown.append(self._draw_prompt(episode, body, partners, rng))
-        max_elements = self._data.context_length - sum(map(len, shown))
+        max_tokens = self._data.context_length - sum(map(len, shown))
         max_patches = self._data.max_patches - sum(len(prompt.patches) for prompt in shown)
         try:
-            window = draw_window(body, max_elements, max_patches, rng, start_share=self._start_share)
+            window = draw_window(body, max_tokens, max_patches, rng, start_share=self._start_share)
         except ValueError as error:
             raise ValueError(f"{self._encoded.name}: episode {episode}: {error}") from error
-        return Elements.concatenate([*shown, window]) if shown else window
+        return TokenSequence.concatenate([*shown, window]) if shown else window
 
-    def _draw_prompt(self, episode: int, body: Elements, partners: np.ndarray, rng: np.random.Generator) -> Elements:
+    def _draw_prompt(
+        self, episode: int, body: TokenSequence, partners: np.ndarray, rng: np.random.Generator
+    ) -> TokenSequence:
         part: Part = "end" if rng.random() < self._prompt.end_share else "uniform"
         # The row must keep room for a timestep of its own.
-        num_elements, num_patches = largest_timestep(body)
+        num_tokens, num_patches = largest_timestep(body)
         demonstrations = [self._encoded[int(partner)] for partner in partners]
         try:
             prompt = join_demonstrations(
                 demonstrations,
                 part,
-                min(self._prompt.max_tokens, self._data.context_length - num_elements),
+                min(self._prompt.max_tokens, self._data.context_length - num_tokens),
                 max_patches=self._data.max_patches - num_patches,
                 rng=rng,
             )
@@ -182,9 +184,9 @@ class ControlRows(Rows):
 
 
 class TextRows(Rows):
-    """Rows of documents or dialogues, cut at any element."""
+    """Rows of documents or dialogues, cut at any token."""
 
-    def _draw(self, rng: np.random.Generator) -> Elements:
+    def _draw(self, rng: np.random.Generator) -> TokenSequence:
         return draw_span(self._encoded[self._draw_record(rng)], self._data.context_length, rng)
 
 
@@ -193,20 +195,20 @@ class PairRows(Rows):
 
     isolated = True
 
-    def _draw(self, rng: np.random.Generator) -> Elements:
+    def _draw(self, rng: np.random.Generator) -> TokenSequence:
         drawn = rng.choice(self.records, size=min(self._data.pairs_per_row, len(self.records)), replace=False)
-        pairs: list[Elements] = []
-        num_elements = num_patches = 0
+        pairs: list[TokenSequence] = []
+        num_tokens = num_patches = 0
         for index in drawn:
             pair = self._encoded[int(index)]
-            num_elements, num_patches = num_elements + len(pair), num_patches + len(pair.patches)
-            if num_elements > self._data.context_length or num_patches > self._data.max_patches:
+            num_tokens, num_patches = num_tokens + len(pair), num_patches + len(pair.patches)
+            if num_tokens > self._data.context_length or num_patches > self._data.max_patches:
                 break
             pairs.append(pair)
         if not pairs:
             raise ValueError(
-                f"{self._encoded.name}: pair {drawn[0]} takes {num_elements} elements, {num_patches} of them patches, "
+                f"{self._encoded.name}: pair {drawn[0]} takes {num_tokens} tokens, {num_patches} of them patches, "
                 f"but a row takes {self._data.context_length} and {self._data.max_patches}: shrink the picture, or "
                 "raise context_length or max_patches"
             )
-        return Elements.concatenate(pairs)
+        return TokenSequence.concatenate(pairs)

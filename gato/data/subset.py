@@ -11,7 +11,7 @@ from collections.abc import Collection
 import numpy as np
 
 from gato.config import DataConfig, SourceConfig, TokenizerConfig
-from gato.data.encoded import ElementsCache
+from gato.data.encoded import SequenceCache
 from gato.data.mixture import CACHE_BYTES, Mixture, open_rows
 from gato.data.opened import open_encoded
 from gato.data.returns import good_episodes
@@ -34,7 +34,7 @@ def open_pool(
     Raises:
         FileNotFoundError, ValueError: the source cannot be opened, holds no episodes, or none of them can be used.
     """
-    encoded, facts = open_encoded(source, data, tokenizer, text, ElementsCache(0), with_returns=True)
+    encoded, facts = open_encoded(source, data, tokenizer, text, SequenceCache(0), with_returns=True)
     if facts.kind != "control" or facts.returns is None:
         raise ValueError(f"{encoded.name} holds no episodes: few-shot subsets are drawn from a source of episodes")
     returns = np.array(facts.returns, np.float64)
@@ -88,7 +88,7 @@ def build_few_mixture(
     Raises:
         FileNotFoundError, ValueError: as `build_mixture`.
     """
-    cache = ElementsCache(CACHE_BYTES)
+    cache = SequenceCache(CACHE_BYTES)
     rows: list[Rows] = []
     for source_id, other in enumerate(config.sources):
         if other.name != source:

@@ -13,7 +13,7 @@ import numpy as np
 
 from gato.batch import Batch
 from gato.config import DataConfig, TokenizerConfig
-from gato.tokenizer.elements import Elements
+from gato.tokenizer.sequence import TokenSequence
 
 START_TIMESTEPS = 16  # of an episode count as its start, for sources with a `start_share`
 
@@ -22,30 +22,30 @@ START_TIMESTEPS = 16  # of an episode count as its start, for sources with a `st
 class Row:
     """One row before padding."""
 
-    elements: Elements
+    sequence: TokenSequence
     source_id: int  # index of its source in the config
     isolated: bool = False  # its timesteps have nothing to do with each other
 
 
-def last_start(elements: Elements, max_elements: int, max_patches: int) -> int:
+def last_start(sequence: TokenSequence, max_tokens: int, max_patches: int) -> int:
     """The earliest timestep from which everything up to the end fits; the number of timesteps if not even one does."""
-    starts = elements.starts
-    first = int(starts.searchsorted(starts[-1] - max_elements))
-    if len(elements.patches):
-        counts = _patch_counts(elements)
+    starts = sequence.starts
+    first = int(starts.searchsorted(starts[-1] - max_tokens))
+    if len(sequence.patches):
+        counts = _patch_counts(sequence)
         first = max(first, int(counts.searchsorted(counts[-1] - max_patches)))
-    return min(first, elements.num_timesteps)
+    return min(first, sequence.num_timesteps)
 
 
-def largest_timestep(elements: Elements) -> tuple[int, int]:
-    """The most elements and the most patches of any one timestep."""
-    num_patches = int(np.diff(_patch_counts(elements)).max()) if len(elements.patches) else 0
-    return int((elements.starts[1:] - elements.starts[:-1]).max()), num_patches
+def largest_timestep(sequence: TokenSequence) -> tuple[int, int]:
+    """The most tokens and the most patches of any one timestep."""
+    num_patches = int(np.diff(_patch_counts(sequence)).max()) if len(sequence.patches) else 0
+    return int((sequence.starts[1:] - sequence.starts[:-1]).max()), num_patches
 
 
-def _patch_counts(elements: Elements) -> np.ndarray:
+def _patch_counts(sequence: TokenSequence) -> np.ndarray:
     """(timesteps + 1,): how many patches stand before each timestep, and before the end."""
-    return elements.patch_indices.searchsorted(elements.starts)
+    return sequence.patch_indices.searchsorted(sequence.starts)
 
 
 def draw_start(num_steps: int, window: int, rng: np.random.Generator) -> int:
@@ -54,8 +54,8 @@ def draw_start(num_steps: int, window: int, rng: np.random.Generator) -> int:
 
 
 def draw_window(
-    elements: Elements, max_elements: int, max_patches: int, rng: np.random.Generator, *, start_share: float = 0.0
-) -> Elements:
+    sequence: TokenSequence, max_tokens: int, max_patches: int, rng: np.random.Generator, *, start_share: float = 0.0
+) -> TokenSequence:
     """A random run of whole timesteps that fits; all of them if they fit.
 
     Args:
@@ -64,26 +64,26 @@ def draw_window(
     Raises:
         ValueError: one timestep alone is too large.
     """
-    num_elements, num_patches = largest_timestep(elements)
-    if num_elements > max_elements or num_patches > max_patches:
+    num_tokens, num_patches = largest_timestep(sequence)
+    if num_tokens > max_tokens or num_patches > max_patches:
         raise ValueError(
-            f"a timestep of {num_elements} elements, {num_patches} of them patches, does not fit into {max_elements} "
-            f"elements and {max_patches} patches: raise context_length or max_patches, or shrink the observations"
+            f"a timestep of {num_tokens} tokens, {num_patches} of them patches, does not fit into {max_tokens} "
+            f"tokens and {max_patches} patches: raise context_length or max_patches, or shrink the observations"
         )
-    window = elements.num_timesteps - last_start(elements, max_elements, max_patches)
+    window = sequence.num_timesteps - last_start(sequence, max_tokens, max_patches)
     if start_share and rng.random() < start_share:
-        first = int(rng.integers(min(START_TIMESTEPS, elements.num_timesteps - window + 1)))
+        first = int(rng.integers(min(START_TIMESTEPS, sequence.num_timesteps - window + 1)))
     else:
-        first = draw_start(elements.num_timesteps, window, rng)
-    return elements.timesteps(first, first + elements.num_fitting(first, max_elements, max_patches))
+        first = draw_start(sequence.num_timesteps, window, rng)
+    return sequence.timesteps(first, first + sequence.num_fitting(first, max_tokens, max_patches))
 
 
-def draw_span(document: Elements, max_elements: int, rng: np.random.Generator) -> Elements:
-    """A random run of elements of a document, which has no patches and may be cut anywhere."""
-    length = min(len(document), max_elements)
+def draw_span(document: TokenSequence, max_tokens: int, rng: np.random.Generator) -> TokenSequence:
+    """A random run of tokens of a document, which has no patches and may be cut anywhere."""
+    length = min(len(document), max_tokens)
     low = draw_start(len(document), length, rng)
     part = slice(low, low + length)
-    return Elements(
+    return TokenSequence(
         tokens=document.tokens[part],
         local_positions=document.local_positions[part],
         loss_mask=document.loss_mask[part],
@@ -96,10 +96,10 @@ def draw_span(document: Elements, max_elements: int, rng: np.random.Generator) -
 
 
 def make_batch(rows: Sequence[Row], data: DataConfig, tokenizer: TokenizerConfig) -> Batch:
-    """Pads rows on the right. The first element of a row is never a target: nothing stands before it.
+    """Pads rows on the right. The first token of a row is never a target: nothing stands before it.
 
     Raises:
-        ValueError: a row holds more elements or patches than a batch takes.
+        ValueError: a row holds more tokens or patches than a batch takes.
     """
     shape = len(rows), data.context_length
     patch_shape = (tokenizer.patch_size, tokenizer.patch_size, 3)
@@ -112,22 +112,22 @@ def make_batch(rows: Sequence[Row], data: DataConfig, tokenizer: TokenizerConfig
     patch_intervals = np.zeros((len(rows), data.max_patches, 4), np.int32)
     visible_from = np.zeros(shape, np.int32) if data.isolate_pairs else None
     for b, row in enumerate(rows):
-        elements = row.elements
-        length, num_patches = len(elements), len(elements.patches)
+        sequence = row.sequence
+        length, num_patches = len(sequence), len(sequence.patches)
         if length > data.context_length or num_patches > data.max_patches:
             raise ValueError(
-                f"row {b} holds {length} elements and {num_patches} patches, expected at most {data.context_length} "
+                f"row {b} holds {length} tokens and {num_patches} patches, expected at most {data.context_length} "
                 f"and {data.max_patches}"
             )
-        tokens[b, :length] = elements.tokens
-        local_positions[b, :length] = elements.local_positions
-        loss_mask[b, :length] = elements.loss_mask
-        changed_mask[b, :length] = elements.changed_mask
-        patches[b, :num_patches] = elements.patches
-        patch_indices[b, :num_patches] = elements.patch_indices
-        patch_intervals[b, :num_patches] = elements.patch_intervals
+        tokens[b, :length] = sequence.tokens
+        local_positions[b, :length] = sequence.local_positions
+        loss_mask[b, :length] = sequence.loss_mask
+        changed_mask[b, :length] = sequence.changed_mask
+        patches[b, :num_patches] = sequence.patches
+        patch_indices[b, :num_patches] = sequence.patch_indices
+        patch_intervals[b, :num_patches] = sequence.patch_intervals
         if visible_from is not None and row.isolated:
-            visible_from[b, :length] = np.repeat(elements.starts[:-1], np.diff(elements.starts))
+            visible_from[b, :length] = np.repeat(sequence.starts[:-1], np.diff(sequence.starts))
     loss_mask[:, 0] = False
     num_targets = loss_mask.sum(axis=1)
     weights = np.where(num_targets > 0, np.maximum(num_targets, 1.0) ** -data.row_loss_exponent, 0.0)
@@ -138,7 +138,7 @@ def make_batch(rows: Sequence[Row], data: DataConfig, tokenizer: TokenizerConfig
         changed_mask=changed_mask,
         row_weights=weights.astype(np.float32),
         source_ids=np.array([row.source_id for row in rows], np.int32),
-        lengths=np.array([len(row.elements) for row in rows], np.int32),
+        lengths=np.array([len(row.sequence) for row in rows], np.int32),
         patches=patches,
         patch_indices=patch_indices,
         patch_intervals=patch_intervals,

@@ -18,9 +18,9 @@ from gato.data.window import Row, make_batch
 from gato.inference.action_table import ActionTable
 from gato.inference.chunks import bucket_size
 from gato.inference.context import Context
-from gato.tokenizer.elements import Elements
+from gato.tokenizer.sequence import TokenSequence
 
-# (batch of one row of L elements, K places in it, vocabulary rows) to logits (K, rows) of the elements after the places
+# (batch of one row of L tokens, K places in it, vocabulary rows) to logits (K, rows) of the tokens after the places
 LogitsOf: TypeAlias = Callable[[Batch, np.ndarray, slice], np.ndarray]
 
 
@@ -30,19 +30,19 @@ class Prediction:
 
     timestep: int
     probabilities: tuple[np.ndarray, ...]  # of each action token, over its legal ids; sums to 1
-    num_prompt: int  # elements of the demonstration that were in the context
+    num_prompt: int  # tokens of the demonstration that were in the context
     first_visible: int  # timestep of the episode
-    num_elements: int  # in the context, this timestep's action included
+    num_tokens: int  # in the context, this timestep's action included
     afresh: bool  # the acting agent's memory had seen what has left the context, see the module
 
 
 def action_probabilities(
     logits_of: LogitsOf,
-    episode: Elements,
+    episode: TokenSequence,
     timesteps: Sequence[int],
     ranges: np.ndarray,
     *,
-    prompt: Elements | None,
+    prompt: TokenSequence | None,
     pinned: bool,
     policy: PolicyConfig,
     tokenizer: TokenizerConfig,
@@ -67,7 +67,7 @@ def action_probabilities(
     head = prompt if pinned else None
     num_head = 0 if head is None else len(head)
     lead = 0 if prompt is None or pinned else prompt.num_timesteps
-    sequence = Elements.concatenate([prompt, episode]) if prompt is not None and lead else episode
+    sequence = TokenSequence.concatenate([prompt, episode]) if prompt is not None and lead else episode
     starts = sequence.starts
 
     context = Context(policy.context_length, num_head)
@@ -89,18 +89,18 @@ def action_probabilities(
     layout = _layout(head, sequence, rows, len(ranges))
     found: list[Prediction] = []
     for last, (first, own) in rows.items():
-        elements = sequence.timesteps(first, last + 1)
+        sequence = sequence.timesteps(first, last + 1)
         if head is not None:
-            elements = Elements.concatenate([head, elements])
+            sequence = TokenSequence.concatenate([head, sequence])
         offset = num_head - int(starts[first])
         before_action = np.array([starts[index + 1] for index in own]) - len(ranges) - 1 + offset
         places = np.ravel(before_action[:, None] + np.arange(len(ranges)))
         filled = np.pad(places, (0, bucket_size(len(places)) - len(places)), mode="edge")
-        batch = make_batch([Row(elements=elements, source_id=0)], layout, tokenizer)
+        batch = make_batch([Row(sequence=sequence, source_id=0)], layout, tokenizer)
         logits = logits_of(batch, filled.astype(np.int32), table.rows)[: len(places)]
         logits = logits.reshape(len(own), len(ranges), -1).astype(np.float64)
         for index, own_logits in zip(own, logits, strict=True):
-            start, num_elements, afresh = predictions[index]
+            start, num_tokens, afresh = predictions[index]
             found.append(
                 Prediction(
                     timestep=index - lead,
@@ -110,7 +110,7 @@ def action_probabilities(
                     ),
                     num_prompt=num_head + int(starts[max(lead, start)] - starts[start]),
                     first_visible=max(start - lead, 0),
-                    num_elements=num_elements,
+                    num_tokens=num_tokens,
                     afresh=afresh,
                 )
             )
@@ -118,7 +118,7 @@ def action_probabilities(
 
 
 def _layout(
-    head: Elements | None, sequence: Elements, rows: dict[int, tuple[int, list[int]]], num_action_tokens: int
+    head: TokenSequence | None, sequence: TokenSequence, rows: dict[int, tuple[int, list[int]]], num_action_tokens: int
 ) -> DataConfig:
     """One padded size for all rows of an episode, so that few are compiled."""
     patches = np.searchsorted(sequence.patch_indices, sequence.starts)
@@ -126,10 +126,10 @@ def _layout(
         (sequence.starts[last + 1] - sequence.starts[first], patches[last + 1] - patches[first])
         for last, (first, _) in rows.items()
     ]
-    num_elements, num_patches = np.max(sizes, axis=0, initial=1)
+    num_tokens, num_patches = np.max(sizes, axis=0, initial=1)
     if head is not None:
-        num_elements, num_patches = num_elements + len(head), num_patches + len(head.patches)
-    return DataConfig(context_length=bucket_size(int(num_elements)), max_patches=bucket_size(int(num_patches)))
+        num_tokens, num_patches = num_tokens + len(head), num_patches + len(head.patches)
+    return DataConfig(context_length=bucket_size(int(num_tokens)), max_patches=bucket_size(int(num_patches)))
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

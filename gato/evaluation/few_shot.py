@@ -12,7 +12,6 @@ from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 
-from gato.evaluation.page import Table
 from gato.evaluation.scores import normalized_score
 
 RESULTS_VERSION = 1  # of the file of results
@@ -154,29 +153,6 @@ def curve(results: FewShotResults) -> list[CurvePoint]:
 def starting_score(results: FewShotResults) -> float | None:
     """What the checkpoint reached before any step; None if no run began with it."""
     return next((results.score(run.before) for run in results.runs if run.start == "checkpoint"), None)
-
-
-def few_shot_table(results: FewShotResults) -> Table:
-    """One row a start and number of episodes; means over the cascades with their standard deviation."""
-    rows = tuple(
-        (
-            "the checkpoint" if point.start == "checkpoint" else "scratch",
-            f"{point.episodes:,}",
-            str(len(point.scores)),
-            _spread(point.scores),
-            _spread(point.retested),
-        )
-        for point in curve(results)
-    )
-    headings = ("from", "episodes", "cascades", f"best smoothed {results.score_name}", "best checkpoint retested")
-    return Table(headings=headings, rows=rows)
-
-
-def _spread(values: Sequence[float]) -> str:
-    if not values:
-        return "–"
-    mean = f"{np.mean(values):.3g}"
-    return (mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):.2g}").replace("-", "−")
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

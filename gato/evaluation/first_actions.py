@@ -11,7 +11,7 @@ import numpy as np
 from gato.batch import Batch
 from gato.config import DataConfig, TokenizerConfig
 from gato.data.window import Row, make_batch
-from gato.tokenizer.elements import Elements
+from gato.tokenizer.sequence import TokenSequence
 
 _ROWS_A_BATCH = 16
 _LENGTH_STEP = 64  # row lengths are rounded up to it, so that few different ones are compiled
@@ -20,8 +20,8 @@ _PATCH_STEP = 32
 
 def first_action_nll(
     nll_of: Callable[[Batch], np.ndarray],
-    prompts: Sequence[Elements | None],
-    episodes: Sequence[Elements],
+    prompts: Sequence[TokenSequence | None],
+    episodes: Sequence[TokenSequence],
     tokenizer: TokenizerConfig,
     *,
     num_actions: int = 2,
@@ -46,14 +46,14 @@ def first_action_nll(
     if num_actions < 1:
         raise ValueError(f"num_actions is {num_actions}, needs 1 or more")
     rows = [
-        Row(elements=_row(prompt, episode, num_actions, tokenizer), source_id=0)
+        Row(sequence=_row(prompt, episode, num_actions, tokenizer), source_id=0)
         for prompt, episode in zip(prompts, episodes, strict=True)
     ]
     if not rows:
         return np.zeros(0)
     layout = DataConfig(
-        context_length=_rounded(max(len(row.elements) for row in rows), _LENGTH_STEP),
-        max_patches=_rounded(max(len(row.elements.patches) for row in rows), _PATCH_STEP),
+        context_length=_rounded(max(len(row.sequence) for row in rows), _LENGTH_STEP),
+        max_patches=_rounded(max(len(row.sequence.patches) for row in rows), _PATCH_STEP),
     )
     # All batches have one shape: the last one is filled up.
     filled = rows + [rows[-1]] * (-len(rows) % _ROWS_A_BATCH)
@@ -64,14 +64,16 @@ def first_action_nll(
     return np.concatenate(found)[: len(rows)]
 
 
-def _row(prompt: Elements | None, episode: Elements, num_actions: int, tokenizer: TokenizerConfig) -> Elements:
+def _row(
+    prompt: TokenSequence | None, episode: TokenSequence, num_actions: int, tokenizer: TokenizerConfig
+) -> TokenSequence:
     """The prompt, then the episode's first timesteps, whose action tokens are the only targets."""
     beginning = episode.timesteps(0, min(num_actions, episode.num_timesteps))
     beginning = dataclasses.replace(beginning, loss_mask=beginning.local_positions == tokenizer.action_position)
     if prompt is None:
         return beginning
     silent = dataclasses.replace(prompt, loss_mask=np.zeros_like(prompt.loss_mask))
-    return Elements.concatenate([silent, beginning])
+    return TokenSequence.concatenate([silent, beginning])
 
 
 def _rounded(size: int, step: int) -> int:

@@ -8,7 +8,7 @@ import gymnasium as gym
 
 from gato.evaluation.rollout import EpisodeStart
 from gato.inference.batch_policy import BatchPolicy
-from gato.tokenizer.elements import Elements
+from gato.tokenizer.sequence import TokenSequence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class PolicyActor:
     def __init__(
         self,
         policy: BatchPolicy,
-        prompt_of: Callable[[int], Elements | None] | None = None,
+        prompt_of: Callable[[int], TokenSequence | None] | None = None,
         *,
         interface_of: Callable[[int], Interface] | None = None,
         pinned: bool = True,

@@ -8,7 +8,7 @@ import numpy as np
 from gato.data.prompt import Part, join_demonstrations
 from gato.evaluation.plan import Shown
 from gato.evaluation.scores import Prompt
-from gato.tokenizer.elements import Elements
+from gato.tokenizer.sequence import TokenSequence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class PromptPolicy:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} of the prompt is {getattr(self, name)}, needs 1 or more")
 
-    def prompt(self, episodes: Sequence[Elements], shown: Shown, max_tokens: int) -> Elements:
+    def prompt(self, episodes: Sequence[TokenSequence], shown: Shown, max_tokens: int) -> TokenSequence:
         """The prompt out of encoded episodes.
 
         Args:

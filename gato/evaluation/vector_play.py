@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import concatenate, create_empty_array, iterate
 
 from gato.inference.batch_policy import BatchPolicy
-from gato.tokenizer.elements import Elements
+from gato.tokenizer.sequence import TokenSequence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ def play_vector(
     num_episodes: int,
     *,
     seed: int = 0,
-    prompt: Elements | None = None,
+    prompt: TokenSequence | None = None,
     deterministic: bool = False,
 ) -> VectorScores:
     """Plays a number of episodes that is fixed for each environment, so that short ones are not favoured.

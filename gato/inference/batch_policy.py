@@ -24,11 +24,11 @@ from gato.inference.slot import Slot, with_action
 from gato.inference.step import ActionLayout, StepInput, act, place, prefill, turn_back
 from gato.inference.vector import split, stack
 from gato.model.cache import Cache
-from gato.tokenizer.elements import Elements
 from gato.tokenizer.rules import Modality
+from gato.tokenizer.sequence import TokenSequence
 from gato.tokenizer.spaces import TimestepTokenizer
 
-_PROMPT_PIECE = 128  # elements of a prompt prefilled at a time
+_PROMPT_PIECE = 128  # tokens of a prompt prefilled at a time
 _NUM_SEEDS = 2**32
 
 
@@ -71,7 +71,7 @@ class BatchPolicy:
         self.config = agent.policy if config is None else config
         self._agent = agent
         self._prompt_keys: tuple[jax.Array, ...] | None = None
-        self._prefilled: tuple[Elements, Cache] | None = None  # the prompt of the last reset that had one
+        self._prefilled: tuple[TokenSequence, Cache] | None = None  # the prompt of the last reset that had one
         self._table: ActionTable | None = None
         timesteps = self._tokenizer(observation_space, action_space, source, modalities)
         self._cache = self._empty_cache(num_envs)
@@ -120,7 +120,7 @@ class BatchPolicy:
             self._slots[index] = self._slot(timesteps, index, None)
         self._fit_table()
 
-    def encode_demonstration(self, observations: Any, actions: Any, *, slot: int = 0) -> Elements:
+    def encode_demonstration(self, observations: Any, actions: Any, *, slot: int = 0) -> TokenSequence:
         """A prompt for `reset`: whole timesteps of an episode, as many as `prompt_tokens` allows.
 
         Args:
@@ -133,17 +133,17 @@ class BatchPolicy:
             ValueError: a value does not fit its space, one timestep alone is too long, or there is no such slot.
         """
         self._check_indices([slot])
-        elements = self._slots[slot].timesteps.encode_episode(
+        sequence = self._slots[slot].timesteps.encode_episode(
             observations, actions, terminal_observation=self.config.terminal_observation
         )
-        return cut_demonstration(elements, self.config.prompt_tokens, self.config.prompt_part)
+        return cut_demonstration(sequence, self.config.prompt_tokens, self.config.prompt_part)
 
     def reset(
         self,
         indices: Sequence[int] | None = None,
         *,
         seeds: Sequence[int],
-        prompt: Elements | None = None,
+        prompt: TokenSequence | None = None,
         pinned: bool = True,
     ) -> None:
         """Begins new episodes in some slots; the others are not disturbed.
@@ -222,8 +222,8 @@ class BatchPolicy:
         ]
         return self._act(encoded, deterministic)
 
-    def _act(self, encoded: Sequence[Elements | None], deterministic: bool) -> list[Any]:
-        if all(elements is None for elements in encoded):
+    def _act(self, encoded: Sequence[TokenSequence | None], deterministic: bool) -> list[Any]:
+        if all(sequence is None for sequence in encoded):
             return [None] * self.num_envs
         assert self._table is not None
         self._refresh(encoded)
@@ -238,11 +238,11 @@ class BatchPolicy:
         tokens, self._cache = act(layout, self._agent.weights, self._head_RD, step, self._cache, self._prompt_keys)
         host_tokens = jax.device_get(tokens)
         return [
-            None if elements is None else self._finish_timestep(slot, elements, host_tokens[index])
-            for index, (elements, slot) in enumerate(zip(encoded, self._slots, strict=True))
+            None if sequence is None else self._finish_timestep(slot, sequence, host_tokens[index])
+            for index, (sequence, slot) in enumerate(zip(encoded, self._slots, strict=True))
         ]
 
-    def _finish_timestep(self, slot: Slot, observed: Elements, tokens: np.ndarray) -> Any:
+    def _finish_timestep(self, slot: Slot, observed: TokenSequence, tokens: np.ndarray) -> Any:
         tokens = tokens[: slot.num_action_tokens]
         position = self._agent.tokenizer.action_position
         slot.remember(observed, tokens, position, carries=not self._agent.model.parallel_actions)
@@ -264,7 +264,7 @@ class BatchPolicy:
             fields=self._agent.fields_of(source),
         )
 
-    def _slot(self, timesteps: TimestepTokenizer, seed: int, prompt: Elements | None, pinned: bool = True) -> Slot:
+    def _slot(self, timesteps: TimestepTokenizer, seed: int, prompt: TokenSequence | None, pinned: bool = True) -> Slot:
         config = self.config
         return Slot(timesteps, seed, prompt, config.context_length, pinned=pinned, refresh_every=config.refresh_every)
 
@@ -287,19 +287,19 @@ class BatchPolicy:
         if len(set(indices)) != len(indices) or not set(indices) <= set(range(self.num_envs)):
             raise ValueError(f"indices are {list(indices)}, expected different ones in [0, {self.num_envs})")
 
-    def _check_reset(self, indices: Sequence[int], seeds: Sequence[int], prompt: Elements | None) -> None:
+    def _check_reset(self, indices: Sequence[int], seeds: Sequence[int], prompt: TokenSequence | None) -> None:
         self._check_indices(indices)
         whole = all(isinstance(seed, int | np.integer) and 0 <= seed < _NUM_SEEDS for seed in seeds)
         if len(seeds) != len(indices) or not whole:
             raise ValueError(f"seeds are {list(seeds)}, expected {len(indices)} integers in [0, 2 ** 32)")
         if prompt is None:
             return
-        if not isinstance(prompt, Elements):
-            raise TypeError(f"the prompt is {type(prompt).__name__}, expected Elements: see encode_demonstration")
+        if not isinstance(prompt, TokenSequence):
+            raise TypeError(f"the prompt is {type(prompt).__name__}, expected TokenSequence: see encode_demonstration")
         longest = min(self.config.prompt_tokens, self.config.context_length)
         if not 0 < len(prompt) <= longest:
             raise ValueError(
-                f"the prompt has {len(prompt)} elements, expected 1 to {longest} "
+                f"the prompt has {len(prompt)} tokens, expected 1 to {longest} "
                 f"(prompt_tokens {self.config.prompt_tokens}, context_length {self.config.context_length}): "
                 "encode_demonstration cuts it to size"
             )
@@ -317,7 +317,7 @@ class BatchPolicy:
                 "was it made with another tokenizer config?"
             )
 
-    def _place_prompt(self, prompt: Elements, indices: Sequence[int]) -> None:
+    def _place_prompt(self, prompt: TokenSequence, indices: Sequence[int]) -> None:
         if self._prefilled is None or self._prefilled[0] is not prompt:
             self._prefilled = prompt, self._prefill(prompt)
         if self._prompt_keys is None:
@@ -326,13 +326,13 @@ class BatchPolicy:
         row_mask = np.isin(np.arange(self.num_envs), list(indices))
         self._cache, self._prompt_keys = place(self._cache, self._prompt_keys, self._prefilled[1], row_mask)
 
-    def _prefill(self, prompt: Elements) -> Cache:
+    def _prefill(self, prompt: TokenSequence) -> Cache:
         """The cache of a single row that holds the prompt."""
         context = Context(self.config.context_length, len(prompt))
-        return self._extend(self._empty_cache(1), [prompt], [Row(elements=prompt, position=0, context=context)])
+        return self._extend(self._empty_cache(1), [prompt], [Row(sequence=prompt, position=0, context=context)])
 
-    def _extend(self, cache: Cache, texts: Sequence[Elements | None], rows: Sequence[Row | None]) -> Cache:
-        """The cache with long pieces of sequence written to its rows, some elements of each at a time."""
+    def _extend(self, cache: Cache, texts: Sequence[TokenSequence | None], rows: Sequence[Row | None]) -> Cache:
+        """The cache with long pieces of sequence written to its rows, some tokens of each at a time."""
         parts = [[] if text is None else list(pieces(text, _PROMPT_PIECE)) for text in texts]
         num_patches = bucket_size(max(len(part.patches) for row_parts in parts for part in row_parts))
         for number in range(max(map(len, parts))):
@@ -341,7 +341,7 @@ class BatchPolicy:
                 if row is None or number >= len(row_parts)
                 else dataclasses.replace(
                     row,
-                    elements=row_parts[number],
+                    sequence=row_parts[number],
                     position=row.position + number * _PROMPT_PIECE,
                     reset=row.reset and number == 0,
                 )
@@ -351,23 +351,23 @@ class BatchPolicy:
             cache = prefill(self._agent.model, self._agent.tokenizer, self._agent.weights, chunk, cache)
         return cache
 
-    def _refresh(self, encoded: Sequence[Elements | None]) -> None:
+    def _refresh(self, encoded: Sequence[TokenSequence | None]) -> None:
         """Encodes the windows that are due anew, so that nothing cached has seen what has left."""
-        windows: list[Elements | None] = [None] * self.num_envs
+        windows: list[TokenSequence | None] = [None] * self.num_envs
         rows: list[Row | None] = [None] * self.num_envs
         returning = np.zeros(self.num_envs, np.int32)  # lengths of the prompts whose window begins anew behind them
-        for index, (elements, slot) in enumerate(zip(encoded, self._slots, strict=True)):
-            if elements is None:
+        for index, (sequence, slot) in enumerate(zip(encoded, self._slots, strict=True)):
+            if sequence is None:
                 continue
-            num_elements = len(elements) + slot.num_action_tokens
-            if not slot.refresh_is_due(num_elements):
+            num_tokens = len(sequence) + slot.num_action_tokens
+            if not slot.refresh_is_due(num_tokens):
                 continue
-            window = slot.start_window(num_elements)
+            window = slot.start_window(num_tokens)
             context = slot.context
             returning[index] = context.prompt_length
             if window is not None:
                 rows[index] = Row(
-                    elements=window, position=context.prompt_length, context=context, reset=slot.must_clear
+                    sequence=window, position=context.prompt_length, context=context, reset=slot.must_clear
                 )
                 windows[index], slot.must_clear = window, False
         if returning.any():
@@ -376,18 +376,18 @@ class BatchPolicy:
         if any(window is not None for window in windows):
             self._cache = self._extend(self._cache, windows, rows)
 
-    def _encode(self, index: int, observation: Any) -> Elements:
+    def _encode(self, index: int, observation: Any) -> TokenSequence:
         slot = self._slots[index]
         try:
-            elements = slot.timesteps.encode_observation(observation)
-            slot.context.check(len(elements) + slot.num_action_tokens)
+            sequence = slot.timesteps.encode_observation(observation)
+            slot.context.check(len(sequence) + slot.num_action_tokens)
         except (TypeError, ValueError) as error:
             if self.num_envs == 1:
                 raise
             raise type(error)(f"environment {index}: {error}") from error
-        return elements
+        return sequence
 
-    def _step_input(self, encoded: Sequence[Elements | None], table: ActionTable) -> StepInput:
+    def _step_input(self, encoded: Sequence[TokenSequence | None], table: ActionTable) -> StepInput:
         config, model = self._agent.tokenizer, self._agent.model
         num_action_tokens = table.num_tokens
         rows: list[Row | None] = []
@@ -396,25 +396,25 @@ class BatchPolicy:
         seeds = np.zeros(self.num_envs, np.uint32)
         action_positions = np.full((self.num_envs, num_action_tokens), -1, np.int32)
         action_slots = np.full((self.num_envs, num_action_tokens), self.config.context_length, np.int32)
-        for index, (elements, slot) in enumerate(zip(encoded, self._slots, strict=True)):
-            if elements is None:
+        for index, (sequence, slot) in enumerate(zip(encoded, self._slots, strict=True)):
+            if sequence is None:
                 rows.append(None)
                 continue
             count = slot.num_action_tokens
-            position = slot.context.begin_timestep(len(elements) + count)
+            position = slot.context.begin_timestep(len(sequence) + count)
             still_visible = slot.context.window_start < position
             carried = slot.carried if still_visible else None
-            separator = len(elements) - 1 + (carried is not None)
-            action_positions[index, :count] = position + len(elements) + np.arange(count)
+            separator = len(sequence) - 1 + (carried is not None)
+            action_positions[index, :count] = position + len(sequence) + np.arange(count)
             action_slots[index, :count] = slot.context.slots(action_positions[index, :count])
             if model.parallel_actions:
-                elements = with_action(elements, np.full(count, config.padding_id), config.action_position)
-                wanted[index] = np.minimum(separator + np.arange(num_action_tokens), len(elements) - 1)
+                sequence = with_action(sequence, np.full(count, config.padding_id), config.action_position)
+                wanted[index] = np.minimum(separator + np.arange(num_action_tokens), len(sequence) - 1)
             else:
                 wanted[index] = separator
             rows.append(
                 Row(
-                    elements=elements,
+                    sequence=sequence,
                     position=position,
                     context=slot.context,
                     carried=carried,

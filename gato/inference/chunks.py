@@ -10,28 +10,28 @@ import numpy as np
 from gato.config import TokenizerConfig
 from gato.inference.context import Context
 from gato.model.cache import Chunk
-from gato.tokenizer.elements import Elements
+from gato.tokenizer.sequence import TokenSequence
 
-_SMALLEST_STEP = 4  # elements between neighbouring bucket sizes, or a 32nd of the size where that is more
+_SMALLEST_STEP = 4  # tokens between neighbouring bucket sizes, or a 32nd of the size where that is more
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What one row of a chunk gets: elements at consecutive positions of its context."""
+    """What one row of a chunk gets: tokens at consecutive positions of its context."""
 
-    elements: Elements
-    position: int  # of the first of the elements
+    sequence: TokenSequence
+    position: int  # of the first of the tokens
     context: Context
     carried: int | None = None  # the action token at the position before, where it is not cached yet
     reset: bool = False  # the row's cache is emptied first, but for a pinned prompt
 
     @property
-    def num_elements(self) -> int:
-        return len(self.elements) + (self.carried is not None)
+    def num_tokens(self) -> int:
+        return len(self.sequence) + (self.carried is not None)
 
 
 def bucket_size(size: int) -> int:
-    """The padded size for `size` elements: few different ones, so that few are compiled, and little padding."""
+    """The padded size for `size` tokens: few different ones, so that few are compiled, and little padding."""
     step = max(_SMALLEST_STEP, (1 << max(size - 1, 0).bit_length()) // 32)
     return -(-size // step) * step
 
@@ -42,13 +42,13 @@ def assemble(rows: Sequence[Row | None], config: TokenizerConfig, *, size: int =
     Args:
         rows: at least one is not None, and all contexts have one length.
         config: marks and patch size.
-        size: padded number of elements; 0 takes the bucket of the longest row.
+        size: padded number of tokens; 0 takes the bucket of the longest row.
         num_patches: padded number of patches; 0 takes the bucket of the row with most.
     """
     present = [row for row in rows if row is not None]
     num_rows, num_slots, patch = len(rows), present[0].context.context_length, config.patch_size
-    size = size or bucket_size(max(row.num_elements for row in present))
-    num_patches = num_patches or bucket_size(max(len(row.elements.patches) for row in present))
+    size = size or bucket_size(max(row.num_tokens for row in present))
+    num_patches = num_patches or bucket_size(max(len(row.sequence.patches) for row in present))
     tokens = np.full((num_rows, size), config.padding_id, np.int32)
     local_positions = np.full((num_rows, size), config.no_position, np.int32)
     positions = np.full((num_rows, size), -1, np.int32)
@@ -61,18 +61,18 @@ def assemble(rows: Sequence[Row | None], config: TokenizerConfig, *, size: int =
     for index, row in enumerate(rows):
         if row is None:
             continue
-        elements, length = row.elements, row.num_elements
-        start = length - len(elements)
+        sequence, length = row.sequence, row.num_tokens
+        start = length - len(sequence)
         if row.carried is not None:
             tokens[index, 0], local_positions[index, 0] = row.carried, config.action_position
-        tokens[index, start:length] = elements.tokens
-        local_positions[index, start:length] = elements.local_positions
-        positions[index, :length] = np.arange(row.position - start, row.position + len(elements))
+        tokens[index, start:length] = sequence.tokens
+        local_positions[index, start:length] = sequence.local_positions
+        positions[index, :length] = np.arange(row.position - start, row.position + len(sequence))
         slots[index, :length] = row.context.slots(positions[index, :length])
-        count = len(elements.patches)
-        patches[index, :count] = elements.patches
-        patch_indices[index, :count] = elements.patch_indices + start
-        patch_intervals[index, :count] = elements.patch_intervals
+        count = len(sequence.patches)
+        patches[index, :count] = sequence.patches
+        patch_indices[index, :count] = sequence.patch_indices + start
+        patch_intervals[index, :count] = sequence.patch_intervals
         pinned[index], window_start[index] = row.context.prompt_length, row.context.window_start
         reset[index] = row.reset
     arrays: dict[str, Any] = {  # numpy, where the device side declares its own array type
@@ -90,19 +90,19 @@ def assemble(rows: Sequence[Row | None], config: TokenizerConfig, *, size: int =
     return Chunk(**arrays)
 
 
-def pieces(elements: Elements, size: int) -> Iterator[Elements]:
-    """The elements in runs of `size`, the last one shorter; runs ignore where timesteps begin."""
-    for low in range(0, len(elements), size):
-        high = min(low + size, len(elements))
-        patch_low, patch_high = np.searchsorted(elements.patch_indices, (low, high))
+def pieces(sequence: TokenSequence, size: int) -> Iterator[TokenSequence]:
+    """The tokens in runs of `size`, the last one shorter; runs ignore where timesteps begin."""
+    for low in range(0, len(sequence), size):
+        high = min(low + size, len(sequence))
+        patch_low, patch_high = np.searchsorted(sequence.patch_indices, (low, high))
         yield dataclasses.replace(
-            elements,
-            tokens=elements.tokens[low:high],
-            local_positions=elements.local_positions[low:high],
-            loss_mask=elements.loss_mask[low:high],
-            changed_mask=elements.changed_mask[low:high],
-            patches=elements.patches[patch_low:patch_high],
-            patch_indices=elements.patch_indices[patch_low:patch_high] - np.int32(low),
-            patch_intervals=elements.patch_intervals[patch_low:patch_high],
+            sequence,
+            tokens=sequence.tokens[low:high],
+            local_positions=sequence.local_positions[low:high],
+            loss_mask=sequence.loss_mask[low:high],
+            changed_mask=sequence.changed_mask[low:high],
+            patches=sequence.patches[patch_low:patch_high],
+            patch_indices=sequence.patch_indices[patch_low:patch_high] - np.int32(low),
+            patch_intervals=sequence.patch_intervals[patch_low:patch_high],
             starts=np.array([0, high - low]),
         )

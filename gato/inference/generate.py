@@ -20,8 +20,8 @@ from gato.inference.context import Context
 from gato.inference.sampling import draw_keys, gumbel_noise, sample
 from gato.inference.weights import Weights
 from gato.model.cache import Cache, Chunk
-from gato.tokenizer.elements import Elements
 from gato.tokenizer.language import Turn, caption_prompt, dialogue_prompt, document_prompt, plain_words
+from gato.tokenizer.sequence import TokenSequence
 from gato.tokenizer.text import TextTokenizer
 
 
@@ -98,7 +98,7 @@ class Generator:
         return [plain_words(text) for text in texts]
 
     def generate(
-        self, prompts: Sequence[Elements], *, max_tokens: int, temperature: float = 0.0, seed: int = 0
+        self, prompts: Sequence[TokenSequence], *, max_tokens: int, temperature: float = 0.0, seed: int = 0
     ) -> list[str]:
         """The texts that follow the prompts.
 
@@ -119,7 +119,7 @@ class Generator:
             )
         return texts
 
-    def _check(self, prompts: Sequence[Elements], max_tokens: int, temperature: float, seed: int) -> None:
+    def _check(self, prompts: Sequence[TokenSequence], max_tokens: int, temperature: float, seed: int) -> None:
         if max_tokens < 1 or temperature < 0 or not 0 <= seed < 2**32:
             raise ValueError(
                 f"max_tokens is {max_tokens}, temperature {temperature}, seed {seed}: "
@@ -130,7 +130,7 @@ class Generator:
         for index, prompt in enumerate(prompts):
             if len(prompt) == 0 or len(prompt) + max_tokens > context_length:
                 raise ValueError(
-                    f"prompt {index} has {len(prompt)} elements and may be followed by {max_tokens} tokens, "
+                    f"prompt {index} has {len(prompt)} tokens and may be followed by {max_tokens} tokens, "
                     f"but context_length is {context_length}: shorten the prompt or lower max_tokens"
                 )
             last = int(prompt.local_positions[-1])
@@ -141,7 +141,7 @@ class Generator:
                 )
 
     def _generate_batch(
-        self, prompts: Sequence[Elements], first_index: int, max_tokens: int, temperature: float, seed: int
+        self, prompts: Sequence[TokenSequence], first_index: int, max_tokens: int, temperature: float, seed: int
     ) -> list[str]:
         config = self._agent.tokenizer
         num_rows = min(1 << (len(prompts) - 1).bit_length(), self._batch_size)
@@ -150,7 +150,7 @@ class Generator:
         lengths, local_positions = np.ones(num_rows, np.int32), np.full(num_rows, config.no_position, np.int32)
         for index, prompt in enumerate(prompts):
             context = Context(size + max_tokens)
-            rows[index] = Row(elements=prompt, position=context.begin_timestep(len(prompt)), context=context)
+            rows[index] = Row(sequence=prompt, position=context.begin_timestep(len(prompt)), context=context)
             lengths[index], local_positions[index] = len(prompt), prompt.local_positions[-1]
         layout = TextLayout(
             model=self._agent.model,
@@ -191,7 +191,7 @@ class TextInput:
 
     chunk: Chunk  # slots are positions
     lengths: jax.Array  # (B,) int32
-    local_positions: jax.Array  # (B,) int32; of the last element
+    local_positions: jax.Array  # (B,) int32; of the last token
     finished: jax.Array  # (B,) bool; True in rows without a prompt
     seeds: jax.Array  # (B,) uint32
     indices: jax.Array  # (B,) int32; in the caller's list

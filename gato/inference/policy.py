@@ -19,8 +19,8 @@ from gato.config import PolicyConfig
 from gato.inference.agent import Agent
 from gato.inference.batch_policy import BatchPolicy
 from gato.inference.vector import entry, is_batched, stack
-from gato.tokenizer.elements import Elements
 from gato.tokenizer.rules import Modality
+from gato.tokenizer.sequence import TokenSequence
 
 
 class Policy:
@@ -70,11 +70,11 @@ class Policy:
     def action_space(self) -> spaces.Space:
         return self._batch.action_space
 
-    def encode_demonstration(self, observations: Any, actions: Any) -> Elements:
+    def encode_demonstration(self, observations: Any, actions: Any) -> TokenSequence:
         """A prompt for `reset` out of one episode, see `BatchPolicy.encode_demonstration`."""
         return self._batch.encode_demonstration(observations, actions)
 
-    def reset(self, seed: int = 0, prompt: Elements | None = None) -> None:
+    def reset(self, seed: int = 0, prompt: TokenSequence | None = None) -> None:
         """Begins a new episode, whose actions are drawn from `seed`; raises as `BatchPolicy.reset` does."""
         self._batch.reset(seeds=[seed], prompt=prompt)
 

@@ -13,29 +13,25 @@ import numpy as np
 
 from gato.model.attention import rotate, rotation_of
 from gato.model.cache import Cache
-from gato.tokenizer.elements import Elements
+from gato.tokenizer.sequence import TokenSequence
 
 
-def cut_demonstration(elements: Elements, max_tokens: int, part: Literal["first", "end"]) -> Elements:
-    """The longest run of whole timesteps of at most `max_tokens` elements at one end of the demonstration.
+def cut_demonstration(sequence: TokenSequence, max_tokens: int, part: Literal["first", "end"]) -> TokenSequence:
+    """The longest run of whole timesteps of at most `max_tokens` tokens at one end of the demonstration.
 
     Raises:
         ValueError: not even one timestep fits.
     """
     if part == "first":
-        first, stop = 0, elements.num_fitting(0, max_tokens)
+        first, stop = 0, sequence.num_fitting(0, max_tokens)
     else:
-        stop = elements.num_timesteps
-        first = int(np.searchsorted(elements.starts, len(elements) - max_tokens))
+        stop = sequence.num_timesteps
+        first = int(np.searchsorted(sequence.starts, len(sequence) - max_tokens))
     if first >= stop:
-        sizes = np.diff(elements.starts)
-        came = (
-            f"the one at that end has {sizes[0 if part == 'first' else -1]} elements" if len(sizes) else "it is empty"
-        )
-        raise ValueError(
-            f"no timestep of the demonstration fits into {max_tokens} elements: {came}; raise prompt_tokens"
-        )
-    return elements.timesteps(first, stop)
+        sizes = np.diff(sequence.starts)
+        came = f"the one at that end has {sizes[0 if part == 'first' else -1]} tokens" if len(sizes) else "it is empty"
+        raise ValueError(f"no timestep of the demonstration fits into {max_tokens} tokens: {came}; raise prompt_tokens")
+    return sequence.timesteps(first, stop)
 
 
 def follow(

@@ -5,7 +5,7 @@ from collections import deque
 import numpy as np
 
 from gato.inference.context import Context
-from gato.tokenizer.elements import Elements
+from gato.tokenizer.sequence import TokenSequence
 from gato.tokenizer.spaces import TimestepTokenizer
 
 
@@ -16,7 +16,7 @@ class Slot:
         self,
         timesteps: TimestepTokenizer,
         seed: int,
-        prompt: Elements | None,
+        prompt: TokenSequence | None,
         context_length: int,
         *,
         pinned: bool = True,
@@ -31,7 +31,9 @@ class Slot:
         self.carried: int | None = None  # the last action token, which is not cached yet
         self.must_clear = prompt is None  # whether the row of the cache has to be emptied, but for a pinned prompt
         self._refresh_every = refresh_every
-        self._history: deque[Elements] = deque()  # timesteps that may still be visible, where they are needed again
+        self._history: deque[TokenSequence] = (
+            deque()
+        )  # timesteps that may still be visible, where they are needed again
         if prompt is not None and not pinned:
             # They stand at the positions where a pinned prompt would, but leave before the episode's own.
             for index in range(prompt.num_timesteps):
@@ -44,16 +46,16 @@ class Slot:
     def num_action_tokens(self) -> int:
         return self.timesteps.num_action_tokens
 
-    def refresh_is_due(self, num_elements: int) -> bool:
-        """Whether the window is to be encoded anew before a timestep of so many elements.
+    def refresh_is_due(self, num_tokens: int) -> bool:
+        """Whether the window is to be encoded anew before a timestep of so many tokens.
 
         It is every so many timesteps, unless nothing has left that the cache has seen and nothing has to leave now.
         """
         every, context = self._refresh_every, self.context
-        leaves = context.num_evicted > 0 or context.num_visible + num_elements > context.context_length
+        leaves = context.num_evicted > 0 or context.num_visible + num_tokens > context.context_length
         return every > 0 and self.step % every == 0 and leaves
 
-    def remember(self, observed: Elements, tokens: np.ndarray, position: int, *, carries: bool) -> None:
+    def remember(self, observed: TokenSequence, tokens: np.ndarray, position: int, *, carries: bool) -> None:
         """Notes a timestep that is over: what was observed, and the action's tokens, at their local position.
 
         Args:
@@ -64,26 +66,26 @@ class Slot:
         if self._refresh_every:
             self._history.append(with_action(observed, tokens, position))
 
-    def start_window(self, num_elements: int) -> Elements | None:
-        """Begins the context anew with what stays visible beside a timestep of so many elements.
+    def start_window(self, num_tokens: int) -> TokenSequence | None:
+        """Begins the context anew with what stays visible beside a timestep of so many tokens.
 
         Returns:
             What has to be cached behind the prompt; None if that is nothing.
         """
         context = self.context = Context(self.context.context_length, self.context.prompt_length)
-        room = context.context_length - context.prompt_length - num_elements
+        room = context.context_length - context.prompt_length - num_tokens
         while self._history and sum(map(len, self._history)) > room:
             self._history.popleft()
         self.carried, self.must_clear = None, True
         for timestep in self._history:
             context.begin_timestep(len(timestep))
-        return Elements.concatenate(list(self._history)) if self._history else None
+        return TokenSequence.concatenate(list(self._history)) if self._history else None
 
 
-def with_action(observed: Elements, tokens: np.ndarray, position: int) -> Elements:
+def with_action(observed: TokenSequence, tokens: np.ndarray, position: int) -> TokenSequence:
     """A whole timestep: an observation with its separator, and the action's tokens (A,) at their local position."""
     count = len(tokens)
-    return Elements(
+    return TokenSequence(
         tokens=np.concatenate([observed.tokens, np.asarray(tokens, np.int32)]),
         local_positions=np.concatenate([observed.local_positions, np.full(count, position, np.int32)]),
         loss_mask=np.concatenate([observed.loss_mask, np.zeros(count, bool)]),

@@ -2,7 +2,7 @@
 
 An action of A tokens costs one prefill of the observation and A - 1 decodes. The last token's key and value are
 written with the next observation, so that no call is spent on them. Where the model's actions are parallel, the
-prefill holds the action's elements too, and is all.
+prefill holds the action's tokens too, and is all.
 """
 
 import functools
@@ -38,14 +38,14 @@ class StepInput:
     """
 
     chunk: Chunk  # what is new since the last step: up to the separator, or to the action's end where it is parallel
-    wanted: jax.Array  # (B, 1 or A) int32; where in the chunk the elements stand that predict action tokens
+    wanted: jax.Array  # (B, 1 or A) int32; where in the chunk the tokens stand that predict action tokens
     action_positions: jax.Array  # (B, A) int32; -1 where there is no action token
     action_slots: jax.Array  # (B, A) int32; the number of slots where there is no action token
     low: jax.Array  # (B, A) int32; smallest legal id
     high: jax.Array  # (B, A) int32; one more than the largest
     first_rows: jax.Array  # (B,) int32; smallest legal id of the row's whole action, where its noise begins
     temperatures: jax.Array  # (B, A) float32
-    gaps: jax.Array  # (B,) int32; elements that have left between the prompt and the window
+    gaps: jax.Array  # (B,) int32; tokens that have left between the prompt and the window
     seeds: jax.Array  # (B,) uint32; of the episode
     steps: jax.Array  # (B,) int32; timesteps since the episode began
 
@@ -104,7 +104,7 @@ def act(
         weights: of the model.
         head_RD: the rows of the token table from `first_row` on that are legal somewhere, in the compute dtype. An
             argument because a slice taken in here would be copied for every token.
-        step: the new elements.
+        step: the new tokens.
         cache: donated.
         prompt_keys: the prompts' keys as they were prefilled; None where no row has a prompt.
     """

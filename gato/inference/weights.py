@@ -1,4 +1,4 @@
-"""Parameters laid out for calls that read all of them to produce a single element.
+"""Parameters laid out for calls that read all of them to produce a single token.
 
 The model keeps the blocks' parameters stacked over layers. Cut inside a compiled loop, every layer would be copied out
 of the stack at every turn. Here each layer has arrays of its own, which the compiled call stacks again: the compiler

@@ -29,10 +29,10 @@ class Attention(nnx.Module):
     def __call__(
         self, x_BLD: jax.Array, rotation: tuple[jax.Array, jax.Array], visible_from_BL: jax.Array | None = None
     ) -> jax.Array:
-        """Every element attends to itself and those before it. Rows are padded on the right, so this is enough.
+        """Every token attends to itself and those before it. Rows are padded on the right, so this is enough.
 
         Args:
-            visible_from_BL: the first element of the row that each one sees; None = all see the whole past.
+            visible_from_BL: the first token of the row that each one sees; None = all see the whole past.
         """
         if self._implementation == "cudnn":
             if jax.default_backend() != "gpu":
@@ -63,7 +63,7 @@ class Attention(nnx.Module):
         """Writes the chunk's keys and values to their slots, then attends to all visible slots.
 
         Returns:
-            y_BCD, or y_BAD of each row's wanted elements, and the cache arrays of the layer with the chunk in them.
+            y_BCD, or y_BAD of each row's wanted tokens, and the cache arrays of the layer with the chunk in them.
         """
         q_BHCK, k_BHCK, v_BHCK = self._project(x_BCD, rotation)
         if wanted_BA is not None:
@@ -107,7 +107,7 @@ def causal_attention(
 ) -> jax.Array:
     """Causal attention in blocks of queries, each of which computes scores for its own past only.
 
-    With `visible_from_BL` an element's past begins at the index given for it.
+    With `visible_from_BL` a token's past begins at the index given for it.
 
     With more than one block the scores are computed again in the backward pass instead of kept.
     """

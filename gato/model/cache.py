@@ -30,13 +30,13 @@ class Cache:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """The next C elements of each of B rows, at most P of them patches, and where their keys go.
+    """The next C tokens of each of B rows, at most P of them patches, and where their keys go.
 
-    An element at position p sees the cached and new elements at positions [0, p], except those that are neither
+    A token at position p sees the cached and new tokens at positions [0, p], except those that are neither
     pinned (position < pinned) nor in the window (position >= window_start).
     """
 
-    tokens: jax.Array  # (B, C) int32; the padding id where the element is a patch and after the row's end
+    tokens: jax.Array  # (B, C) int32; the padding id where the token is a patch and after the row's end
     local_positions: jax.Array  # (B, C) int32
     patches: jax.Array  # (B, P, patch, patch, 3) uint8
     patch_indices: jax.Array  # (B, P) int32; index within the chunk, C where there is no patch

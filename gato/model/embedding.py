@@ -1,4 +1,4 @@
-"""Sequence elements to vectors: tokens, patches, and their positions (Gato, section 2.2 and appendix C.3)."""
+"""Sequence tokens to vectors: tokens, patches, and their positions (Gato, section 2.2 and appendix C.3)."""
 
 import jax
 import jax.numpy as jnp
@@ -47,28 +47,28 @@ class Embedding(nnx.Module):
         self.patch_columns = nnx.Param(table(tokenizer.patch_position_size, position_std))
         self.stem = PatchStem(config, tokenizer.patch_size, rngs=rngs)
 
-    def __call__(self, elements: Batch | Chunk, *, key: jax.Array | None = None) -> jax.Array:
-        """One vector an element, x_BLD.
+    def __call__(self, sequence: Batch | Chunk, *, key: jax.Array | None = None) -> jax.Array:
+        """One vector a token, x_BLD.
 
         Args:
-            elements: where no patch stands, the padding id embeds to zero; so do actions where they are parallel.
+            tokens: where no patch stands, the padding id embeds to zero; so do actions where they are parallel.
             key: draws patch positions from their intervals; None takes the middle.
         """
         # Indices past a table's end add nothing and get no gradient.
-        unfed_BL = (elements.tokens == self._padding_id) | (elements.local_positions == self._unfed_position)
-        tokens_BL = jnp.where(unfed_BL, self.tokens.shape[0], elements.tokens)
-        x_BLD = _rows(self.tokens, tokens_BL) + _rows(self.local_positions, elements.local_positions)
+        unfed_BL = (sequence.tokens == self._padding_id) | (sequence.local_positions == self._unfed_position)
+        tokens_BL = jnp.where(unfed_BL, self.tokens.shape[0], sequence.tokens)
+        x_BLD = _rows(self.tokens, tokens_BL) + _rows(self.local_positions, sequence.local_positions)
         x_BLD = (x_BLD * self._input_scale).astype(self._dtype)
-        if elements.patches.shape[1] == 0:
+        if sequence.patches.shape[1] == 0:
             return x_BLD
-        rows = jnp.arange(len(elements.patches))[:, None]
-        return x_BLD.at[rows, elements.patch_indices].add(self._patches(elements, key), mode="drop")
+        rows = jnp.arange(len(sequence.patches))[:, None]
+        return x_BLD.at[rows, sequence.patch_indices].add(self._patches(sequence, key), mode="drop")
 
-    def _patches(self, elements: Batch | Chunk, key: jax.Array | None) -> jax.Array:
-        intervals = elements.patch_intervals.reshape(*elements.patch_indices.shape, 2, 2)
+    def _patches(self, sequence: Batch | Chunk, key: jax.Array | None) -> jax.Array:
+        intervals = sequence.patch_intervals.reshape(*sequence.patch_indices.shape, 2, 2)
         positions_BP2 = patch_positions(intervals, self._patch_position_size, key)
         positions_BPD = _rows(self.patch_rows, positions_BP2[..., 0]) + _rows(self.patch_columns, positions_BP2[..., 1])
-        return self.stem(elements.patches) + (positions_BPD * self._input_scale).astype(self._dtype)
+        return self.stem(sequence.patches) + (positions_BPD * self._input_scale).astype(self._dtype)
 
 
 def logits_of(hidden_XD: jax.Array, table_VD: jax.Array) -> jax.Array:

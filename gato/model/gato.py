@@ -38,7 +38,7 @@ class Gato(nnx.Module):
     def __call__(
         self, batch: Batch, *, key: jax.Array | None = None, rows: jax.sharding.Sharding | None = None
     ) -> jax.Array:
-        """hidden_BLD after the final norm; the hidden vector at l predicts the element at l + 1.
+        """hidden_BLD after the final norm; the hidden vector at l predicts the token at l + 1.
 
         Args:
             batch: rows padded on the right; padding influences nothing before it.
@@ -50,7 +50,7 @@ class Gato(nnx.Module):
         return self.transformer(x_BLD, block_key, visible_from_BL=batch.visible_from, rows=rows)
 
     def logits(self, hidden_XD: jax.Array, rows: slice = slice(None)) -> jax.Array:
-        """float32 scores of the next element, for hidden vectors of any leading shape.
+        """float32 scores of the next token, for hidden vectors of any leading shape.
 
         Args:
             hidden_XD: what the model returned, (..., D).
@@ -70,9 +70,9 @@ class Gato(nnx.Module):
         updated in place. Hidden vectors at padding are finite and mean nothing.
 
         Args:
-            chunk: the next elements.
+            chunk: the next tokens.
             cache: what came before.
-            wanted_BA: int32, indices in the chunk of the elements of each row that are wanted: returns hidden_BAD,
+            wanted_BA: int32, indices in the chunk of the tokens of each row that are wanted: returns hidden_BAD,
                 which spares most of the last layer.
         """
         return self.transformer.extend(self.embedding(chunk), chunk, cache, wanted_BA)

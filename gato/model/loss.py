@@ -1,4 +1,4 @@
-"""Masked next-element cross-entropy (Gato, section 2.3, equations 1 and 2) whose full logits never exist."""
+"""Masked next-token cross-entropy (Gato, section 2.3, equations 1 and 2) whose full logits never exist."""
 
 import functools
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def loss(
 ) -> tuple[jax.Array, LossSums]:
     """The row-weighted mean loss of all targets, and sums for reporting.
 
-    The element at l is predicted from the hidden vector at l - 1; an element at 0 has nothing before it and is no
+    The token at l is predicted from the hidden vector at l - 1; a token at 0 has nothing before it and is no
     target. Only targets reach the head: they are moved to the front, and chunks without any are not computed.
 
     Args:
@@ -54,7 +54,7 @@ def loss(
     G = num_row_groups
     if B % G:
         raise ValueError(f"{B} rows cannot be shared by {G} groups of devices: choose a batch_size that {G} divides")
-    M = B // G * L  # elements a group
+    M = B // G * L  # tokens a group
     chunk = min(model.config.loss_chunk, max(_MIN_CHUNK, M // _CHUNKS_A_BATCH))
     num_places = -(-M // chunk) * chunk
     mask_GM = (batch.loss_mask & (jnp.arange(L) > 0)[None]).reshape(G, M)

@@ -29,7 +29,7 @@ class ScalePlan:
     memory_bytes: dict[str, int]  # of one chip, by kind
     compute_s: float  # arithmetic alone, at the given utilisation
     communication_s: float  # transfers alone
-    elements: int  # of a step's batch
+    tokens: int  # of a step's batch
     flops: int  # of a step's batch
     peak_flops: float  # of one chip
 
@@ -45,15 +45,15 @@ class ScalePlan:
 
     @property
     def tokens_a_day(self) -> float:
-        return self.elements / self.step_s * 86_400
+        return self.tokens / self.step_s * 86_400
 
     def chip_hours(self, num_tokens: float) -> float:
-        """What training on so many elements takes, of all chips together."""
+        """What training on so many tokens takes, of all chips together."""
         return num_tokens / self.tokens_a_day * 24 * self.num_chips
 
 
 def scale_plan(config: RunConfig, chip: Chip, num_chips: int, utilization: float) -> ScalePlan:
-    """The plan of a run whose rows are full and whose elements are all targets.
+    """The plan of a run whose rows are full and whose tokens are all targets.
 
     Args:
         config: gives the sizes, the batch of all chips together, and with `parallel.fsdp` how many chips split the
@@ -82,7 +82,7 @@ def scale_plan(config: RunConfig, chip: Chip, num_chips: int, utilization: float
     flops = training_flops(
         config.model,
         config.tokenizer,
-        Work(elements=rows * length, attended=rows * length**2 / 2, targets=rows * length, patches=0),
+        Work(tokens=rows * length, attended=rows * length**2 / 2, targets=rows * length, patches=0),
     )
     return ScalePlan(
         num_chips=num_chips,
@@ -91,7 +91,7 @@ def scale_plan(config: RunConfig, chip: Chip, num_chips: int, utilization: float
         memory_bytes=memories[accumulate],
         compute_s=flops / (num_chips * chip.peak_flops * utilization),
         communication_s=_communication_s(config, chip, num_chips, shards, accumulate),
-        elements=rows * length,
+        tokens=rows * length,
         flops=flops,
         peak_flops=chip.peak_flops,
     )

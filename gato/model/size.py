@@ -19,14 +19,14 @@ _FLOAT32_BYTES = 4
 class Work:
     """What a batch asks of the network, without its padding; the work of several batches adds up."""
 
-    elements: float  # sequence elements, patches included
-    attended: float  # pairs of an element and one that it sees, half of the square of each row's length
-    targets: float  # elements that carry loss, and so reach the head
+    tokens: float  # tokens, patches included
+    attended: float  # pairs of a token and one that it sees, half of the square of each row's length
+    targets: float  # tokens that carry loss, and so reach the head
     patches: float  # image patches
 
     def __add__(self, other: Self) -> "Work":
         return Work(
-            elements=self.elements + other.elements,
+            tokens=self.tokens + other.tokens,
             attended=self.attended + other.attended,
             targets=self.targets + other.targets,
             patches=self.patches + other.patches,
@@ -55,10 +55,10 @@ def relative_position_parameters(config: ModelConfig) -> int:
 def training_flops(config: ModelConfig, tokenizer: TokenizerConfig, work: Work) -> int:
     """Floating-point operations of training on a batch that no implementation can do without.
 
-    6 (e n W + a 2 n I + t V D) + p S, where e elements pass n layers with W weights in their matrices, a pairs of
-    elements attend to each other over I = heads x head size, t targets are scored against V ids of width D, and p
+    6 (e n W + a 2 n I + t V D) + p S, where e tokens pass n layers with W weights in their matrices, a pairs of
+    tokens attend to each other over I = heads x head size, t targets are scored against V ids of width D, and p
     patches pass the stem at S operations each. A multiply-add is two operations, and the backward pass costs two
-    forward ones. Padding counts nothing, causal attention counts only what an element sees, and what
+    forward ones. Padding counts nothing, causal attention counts only what a token sees, and what
     rematerialisation or attention in blocks computes again is left out, as are look-ups, norms, softmax and the
     optimizer.
 
@@ -67,7 +67,7 @@ def training_flops(config: ModelConfig, tokenizer: TokenizerConfig, work: Work) 
     matrices = config.num_layers * (_attention_matrices(config) + _mlp_matrices(config))
     attention = 2 * config.num_layers * config.num_heads * config.head_dim
     head = tokenizer.vocab_size * config.width
-    blocks = 6 * (work.elements * matrices + work.attended * attention + work.targets * head)
+    blocks = 6 * (work.tokens * matrices + work.attended * attention + work.targets * head)
     return round(blocks + work.patches * flops_per_patch(config, tokenizer))
 
 
@@ -86,8 +86,8 @@ def model_flops_utilization(flops: float, seconds: float, peak_flops: float) -> 
 def flops_per_token(
     config: ModelConfig, tokenizer: TokenizerConfig, context_length: int, *, target_share: float = 1.0
 ) -> int:
-    """Operations of training on one element of a full row of that length, as `training_flops` counts them."""
-    work = Work(elements=1, attended=context_length / 2, targets=target_share, patches=0)
+    """Operations of training on one token of a full row of that length, as `training_flops` counts them."""
+    work = Work(tokens=1, attended=context_length / 2, targets=target_share, patches=0)
     return training_flops(config, tokenizer, work)
 
 
@@ -133,7 +133,7 @@ def memory_bytes(
 
 
 def _kept_bytes(config: ModelConfig) -> dict[str, int]:
-    """What the backward pass reads of one element in one layer, by the rule of `config.remat`.
+    """What the backward pass reads of one token in one layer, by the rule of `config.remat`.
 
     `none`: six float32 arrays of the width from the norms and two from the residual stream; five of the inner size
     (queries, keys and values, the mix, and the queries of the blocks of attention); four of the MLP's from the GEGLU.

@@ -68,7 +68,7 @@ class Block(nnx.Module):
         visible_BCS: jax.Array,
         wanted_BA: jax.Array | None,
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The block over a chunk, or over each row's wanted elements of it, and the layer's cache with the chunk."""
+        """The block over a chunk, or over each row's wanted tokens of it, and the layer's cache with the chunk."""
         y_BCD, keys_BHSK, values_BHSK = self.attention.extend(
             self.attention_norm(x_BCD), rotation, keys_BHSK, values_BHSK, slots_BC, visible_BCS, wanted_BA
         )
@@ -114,9 +114,9 @@ class Transformer(nnx.Module):
         """x_BLD to hidden_BLD, after the final norm.
 
         Args:
-            x_BLD: embedded elements.
+            x_BLD: embedded tokens.
             key: switches stochastic depth and dropout on.
-            visible_from_BL: the first element of the row that each one sees; None = all see the whole past.
+            visible_from_BL: the first token of the row that each one sees; None = all see the whole past.
             rows: the devices that hold the rows; None = one, or wherever the compiler puts them.
         """
         config = self._config
@@ -148,11 +148,11 @@ class Transformer(nnx.Module):
         """The chunk's hidden_BCD, and the cache with the chunk in it. Layers are unrolled; no randomness.
 
         Args:
-            x_BCD: embedded elements.
+            x_BCD: embedded tokens.
             chunk: what they are.
             cache: what came before.
-            wanted_BA: indices in the chunk of the elements of each row whose hidden_BAD is returned instead. In the
-                last layer no other element is computed beyond its key and value.
+            wanted_BA: indices in the chunk of the tokens of each row whose hidden_BAD is returned instead. In the
+                last layer no other token is computed beyond its key and value.
         """
         config = self._config
         rows = jnp.arange(len(x_BCD))[:, None]
@@ -175,7 +175,7 @@ class Transformer(nnx.Module):
 
 
 def _visible(chunk: Chunk, positions_BS: jax.Array) -> jax.Array:
-    """Which slots each element of the chunk may see, (B, C, S) bool."""
+    """Which slots each token of the chunk may see, (B, C, S) bool."""
     positions_B1S = positions_BS[:, None]
     kept_B1S = (positions_B1S < chunk.pinned[:, None, None]) | (positions_B1S >= chunk.window_start[:, None, None])
     return (positions_B1S >= 0) & (positions_B1S <= chunk.positions[:, :, None]) & kept_B1S

@@ -1,1 +1,1 @@
-"""Numbers, text and pictures to sequence elements and back."""
+"""Numbers, text and pictures to tokens and back."""

@@ -1,6 +1,6 @@
 """Text formats: documents, captions and dialogues, also about pictures, for training and for generation alike.
 
-Each encoding is one timestep that ends with the end mark, and starts with the very elements of the prompt that
+Each encoding is one timestep that ends with the end mark, and starts with the very tokens of the prompt that
 generation starts from: the parts of a text are encoded one by one, so that no piece spans the place where a model takes
 over. What is said of a picture or in a turn starts with a space, so that its first word is spelled as the same word is
 anywhere else. Pictures stand before their text, as in the image-text pairs of Gato (Reed et al., 2022), section 2.3.
@@ -12,8 +12,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from gato.config import TokenizerConfig
-from gato.tokenizer.elements import Elements
 from gato.tokenizer.image import image_to_patches, patch_intervals
+from gato.tokenizer.sequence import TokenSequence
 from gato.tokenizer.text import TextTokenizer
 
 Turn: TypeAlias = tuple[Literal["user", "agent"], str]
@@ -22,14 +22,14 @@ _Part: TypeAlias = tuple[np.ndarray, bool]  # ids, and whether they are targets
 SPEAKERS = {"user": "User:", "agent": "Agent:"}  # precede each turn; always given, hence never targets
 
 
-def encode_document(text: str, tokenizer: TextTokenizer, config: TokenizerConfig) -> Elements:
-    """Start mark, text, end mark; all but the start mark are targets, and no element has a local position."""
-    return _text_elements([*_start(tokenizer), (tokenizer.encode(text), True), *_end(tokenizer, True)], config)
+def encode_document(text: str, tokenizer: TextTokenizer, config: TokenizerConfig) -> TokenSequence:
+    """Start mark, text, end mark; all but the start mark are targets, and no token has a local position."""
+    return _text_sequence([*_start(tokenizer), (tokenizer.encode(text), True), *_end(tokenizer, True)], config)
 
 
-def document_prompt(text: str, tokenizer: TextTokenizer, config: TokenizerConfig) -> Elements:
+def document_prompt(text: str, tokenizer: TextTokenizer, config: TokenizerConfig) -> TokenSequence:
     """The beginning of a document, to be continued."""
-    return _text_elements([*_start(tokenizer), (tokenizer.encode(text), False)], config)
+    return _text_sequence([*_start(tokenizer), (tokenizer.encode(text), False)], config)
 
 
 def encode_dialogue(
@@ -39,7 +39,7 @@ def encode_dialogue(
     *,
     image: np.ndarray | None = None,
     question_loss: bool = True,
-) -> Elements:
+) -> TokenSequence:
     """Start mark or the patches of a picture, then each turn: who speaks, the words, end mark.
 
     `plain_words` undoes what is done to the words.
@@ -52,7 +52,7 @@ def encode_dialogue(
         question_loss: whether the user's words are targets; the agent's always are.
 
     Raises:
-        ValueError: there is no turn, a speaker is unknown, or picture and text together take more elements than there
+        ValueError: there is no turn, a speaker is unknown, or picture and text together take more tokens than there
             are local positions.
     """
     if not turns:
@@ -60,20 +60,20 @@ def encode_dialogue(
     parts: list[_Part] = []
     for speaker, words in turns:
         parts += _turn(speaker, words, tokenizer, loss=question_loss or speaker == "agent")
-    return _dialogue_elements(parts, image, tokenizer, config)
+    return _dialogue_sequence(parts, image, tokenizer, config)
 
 
 def dialogue_prompt(
     turns: Sequence[Turn], tokenizer: TextTokenizer, config: TokenizerConfig, *, image: np.ndarray | None = None
-) -> Elements:
+) -> TokenSequence:
     """The turns so far and the announcement of the agent's next one."""
     parts: list[_Part] = []
     for speaker, words in turns:
         parts += _turn(speaker, words, tokenizer, loss=False)
-    return _dialogue_elements([*parts, _speaker("agent", tokenizer)], image, tokenizer, config)
+    return _dialogue_sequence([*parts, _speaker("agent", tokenizer)], image, tokenizer, config)
 
 
-def encode_caption(image: np.ndarray, caption: str, tokenizer: TextTokenizer, config: TokenizerConfig) -> Elements:
+def encode_caption(image: np.ndarray, caption: str, tokenizer: TextTokenizer, config: TokenizerConfig) -> TokenSequence:
     """The patches of a picture, the caption, end mark; the text is the target.
 
     Args:
@@ -83,14 +83,14 @@ def encode_caption(image: np.ndarray, caption: str, tokenizer: TextTokenizer, co
         config: vocabulary, patch size and positions.
 
     Raises:
-        ValueError: picture and text together take more elements than there are local positions.
+        ValueError: picture and text together take more tokens than there are local positions.
     """
-    return _picture_elements(image, [(_words(caption, tokenizer), True), *_end(tokenizer, True)], config)
+    return _picture_sequence(image, [(_words(caption, tokenizer), True), *_end(tokenizer, True)], config)
 
 
-def caption_prompt(image: np.ndarray, config: TokenizerConfig) -> Elements:
+def caption_prompt(image: np.ndarray, config: TokenizerConfig) -> TokenSequence:
     """The patches of a picture, to be described."""
-    return _picture_elements(image, [], config)
+    return _picture_sequence(image, [], config)
 
 
 def plain_words(generated: str) -> str:
@@ -120,40 +120,40 @@ def _turn(speaker: str, words: str, tokenizer: TextTokenizer, *, loss: bool) -> 
     return [_speaker(speaker, tokenizer), (_words(words, tokenizer), loss), *_end(tokenizer, loss)]
 
 
-def _dialogue_elements(
+def _dialogue_sequence(
     parts: Sequence[_Part], image: np.ndarray | None, tokenizer: TextTokenizer, config: TokenizerConfig
-) -> Elements:
+) -> TokenSequence:
     if image is None:
-        return _text_elements([*_start(tokenizer), *parts], config)
-    return _picture_elements(image, parts, config)
+        return _text_sequence([*_start(tokenizer), *parts], config)
+    return _picture_sequence(image, parts, config)
 
 
-def _text_elements(parts: Sequence[_Part], config: TokenizerConfig) -> Elements:
+def _text_sequence(parts: Sequence[_Part], config: TokenizerConfig) -> TokenSequence:
     no_patches = np.zeros((0, config.patch_size, config.patch_size, 3), np.uint8)
-    return _elements(parts, no_patches, np.zeros((0, 4), np.int32), config, counts=False)
+    return _tokens(parts, no_patches, np.zeros((0, 4), np.int32), config, counts=False)
 
 
-def _picture_elements(image: np.ndarray, parts: Sequence[_Part], config: TokenizerConfig) -> Elements:
+def _picture_sequence(image: np.ndarray, parts: Sequence[_Part], config: TokenizerConfig) -> TokenSequence:
     patches = image_to_patches(image, config.patch_size)
     height, width = np.shape(image)[:2]
     intervals = patch_intervals(height, width, config.patch_size, config.patch_position_size)
-    elements = _elements(parts, patches, intervals, config, counts=True)
-    if len(elements) > config.local_position_size:
+    sequence = _tokens(parts, patches, intervals, config, counts=True)
+    if len(sequence) > config.local_position_size:
         raise ValueError(
-            f"a picture with text takes {len(elements)} elements, {len(patches)} of them patches, but at most "
+            f"a picture with text takes {len(sequence)} tokens, {len(patches)} of them patches, but at most "
             f"local_position_size = {config.local_position_size} fit: shrink the picture or shorten the text"
         )
-    return elements
+    return sequence
 
 
-def _elements(
+def _tokens(
     parts: Sequence[_Part], patches: np.ndarray, intervals: np.ndarray, config: TokenizerConfig, *, counts: bool
-) -> Elements:
+) -> TokenSequence:
     """Patches and then text as one timestep; local positions count up from 0 or are all absent."""
     ids = np.concatenate([np.full(len(patches), config.padding_id, np.int32), *(ids for ids, _ in parts)])
     loss_mask = np.concatenate([np.zeros(len(patches), bool), *(np.full(len(ids), loss) for ids, loss in parts)])
     length = len(ids)
-    return Elements(
+    return TokenSequence(
         tokens=ids,
         local_positions=np.arange(length, dtype=np.int32) if counts else np.full(length, config.no_position, np.int32),
         loss_mask=loss_mask,

@@ -1,6 +1,6 @@
-"""The fixed order of one timestep: observations and actions of any Gymnasium space to sequence elements, actions back.
+"""The fixed order of one timestep: observations and actions of any Gymnasium space to tokens, actions back.
 
-A timestep is its observation elements, a separator, and its action tokens. Observation elements follow the order of
+A timestep is its observation tokens, a separator, and its action tokens. Observation tokens follow the order of
 `gato.tokenizer.tree` and, within a leaf, reading order: text as it runs, patches in raster order, tensors row-major.
 
 Source: Gato (Reed et al., 2022), sections 2.1 (order) and 2.3 (loss), appendix C.3 (local positions).
@@ -14,9 +14,9 @@ import numpy as np
 from gymnasium import spaces
 
 from gato.config import FieldScale, TokenizerConfig
-from gato.tokenizer.elements import Elements
 from gato.tokenizer.leaves import ActionLeaf, Columns, ContinuousLeaf, ImageLeaf
 from gato.tokenizer.rules import Modality, action_leaf, observation_leaf
+from gato.tokenizer.sequence import TokenSequence
 from gato.tokenizer.text import TextTokenizer
 from gato.tokenizer.tree import flatten, leaf_spaces, unflatten
 
@@ -76,7 +76,7 @@ class TimestepTokenizer:
         _check_fields([scale.path for scale in fields], continuous)
         self._action_stops = np.cumsum([len(leaf.ranges) for leaf in self._action_leaves])
         if not self._action_leaves or not self._action_stops[-1]:
-            raise ValueError(f"action is {action_space}, which has no elements: there is nothing to predict")
+            raise ValueError(f"action is {action_space}, which has no tokens: there is nothing to predict")
         self._action_ranges = np.concatenate([leaf.ranges for leaf in self._action_leaves])
         self._intervals = np.concatenate(
             [np.zeros((0, 4), np.int32)] + [leaf.intervals for leaf in self._leaves if isinstance(leaf, ImageLeaf)]
@@ -101,7 +101,7 @@ class TimestepTokenizer:
         *,
         action_mask: np.ndarray | None = None,
         terminal_observation: bool = False,
-    ) -> Elements:
+    ) -> TokenSequence:
         """Encodes T timesteps at once.
 
         Args:
@@ -139,8 +139,8 @@ class TimestepTokenizer:
                 )
         return self._assemble(columns, action_tokens, action_mask, num_timesteps)
 
-    def encode_observation(self, observation: Any) -> Elements:
-        """One timestep without its action: the elements of a member of the observation space, then the separator."""
+    def encode_observation(self, observation: Any) -> TokenSequence:
+        """One timestep without its action: the tokens of a member of the observation space, then the separator."""
         parts = flatten(self._observation_space, observation, "observation")
         columns = [leaf.encode([part]) for leaf, part in zip(self._leaves, parts, strict=True)]
         return self._assemble(columns, np.zeros((0, 0), np.int32), None, 1)
@@ -178,7 +178,7 @@ class TimestepTokenizer:
 
     def _assemble(
         self, columns: Sequence[Columns], actions: np.ndarray, action_mask: np.ndarray | None, num_timesteps: int
-    ) -> Elements:
+    ) -> TokenSequence:
         """Lays observation columns, the separator and actions side by side, and reads the rows one after another.
 
         Rows that leave columns empty (short texts, a last timestep without an action) are read without them.
@@ -220,7 +220,7 @@ class TimestepTokenizer:
         reads_all = bool(used.all())
         patches = [column.patches for column in columns if column.patches is not None]
         patches.append(np.zeros((num_timesteps, 0, config.patch_size, config.patch_size, 3), np.uint8))
-        return Elements(
+        return TokenSequence(
             tokens=_read(tokens, used, reads_all),
             local_positions=_read(local_positions, used, reads_all),
             loss_mask=_read(loss_mask, used, reads_all),
@@ -231,12 +231,12 @@ class TimestepTokenizer:
             starts=np.concatenate([[0], np.cumsum(used.sum(axis=1))]),
         )
 
-    def _check_size(self, widths: Sequence[int], num_elements: int) -> None:
+    def _check_size(self, widths: Sequence[int], num_tokens: int) -> None:
         limit = self._config.local_position_size
-        if num_elements > limit:
+        if num_tokens > limit:
             widest = int(np.argmax(widths))
             raise ValueError(
-                f"an observation takes {num_elements} elements, most of them for {self._leaves[widest].path}, "
+                f"an observation takes {num_tokens} tokens, most of them for {self._leaves[widest].path}, "
                 f"but at most local_position_size = {limit} fit: make it smaller (pictures become patches if they are "
                 "uint8 with channels last) or raise local_position_size in the tokenizer config"
             )

@@ -171,7 +171,7 @@ def train(
         for step in range(first_step + 1, settings.num_steps + 1):
             before = output
             state, output = train_step(state, interval, batch, key)
-            report.advance(step, round(work.elements), training_flops(config.model, config.tokenizer, work))
+            report.advance(step, round(work.tokens), training_flops(config.model, config.tokenizer, work))
 
             last = step == settings.num_steps
             stopping = stop.agreed(step) and not last

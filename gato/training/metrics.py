@@ -53,7 +53,7 @@ def speed_metrics(num_tokens: int, flops: float, seconds: float, peak_flops: flo
     """tokens_per_second, and mfu where both sides of it are known.
 
     Args:
-        num_tokens: sequence elements without padding, of all processes.
+        num_tokens: tokens without padding, of all processes.
         flops: what had to be computed for them, of all processes; 0 = not counted.
         seconds: of training alone.
         peak_flops: operations a second of all devices together; None = unknown.

@@ -53,7 +53,7 @@ class Report:
             self._events.close()
 
     def advance(self, step: int, num_tokens: int, flops: float = 0.0) -> None:
-        """A step on so many elements, padding not counted, has been started.
+        """A step on so many tokens, padding not counted, has been started.
 
         Args:
             num_tokens: of all processes together.

@@ -23,11 +23,11 @@ def work_of(batch: Batch, num_processes: int = 1) -> Work:
         attended = np.sum(np.square(batch.lengths, dtype=np.float64)) / 2
     else:
         places = np.arange(length)[None]
-        # Half of itself, as in the half of a square: a segment of s elements attends to s * s / 2.
+        # Half of itself, as in the half of a square: a segment of s tokens attends to s * s / 2.
         seen = places - batch.visible_from + 0.5
         attended = np.sum(seen, where=places < batch.lengths[:, None])
     return Work(
-        elements=num_processes * float(np.sum(batch.lengths)),
+        tokens=num_processes * float(np.sum(batch.lengths)),
         attended=num_processes * float(attended),
         targets=num_processes * float(np.sum(batch.loss_mask[:, 1:])),
         patches=num_processes * float(np.sum(batch.patch_indices < length)),

@@ -8,17 +8,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from gato.cli.baseline_runs import (
-    baseline,
-    baseline_folder,
-    cloning_config,
-    is_finished,
-    source_steps,
-    tell_data,
-    unprompted_config,
-)
+from gato.cli.baseline_runs import baseline
 from gato.cli.evaluate import evaluate
-from gato.cli.train import train_run
 from gato.config import (
     DataConfig,
     FieldScale,
@@ -37,6 +28,15 @@ from gato.envs import get_task
 from gato.evaluation.actors import ExpertActor
 from gato.evaluation.rollout import rollout
 from gato.evaluation.scores import read_baselines
+from gato.experiments.baseline_configs import (
+    baseline_folder,
+    cloning_config,
+    is_finished,
+    source_steps,
+    tell_data,
+    unprompted_config,
+)
+from gato.experiments.training import train_run
 
 QUIET = Console(quiet=True)
 

@@ -9,9 +9,6 @@ import pytest
 
 from gato.checkpoint import save_checkpoint
 from gato.cli.main import run
-from gato.cli.match import Match
-from gato.cli.scoring import prompt_policy
-from gato.cli.study import row_nll
 from gato.config import (
     DataConfig,
     EvaluationConfig,
@@ -25,11 +22,14 @@ from gato.data.window import Row, make_batch
 from gato.envs import get_task
 from gato.evaluation.evaluate import play_cells
 from gato.evaluation.journal import Journal, key_of
+from gato.experiments.prompt_ablation import row_nll
+from gato.experiments.scoring import prompt_policy
+from gato.experiments.session import Match
 from gato.inference import batch_policy
 from gato.inference.agent import Agent
 from gato.inference.step import act
 from gato.model.gato import init_parameters, rebuild
-from gato.tokenizer.elements import Elements
+from gato.tokenizer.sequence import TokenSequence
 
 CONFIG = RunConfig(
     name="random",
@@ -198,7 +198,7 @@ def test_wrong_prompts_come_from_tasks_of_the_same_spaces_and_others_are_listed(
 
 def test_a_task_that_does_not_fit_the_context_is_left_out_with_the_reason(checkpoint, tmp_path, capsys):
     evaluate(checkpoint, tmp_path, "--tasks", "frozen-lake", "dark-room", "--episodes", "3")
-    assert "68 elements" in scores(tmp_path)["measured"]["left_out"]["frozen-lake"]
+    assert "68 tokens" in scores(tmp_path)["measured"]["left_out"]["frozen-lake"]
     capsys.readouterr()
     with pytest.raises(SystemExit):
         evaluate(checkpoint, tmp_path / "alone", "--tasks", "frozen-lake", "--episodes", "1")
@@ -247,7 +247,7 @@ def test_row_nll_is_minus_the_log_probability_of_the_targets(agent):
         empty = np.zeros(0, np.int32)
         return Row(
             source_id=0,
-            elements=Elements(
+            sequence=TokenSequence(
                 tokens=rng.integers(260, 380, count).astype(np.int32),
                 local_positions=np.full(count, CONFIG.tokenizer.action_position, np.int32),
                 loss_mask=rng.random(count) < 0.5,

@@ -8,12 +8,12 @@ import pytest
 
 from gato.checkpoint import load_config
 from gato.cli.main import run
-from gato.cli.match import Match
-from gato.cli.scoring import prompt_policy
 from gato.config import FieldScale
 from gato.data.episode import Episode
 from gato.data.sources.minari_writer import write_minari
 from gato.envs import get_task
+from gato.experiments.scoring import prompt_policy
+from gato.experiments.session import Match
 from gato.inference.agent import Agent
 from gato.tokenizer.text import TextTokenizer
 
@@ -89,8 +89,8 @@ def test_a_task_is_played_with_the_scale_of_the_source_of_its_name(folder):
 
     def shown(agent):
         timesteps = Match(agent, [task], prompt_policy(agent.policy, "none")).met[task.name].timesteps
-        elements = timesteps.encode_episode(np.full((1, 4), 0.1, np.float32), np.zeros(1, int))
-        return (elements.tokens[:4] - agent.tokenizer.continuous_ids.start).tolist()
+        sequence = timesteps.encode_episode(np.full((1, 4), 0.1, np.float32), np.zeros(1, int))
+        return (sequence.tokens[:4] - agent.tokenizer.continuous_ids.start).tolist()
 
     assert shown(agent) == [agent.tokenizer.num_bins - 1] * 4
     other = dataclasses.replace(agent, fields={"crane": agent.fields["cartpole"]})

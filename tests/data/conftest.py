@@ -1,58 +1,21 @@
-"""Numbered elements and records in memory, a small text tokenizer and a config of its size, for the data tests."""
+"""Numbered tokens and records in memory, for the data tests."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
-from gato.config import TokenizerConfig
-from gato.data.encoded import ElementsCache, EncodedSource
-from gato.tokenizer.elements import Elements
-from gato.tokenizer.text import TextTokenizer
-
-TEXTS = [
-    "go to the red ball\nthen pick up the green key",
-    "a blue box next to the grey door, and a yellow ball behind it",
-    "What colour is the ball? The ball is red.",
-    "open the door that is left of the key; put the ball next to the box",
-]
-
-
-class Listed:
-    """Records in a list, as a source."""
-
-    def __init__(self, name, records):
-        self.name, self._records = name, records
-
-    def __len__(self):
-        return len(self._records)
-
-    def __getitem__(self, index):
-        return self._records[index]
+from gato.data.encoded import EncodedSource, SequenceCache
+from gato.tokenizer.sequence import TokenSequence
 
 
 @pytest.fixture(scope="session")
-def text():
-    return TextTokenizer.train(TEXTS, 300)
-
-
-@pytest.fixture(scope="session")
-def config(text):
-    return TokenizerConfig(text_vocab_size=text.vocab_size, patch_size=4)
-
-
-@pytest.fixture(scope="session")
-def listed():
-    return Listed
-
-
-@pytest.fixture(scope="session")
-def make_elements():
-    """Timesteps of the given lengths, tokens numbered from `first_token` on, patches at the given elements."""
+def make_tokens():
+    """Timesteps of the given lengths, tokens numbered from `first_token` on, patches at the given tokens."""
 
     def make(lengths, patches_at=(), *, first_token=0, patch_size=1):
         n, p = sum(lengths), len(patches_at)
-        return Elements(
+        return TokenSequence(
             tokens=first_token + np.arange(n, dtype=np.int32),
             local_positions=np.arange(n, dtype=np.int32) * 2,
             loss_mask=np.ones(n, bool),
@@ -69,18 +32,18 @@ def make_elements():
 
 
 @pytest.fixture(scope="session")
-def make_encoded():
-    """Elements by index, as the rows see a source."""
+def make_encoded(listed):
+    """Tokens by index, as the rows see a source."""
 
     def make(records, name="numbers"):
-        return EncodedSource(Listed(name, records), lambda elements: elements, ElementsCache(1 << 24))
+        return EncodedSource(listed(name, records), lambda sequence: sequence, SequenceCache(1 << 24))
 
     return make
 
 
 @pytest.fixture(scope="session")
 def assert_same():
-    """Whether two dataclasses of arrays (elements, batches) agree in every value and dtype."""
+    """Whether two dataclasses of arrays (tokens, batches) agree in every value and dtype."""
 
     def check(a, b):
         assert type(a) is type(b)

@@ -10,7 +10,7 @@ from gymnasium.spaces import Box, Discrete
 from PIL import Image
 
 from gato.config import DataConfig, PromptConfig, SourceConfig
-from gato.data.encoded import BadRecordError, ElementsCache, EncodedSource
+from gato.data.encoded import BadRecordError, EncodedSource, SequenceCache
 from gato.data.episode import Episode
 from gato.data.mixture import build_mixture
 from gato.data.opened import open_encoded
@@ -67,7 +67,7 @@ def test_skipped_records_are_counted_named_and_never_shown(source, config):
     assert list(skipped) == ["arm"]
     assert list(skipped["arm"]) == [BAD]
     assert "observation is nan at timestep 3" in skipped["arm"][BAD]
-    clean, _ = open_encoded(source, data_of(source), config, None, ElementsCache(1 << 20), with_returns=False)
+    clean, _ = open_encoded(source, data_of(source), config, None, SequenceCache(1 << 20), with_returns=False)
     first_tokens = {int(clean[index].tokens[0]): index for index in range(NUM_EPISODES) if index != BAD}
     shown = {first_tokens[int(row[0])] for batch in batches for row in batch.tokens}
     assert shown == set(range(NUM_EPISODES)) - {BAD}
@@ -84,7 +84,7 @@ def test_a_stream_that_skips_resumes_exactly(source, config, assert_same):
     assert list(whole.skipped()["arm"]) == [BAD]
 
 
-def test_a_source_of_bad_records_only_is_refused(make_elements, make_encoded):
+def test_a_source_of_bad_records_only_is_refused(make_tokens, make_encoded):
     class Broken:
         name = "broken"
 
@@ -95,7 +95,7 @@ def test_a_source_of_bad_records_only_is_refused(make_elements, make_encoded):
             raise ValueError(f"broken: record {index} is torn")
 
     source = SourceConfig(name="broken", kind="text", path="", held_out=0, bad_records="skip")
-    encoded = EncodedSource(Broken(), lambda record: record, ElementsCache(0))
+    encoded = EncodedSource(Broken(), lambda record: record, SequenceCache(0))
     rows = TextRows(encoded, DataConfig(sources=(source,)), 0, seed=0, held_out=False)
     with pytest.raises(ValueError, match=r"broken: row 7 met 100 bad records one after the other, such as: .* is torn"):
         rows[7]
@@ -113,7 +113,7 @@ def test_what_is_known_to_be_bad_is_not_read_again():
             raise OSError("the disk says no")
 
     counting = Counting()
-    encoded = EncodedSource(counting, lambda record: record, ElementsCache(0))
+    encoded = EncodedSource(counting, lambda record: record, SequenceCache(0))
     for _ in range(3):
         with pytest.raises(BadRecordError, match="the disk says no") as caught:
             encoded[0]
@@ -123,7 +123,7 @@ def test_what_is_known_to_be_bad_is_not_read_again():
 
 def test_a_prepared_source_keeps_the_gap(source, config, tmp_path, assert_same):
     data = data_of(source)
-    encoded, facts = open_encoded(source, data, config, None, ElementsCache(0), with_returns=True)
+    encoded, facts = open_encoded(source, data, config, None, SequenceCache(0), with_returns=True)
     encoding = encoding_of(data, config, None, terminal_observation=False)
     with pytest.raises(BadRecordError, match=f"episode {BAD}"):
         write_prepared(tmp_path / "stopped", encoded, facts, encoding)
@@ -147,7 +147,7 @@ def test_the_return_filter_leaves_unreadable_episodes_out(source, config):
     with pytest.raises(ValueError, match=rf"arm: episode {NUM_EPISODES - 1}"):
         read(filtered, config, 1)
     _, batches = read(skipping(filtered), config, 30)
-    clean, _ = open_encoded(source, data_of(source), config, None, ElementsCache(1 << 20), with_returns=False)
+    clean, _ = open_encoded(source, data_of(source), config, None, SequenceCache(1 << 20), with_returns=False)
     first_tokens = {int(clean[index].tokens[0]): index for index in range(NUM_EPISODES - 1) if index != BAD}
     # The best readable return is 10, so 5 is good enough; that one has the NaN.
     assert {first_tokens[int(row[0])] for batch in batches for row in batch.tokens} == {6, 7, 8, 9, 10}

@@ -48,8 +48,8 @@ def test_budgets_that_do_not_last_for_the_run_are_refused():
 
 
 @pytest.fixture
-def text_rows(make_elements, make_encoded):
-    """Two sources of ten records, of twenty elements each; a row holds ten."""
+def text_rows(make_tokens, make_encoded):
+    """Two sources of ten records, of twenty tokens each; a row holds ten."""
 
     def make(**settings):
         sources = tuple(
@@ -57,21 +57,21 @@ def text_rows(make_elements, make_encoded):
             for name in "ab"
         )
         data = DataConfig(sources=sources, context_length=10)
-        records = [make_elements([20])] * 10
+        records = [make_tokens([20])] * 10
         rows = [TextRows(make_encoded(records, name), data, i, seed=0, held_out=False) for i, name in enumerate("ab")]
         return rows, data
 
     return make
 
 
-def test_an_epoch_is_all_elements_once(text_rows):
-    rows, data = text_rows(max_epochs=2)  # 2 x 200 elements are 40 rows of 10
+def test_an_epoch_is_all_tokens_once(text_rows):
+    rows, data = text_rows(max_epochs=2)  # 2 x 200 tokens are 40 rows of 10
     assert row_shares(rows, data, 1000) == pytest.approx([0.04, 0.96])
     assert row_shares(rows, data, 80) == pytest.approx([0.5, 0.5])
     assert row_shares(rows, data, None) == pytest.approx([0.5, 0.5])
 
 
-def test_a_budget_counts_elements(text_rows):
+def test_a_budget_counts_tokens(text_rows):
     rows, data = text_rows(max_tokens=1000, max_epochs=100)
     assert row_shares(rows, data, 1000) == pytest.approx([0.1, 0.9])
 

@@ -7,7 +7,7 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete, Graph, Text
 
 from gato.config import DataConfig
-from gato.data.encoded import ElementsCache, EncodedSource, encode_language, episode_encoder
+from gato.data.encoded import EncodedSource, SequenceCache, encode_language, episode_encoder
 from gato.data.episode import Dialogue, Document, Episode, ImageText
 from gato.tokenizer.language import encode_caption, encode_dialogue, encode_document
 from gato.tokenizer.spaces import TimestepTokenizer
@@ -16,13 +16,13 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
 DATA = DataConfig()
 
 
-def size_bytes(elements):
-    return sum(array.nbytes for array in vars(elements).values())
+def size_bytes(sequence):
+    return sum(array.nbytes for array in vars(sequence).values())
 
 
 @pytest.fixture
-def made(make_elements):
-    """Makes elements by key and counts how often."""
+def made(make_tokens):
+    """Makes tokens by key and counts how often."""
 
     class Made:
         def __init__(self):
@@ -30,7 +30,7 @@ def made(make_elements):
 
         def __call__(self, key, size=10):
             self.calls.append(key)
-            return make_elements([size])
+            return make_tokens([size])
 
         def from_cache(self, cache, key, size=10):
             return cache.get(key, lambda: self(key, size))
@@ -39,15 +39,15 @@ def made(make_elements):
 
 
 def test_what_is_kept_is_the_same_object(made):
-    cache = ElementsCache(1 << 20)
+    cache = SequenceCache(1 << 20)
     first = made.from_cache(cache, "a")
     assert made.from_cache(cache, "a") is first
     assert made.from_cache(cache, "b") is not first
     assert made.calls == ["a", "b"]
 
 
-def test_the_least_recently_used_leave_first(made, make_elements):
-    cache = ElementsCache(3 * size_bytes(make_elements([10])))
+def test_the_least_recently_used_leave_first(made, make_tokens):
+    cache = SequenceCache(3 * size_bytes(make_tokens([10])))
     for key in "abc":
         made.from_cache(cache, key)
     made.from_cache(cache, "a")
@@ -59,9 +59,9 @@ def test_the_least_recently_used_leave_first(made, make_elements):
     assert made.calls == ["a", "b", "c", "d", "b"]
 
 
-def test_the_cache_counts_bytes_and_not_records(made, make_elements):
-    # Room for three records of ten elements; one of about twenty takes the place of two of them.
-    cache = ElementsCache(3 * size_bytes(make_elements([10])))
+def test_the_cache_counts_bytes_and_not_records(made, make_tokens):
+    # Room for three records of ten tokens; one of about twenty takes the place of two of them.
+    cache = SequenceCache(3 * size_bytes(make_tokens([10])))
     for key in "abc":
         made.from_cache(cache, key)
     made.from_cache(cache, "large", 18)
@@ -71,22 +71,22 @@ def test_the_cache_counts_bytes_and_not_records(made, make_elements):
     assert made.calls == ["a"]
 
 
-def test_one_byte_less_keeps_one_record_less(made, make_elements):
-    cache = ElementsCache(2 * size_bytes(make_elements([10])) - 1)
+def test_one_byte_less_keeps_one_record_less(made, make_tokens):
+    cache = SequenceCache(2 * size_bytes(make_tokens([10])) - 1)
     for key in "aba":
         made.from_cache(cache, key)
     assert made.calls == ["a", "b", "a"]
 
 
 def test_a_record_larger_than_the_cache_is_made_every_time(made):
-    cache = ElementsCache(10)
+    cache = SequenceCache(10)
     for _ in range(2):
         assert len(made.from_cache(cache, "a")) == 10
     assert made.calls == ["a", "a"]
 
 
-def test_room_is_given_back_when_a_record_leaves(made, make_elements):
-    cache = ElementsCache(size_bytes(make_elements([10])))
+def test_room_is_given_back_when_a_record_leaves(made, make_tokens):
+    cache = SequenceCache(size_bytes(make_tokens([10])))
     for _ in range(20):
         made.from_cache(cache, "a")
         made.from_cache(cache, "b")
@@ -96,7 +96,7 @@ def test_room_is_given_back_when_a_record_leaves(made, make_elements):
 
 
 def test_nothing_is_kept_of_what_failed(made):
-    cache = ElementsCache(1 << 20)
+    cache = SequenceCache(1 << 20)
 
     def fail():
         raise ValueError("damaged")
@@ -107,8 +107,8 @@ def test_nothing_is_kept_of_what_failed(made):
     assert made.calls == ["a"]
 
 
-def test_threads_share_a_cache_without_losing_count(made, make_elements):
-    cache = ElementsCache(4 * size_bytes(make_elements([10])))
+def test_threads_share_a_cache_without_losing_count(made, make_tokens):
+    cache = SequenceCache(4 * size_bytes(make_tokens([10])))
     lengths = []
 
     def use(seed):
@@ -129,17 +129,17 @@ def test_threads_share_a_cache_without_losing_count(made, make_elements):
     assert made.calls == []
 
 
-def test_sources_share_a_cache_without_mixing_their_records(listed, make_elements):
-    cache = ElementsCache(1 << 20)
+def test_sources_share_a_cache_without_mixing_their_records(listed, make_tokens):
+    cache = SequenceCache(1 << 20)
     three, five = (
-        EncodedSource(listed(name, [size]), lambda size: make_elements([size]), cache)
+        EncodedSource(listed(name, [size]), lambda size: make_tokens([size]), cache)
         for name, size in (("three", 3), ("five", 5))
     )
     assert [len(three[0]), len(five[0]), len(three[0]), len(five[0])] == [3, 5, 3, 5]
 
 
 def test_a_source_encodes_each_record_once(listed, made):
-    source = EncodedSource(listed("numbers", [4, 5]), lambda size: made(size, size), ElementsCache(1 << 20))
+    source = EncodedSource(listed("numbers", [4, 5]), lambda size: made(size, size), SequenceCache(1 << 20))
     assert len(source) == 2
     assert source[1] is source[1]
     assert [len(source[0]), len(source[1])] == [4, 5]
@@ -154,14 +154,14 @@ def test_a_record_that_cannot_be_encoded_is_named(listed, config):
     source.observation_space, source.action_space = Box(-1, 1, ()), Discrete(3)
     encode = episode_encoder(source, DATA, config, None, terminal_observation=False)
     with pytest.raises(ValueError, match=r"^rooms: episode 3: action .*7"):
-        EncodedSource(source, encode, ElementsCache(1 << 20))[3]
+        EncodedSource(source, encode, SequenceCache(1 << 20))[3]
 
 
 def test_a_document_that_cannot_be_encoded_is_named(listed, config, text):
     source = EncodedSource(
         listed("prose", [Document(text="fine"), Document(text="\ud800")]),
         lambda record: encode_language(record, DATA, config, text),
-        ElementsCache(1 << 20),
+        SequenceCache(1 << 20),
     )
     with pytest.raises(ValueError, match=r"^prose: document 1: .*lone surrogate"):
         source[1]
@@ -190,7 +190,7 @@ def test_episodes_are_encoded_as_the_timestep_tokenizer_does(
     rooms, config, text, assert_same, terminal_observation, text_loss
 ):
     data = DataConfig(text_observation_loss=text_loss)
-    elements = episode_encoder(rooms, data, config, text, terminal_observation=terminal_observation)(rooms[0])
+    sequence = episode_encoder(rooms, data, config, text, terminal_observation=terminal_observation)(rooms[0])
     tokenizer = TimestepTokenizer(rooms.observation_space, rooms.action_space, config, text, text_loss=text_loss)
     expected = tokenizer.encode_episode(
         rooms[0].observations,
@@ -198,17 +198,17 @@ def test_episodes_are_encoded_as_the_timestep_tokenizer_does(
         action_mask=rooms[0].action_mask,
         terminal_observation=terminal_observation,
     )
-    assert_same(elements, expected)
-    assert elements.num_timesteps == 3 + terminal_observation
+    assert_same(sequence, expected)
+    assert sequence.num_timesteps == 3 + terminal_observation
 
 
 def test_masked_actions_are_shown_but_are_no_targets(rooms, config, text):
     data = DataConfig(text_observation_loss=False)
-    elements = episode_encoder(rooms, data, config, text, terminal_observation=False)(rooms[0])
-    is_action = elements.local_positions == config.action_position
-    assert elements.tokens[is_action].tolist() == [config.discrete_ids.start + action for action in (2, 0, 1)]
-    assert elements.loss_mask[is_action].tolist() == [True, False, True]
-    assert elements.loss_mask.sum() == 2
+    sequence = episode_encoder(rooms, data, config, text, terminal_observation=False)(rooms[0])
+    is_action = sequence.local_positions == config.action_position
+    assert sequence.tokens[is_action].tolist() == [config.discrete_ids.start + action for action in (2, 0, 1)]
+    assert sequence.loss_mask[is_action].tolist() == [True, False, True]
+    assert sequence.loss_mask.sum() == 2
 
 
 def test_spaces_that_cannot_be_represented_are_refused_by_source(listed, config):

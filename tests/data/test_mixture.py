@@ -8,7 +8,7 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete, Text
 
 from gato.config import DataConfig, PromptConfig, SourceConfig
-from gato.data.encoded import ElementsCache, EncodedSource, episode_encoder
+from gato.data.encoded import EncodedSource, SequenceCache, episode_encoder
 from gato.data.episode import Dialogue, Episode, ImageText
 from gato.data.mixture import build_mixture, open_rows
 from gato.data.returns import episode_returns, good_episodes
@@ -95,7 +95,7 @@ def test_batches_are_the_rows_of_the_source_in_order(sources, config, assert_sam
     data = data_config(sources(control=1))
     source = MinariSource(data.sources[0].path, "control")
     encode = episode_encoder(source, data, config, None, terminal_observation=False)
-    encoded = EncodedSource(source, encode, ElementsCache(1 << 20))
+    encoded = EncodedSource(source, encode, SequenceCache(1 << 20))
     rows = ControlRows(encoded, data, 0, groups=source.groups, seed=3, held_out=False)
     for b, batch in enumerate(take(build_mixture(data, config, None, seed=3), 3)):
         assert_same(batch, make_batch([rows[4 * b + i] for i in range(4)], data, config))
@@ -239,7 +239,7 @@ def test_a_terminal_observation_is_shown_in_prompts_only(sources, config):
     for batch in take(build_mixture(data, config, None, seed=0), 5):
         for tokens in batch.tokens:
             # Observation, separator, action: only where the action is missing do separators follow at a distance of 2.
-            # Prompts are three timesteps and the last observation, 11 elements.
+            # Prompts are three timesteps and the last observation, 11 tokens.
             distances = np.diff(np.flatnonzero(tokens == config.separator_id))
             assert np.flatnonzero(distances == 2).tolist() == [3]
 
@@ -253,7 +253,7 @@ def test_poor_episodes_are_left_out_by_the_paper_s_rule(sources, config):
     expected = good_episodes(returns, 0.5)
     assert 0 < expected.sum() < len(opened)
     data = data_config((dataclasses.replace(source, min_return=0.5),))
-    rows = open_rows(data, 0, config, None, ElementsCache(1 << 20), 0, False)
+    rows = open_rows(data, 0, config, None, SequenceCache(1 << 20), 0, False)
     assert rows.records.tolist() == np.flatnonzero(expected).tolist()
 
 

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gato.config import DataConfig, PromptConfig, SourceConfig
-from gato.data.encoded import ElementsCache
+from gato.data.encoded import SequenceCache
 from gato.data.episode import Episode, ImageText
 from gato.data.mixture import build_mixture
 from gato.data.opened import open_encoded
 from gato.data.prepared import PreparedSource, RowFacts, encoding_of, pack, unpack, write_prepared
 from gato.data.sources.minari_writer import write_minari
 from gato.data.sources.pictures import write_pictures
-from gato.tokenizer.elements import Elements
+from gato.tokenizer.sequence import TokenSequence
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def prepared(data, config, text, tmp_path):
     """The same data with every source prepared."""
     made = []
     for source in data.sources:
-        encoded, facts = open_encoded(source, data, config, text, ElementsCache(0), with_returns=True)
+        encoded, facts = open_encoded(source, data, config, text, SequenceCache(0), with_returns=True)
         encoding = encoding_of(data, config, text, terminal_observation=source.prompt.terminal_observation)
         write_prepared(tmp_path / source.name, encoded, facts, encoding)
         made.append(dataclasses.replace(source, kind="prepared", path=str(tmp_path / source.name)))
@@ -100,7 +100,7 @@ sizes = st.integers(0, 4)
 def test_what_is_packed_is_unpacked(num_steps, num_patches, width, largest, seed):
     rng = np.random.default_rng(seed)
     count = num_steps * width + num_patches
-    elements = Elements(
+    sequence = TokenSequence(
         tokens=np.append(rng.integers(0, largest, count - 1, np.int32), np.int32(largest)),
         local_positions=rng.integers(0, 512, count, dtype=np.int32),
         loss_mask=rng.random(count) < 0.5,
@@ -110,9 +110,9 @@ def test_what_is_packed_is_unpacked(num_steps, num_patches, width, largest, seed
         patch_intervals=rng.integers(0, 128, (num_patches, 4), dtype=np.int32),
         starts=np.linspace(0, count, num_steps + 1).astype(np.int64),
     )
-    content = pack(elements)
+    content = pack(sequence)
     for name, array in vars(unpack(content)).items():
-        expected = getattr(elements, name)
+        expected = getattr(sequence, name)
         assert array.dtype == expected.dtype
         assert np.array_equal(array, expected)
     with pytest.raises(ValueError):

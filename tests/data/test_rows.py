@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from gato.config import DataConfig, PromptConfig, SourceConfig
 from gato.data.rows import NUM_ROWS, ControlRows, PairRows, TextRows, split_records
 
-NUM_EPISODES, NUM_TIMESTEPS, SIZE = 24, 20, 4  # of the source below: token = 1000 * episode + element
+NUM_EPISODES, NUM_TIMESTEPS, SIZE = 24, 20, 4  # of the source below: token = 1000 * episode + token
 
 
 @pytest.fixture(scope="module")
-def episodes(make_elements):
-    return [make_elements([SIZE] * NUM_TIMESTEPS, first_token=1000 * i) for i in range(NUM_EPISODES)]
+def episodes(make_tokens):
+    return [make_tokens([SIZE] * NUM_TIMESTEPS, first_token=1000 * i) for i in range(NUM_EPISODES)]
 
 
 @pytest.fixture
@@ -33,12 +33,12 @@ def control_rows(episodes, make_encoded):
 
 def parts(row):
     """The row cut where the episode changes: one array of tokens a part."""
-    tokens = row.elements.tokens
+    tokens = row.sequence.tokens
     return np.split(tokens, np.flatnonzero(np.diff(tokens // 1000)) + 1)
 
 
 def episodes_shown(row):
-    return set((row.elements.tokens // 1000).tolist())
+    return set((row.sequence.tokens // 1000).tolist())
 
 
 def within(count, num_rows, share):
@@ -86,12 +86,12 @@ def test_a_row_is_a_function_of_its_number(control_rows, assert_same):
     forwards = [first[i] for i in range(30)]
     backwards = [second[i] for i in reversed(range(30))][::-1]
     for a, b in zip(forwards, backwards, strict=True):
-        assert_same(a.elements, b.elements)
+        assert_same(a.sequence, b.sequence)
 
 
 def test_rows_of_other_numbers_seeds_and_sources_differ(control_rows, episodes, make_encoded):
     def tokens(rows):
-        return [rows[i].elements.tokens.tolist() for i in range(10)]
+        return [rows[i].sequence.tokens.tolist() for i in range(10)]
 
     rows = tokens(control_rows(seed=0))
     assert len({tuple(row) for row in rows}) == 10
@@ -108,14 +108,14 @@ def test_rows_of_other_numbers_seeds_and_sources_differ(control_rows, episodes, 
 def test_the_two_sides_of_a_split_draw_from_streams_of_their_own(control_rows):
     # With a single shared record the sides could only differ by their streams: compare where their windows start.
     sides = [control_rows(held_out=held_out, probability=0.0) for held_out in (False, True)]
-    starts = [[int(rows[i].elements.tokens[0]) % 1000 for i in range(20)] for rows in sides]
+    starts = [[int(rows[i].sequence.tokens[0]) % 1000 for i in range(20)] for rows in sides]
     assert starts[0] != starts[1]
 
 
 def test_rows_have_no_end(control_rows, assert_same):
     rows = control_rows()
     assert len(rows) == NUM_ROWS
-    assert_same(rows[NUM_ROWS - 1].elements, control_rows()[NUM_ROWS - 1].elements)
+    assert_same(rows[NUM_ROWS - 1].sequence, control_rows()[NUM_ROWS - 1].sequence)
 
 
 def test_rows_name_their_source(make_encoded, episodes):
@@ -127,7 +127,7 @@ def test_rows_name_their_source(make_encoded, episodes):
 def test_every_training_record_starts_rows_equally_often(control_rows):
     rows, num_rows = control_rows(probability=0.0), 1800
     assert len(rows.records) == 18
-    found, counts = np.unique([int(rows[i].elements.tokens[0]) // 1000 for i in range(num_rows)], return_counts=True)
+    found, counts = np.unique([int(rows[i].sequence.tokens[0]) // 1000 for i in range(num_rows)], return_counts=True)
     assert found.tolist() == rows.records.tolist()
     assert all(within(count, num_rows, 1 / 18) for count in counts)
 
@@ -195,21 +195,21 @@ def test_prompts_carry_loss_in_training_only_and_if_the_config_says_so(
     for i in range(50):
         row = rows[i]
         size = len(parts(row)[0])
-        assert (row.elements.loss_mask[:size] == prompt_carries_loss).all()
-        assert row.elements.loss_mask[size:].all()
+        assert (row.sequence.loss_mask[:size] == prompt_carries_loss).all()
+        assert row.sequence.loss_mask[size:].all()
 
 
 def test_taking_the_loss_from_a_prompt_leaves_the_episode_as_it_is(control_rows, episodes):
     rows = control_rows(probability=1.0, loss=False)
     for i in range(30):
         rows[i]
-    assert all(elements.loss_mask.all() for elements in episodes)
+    assert all(sequence.loss_mask.all() for sequence in episodes)
 
 
 def test_an_episode_alone_in_its_group_is_never_prompted(control_rows):
     rows = control_rows(probability=1.0, groups=np.arange(NUM_EPISODES))
     assert all(len(parts(rows[i])) == 1 for i in range(100))
-    assert {len(rows[i].elements) for i in range(100)} == {40}
+    assert {len(rows[i].sequence) for i in range(100)} == {40}
 
 
 def test_several_demonstrations_are_of_different_episodes_and_share_the_budget(control_rows):
@@ -222,9 +222,9 @@ def test_several_demonstrations_are_of_different_episodes_and_share_the_budget(c
         assert len(window) == 16
 
 
-def test_the_terminal_observation_is_shown_in_prompts_only(control_rows, make_elements):
-    # Episodes of five timesteps and, as a sixth, the last observation: elements 20 and 21.
-    records = [make_elements([4] * 5 + [2], first_token=1000 * i) for i in range(12)]
+def test_the_terminal_observation_is_shown_in_prompts_only(control_rows, make_tokens):
+    # Episodes of five timesteps and, as a sixth, the last observation: tokens 20 and 21.
+    records = [make_tokens([4] * 5 + [2], first_token=1000 * i) for i in range(12)]
     rows = control_rows(records=records, probability=0.5, max_tokens=10, end_share=0.5, terminal_observation=True)
     prompts, windows = set(), set()
     for i in range(500):
@@ -235,10 +235,10 @@ def test_the_terminal_observation_is_shown_in_prompts_only(control_rows, make_el
     assert windows == set(range(20))
 
 
-def test_without_terminal_observation_every_timestep_is_in_windows(control_rows, make_elements):
-    records = [make_elements([4] * 5 + [2], first_token=1000 * i) for i in range(4)]
+def test_without_terminal_observation_every_timestep_is_in_windows(control_rows, make_tokens):
+    records = [make_tokens([4] * 5 + [2], first_token=1000 * i) for i in range(4)]
     rows = control_rows(records=records, probability=0.0)
-    assert set().union(*((rows[i].elements.tokens % 1000).tolist() for i in range(50))) == set(range(22))
+    assert set().union(*((rows[i].sequence.tokens % 1000).tolist() for i in range(50))) == set(range(22))
 
 
 @settings(deadline=None, max_examples=40)
@@ -248,15 +248,15 @@ def test_without_terminal_observation_every_timestep_is_in_windows(control_rows,
     terminal=st.booleans(),
     number=st.integers(0, 1000),
 )
-def test_a_prompt_leaves_room_for_a_timestep_of_the_row(make_elements, make_encoded, lengths, spare, terminal, number):
-    records = [make_elements([*each, 1], first_token=1000 * i) for i, each in enumerate(lengths)]
+def test_a_prompt_leaves_room_for_a_timestep_of_the_row(make_tokens, make_encoded, lengths, spare, terminal, number):
+    records = [make_tokens([*each, 1], first_token=1000 * i) for i, each in enumerate(lengths)]
     prompt = PromptConfig(probability=1.0, max_tokens=100, terminal_observation=terminal)
     source = SourceConfig(name="numbers", kind="minari", path="", held_out=0.0, prompt=prompt)
     config = DataConfig(sources=(source,), context_length=12 + spare, max_patches=0)
     groups = np.zeros(len(records), np.int64)
     row = ControlRows(make_encoded(records), config, 0, groups=groups, seed=0, held_out=False)[number]
     shown, window = parts(row)
-    assert len(row.elements) <= 12 + spare
+    assert len(row.sequence) <= 12 + spare
     own = records[window[0] // 1000]
     starts = own.starts[: -1 if terminal else None] + own.tokens[0]
     assert window[0] in starts
@@ -264,31 +264,31 @@ def test_a_prompt_leaves_room_for_a_timestep_of_the_row(make_elements, make_enco
     assert len(shown)
 
 
-def test_prompt_and_window_share_the_patches_of_a_row(control_rows, make_elements):
-    # Timesteps of two elements, one of them a patch, and room for five patches.
-    records = [make_elements([2] * 6, range(0, 12, 2), first_token=1000 * i) for i in range(8)]
+def test_prompt_and_window_share_the_patches_of_a_row(control_rows, make_tokens):
+    # Timesteps of two tokens, one of them a patch, and room for five patches.
+    records = [make_tokens([2] * 6, range(0, 12, 2), first_token=1000 * i) for i in range(8)]
     rows = control_rows(records=records, probability=1.0, max_tokens=6, data={"max_patches": 5})
     for i in range(50):
         prompt, window = parts(rows[i])
         assert len(prompt) == 6
         assert len(window) == 4
-        assert rows[i].elements.patch_indices.tolist() == [0, 2, 4, 6, 8]
+        assert rows[i].sequence.patch_indices.tolist() == [0, 2, 4, 6, 8]
 
 
-def test_a_prompt_leaves_a_patch_for_the_row(control_rows, make_elements):
-    records = [make_elements([2] * 6, range(0, 12, 2), first_token=1000 * i) for i in range(8)]
+def test_a_prompt_leaves_a_patch_for_the_row(control_rows, make_tokens):
+    records = [make_tokens([2] * 6, range(0, 12, 2), first_token=1000 * i) for i in range(8)]
     rows = control_rows(records=records, probability=1.0, data={"max_patches": 5})
     assert {tuple(map(len, parts(rows[i]))) for i in range(50)} == {(8, 2)}
 
 
-def test_an_episode_whose_timestep_is_too_large_is_refused_by_name(control_rows, make_elements):
-    rows = control_rows(records=[make_elements([4, 50, 4])], held_out_share=0.0, probability=0.0)
-    with pytest.raises(ValueError, match=r"numbers: episode 0: a timestep of 50 elements.* 40 elements"):
+def test_an_episode_whose_timestep_is_too_large_is_refused_by_name(control_rows, make_tokens):
+    rows = control_rows(records=[make_tokens([4, 50, 4])], held_out_share=0.0, probability=0.0)
+    with pytest.raises(ValueError, match=r"numbers: episode 0: a timestep of 50 tokens.* 40 tokens"):
         rows[0]
 
 
 def test_a_prompt_of_which_nothing_fits_is_refused_by_name(control_rows):
-    with pytest.raises(ValueError, match=r"numbers: prompt of episode \d+: no timestep .* fits into 3 elements"):
+    with pytest.raises(ValueError, match=r"numbers: prompt of episode \d+: no timestep .* fits into 3 tokens"):
         control_rows(probability=1.0, max_tokens=3)[0]
 
 
@@ -302,20 +302,20 @@ def text_rows(make_encoded):
     return make
 
 
-def test_rows_of_text_are_cut_at_any_element(text_rows, make_elements):
-    rows = text_rows([make_elements([20], first_token=1000 * i) for i in range(3)], context_length=10)
-    drawn = [rows[i].elements.tokens for i in range(600)]
+def test_rows_of_text_are_cut_at_any_token(text_rows, make_tokens):
+    rows = text_rows([make_tokens([20], first_token=1000 * i) for i in range(3)], context_length=10)
+    drawn = [rows[i].sequence.tokens for i in range(600)]
     assert all(tokens.tolist() == list(range(tokens[0], tokens[0] + 10)) for tokens in drawn)
     assert {int(tokens[0]) for tokens in drawn} == {1000 * i + low for i in range(3) for low in range(11)}
 
 
-def test_rows_of_text_show_short_documents_whole(text_rows, make_elements, assert_same):
-    document = make_elements([7])
-    assert_same(text_rows([document], context_length=10)[3].elements, document)
+def test_rows_of_text_show_short_documents_whole(text_rows, make_tokens, assert_same):
+    document = make_tokens([7])
+    assert_same(text_rows([document], context_length=10)[3].sequence, document)
 
 
-def test_held_out_documents_never_appear_in_training_rows(text_rows, make_elements):
-    documents = [make_elements([5], first_token=1000 * i) for i in range(10)]
+def test_held_out_documents_never_appear_in_training_rows(text_rows, make_tokens):
+    documents = [make_tokens([5], first_token=1000 * i) for i in range(10)]
     sides = [text_rows(documents, held_out_share=0.3, held_out=side, context_length=10) for side in (False, True)]
     shown = [set().union(*(episodes_shown(rows[i]) for i in range(300))) for rows in sides]
     assert shown[0] | shown[1] == set(range(10))
@@ -323,24 +323,24 @@ def test_held_out_documents_never_appear_in_training_rows(text_rows, make_elemen
     assert not shown[0] & shown[1]
 
 
-def pairs(make_elements, num_pairs=12):
-    """Pairs of two patches and four text elements."""
-    return [make_elements([6], [0, 1], first_token=1000 * i) for i in range(num_pairs)]
+def pairs(make_tokens, num_pairs=12):
+    """Pairs of two patches and four text tokens."""
+    return [make_tokens([6], [0, 1], first_token=1000 * i) for i in range(num_pairs)]
 
 
-def test_a_row_holds_five_different_pairs(text_rows, make_elements):
-    rows = text_rows(pairs(make_elements), PairRows, context_length=100, max_patches=100)
+def test_a_row_holds_five_different_pairs(text_rows, make_tokens):
+    rows = text_rows(pairs(make_tokens), PairRows, context_length=100, max_patches=100)
     for i in range(200):
         row = rows[i]
         shown = parts(row)
         assert len(shown) == len(episodes_shown(row)) == 5
         assert all(part.tolist() == list(range(part[0], part[0] + 6)) for part in shown)
-        assert row.elements.patch_indices.tolist() == [0, 1, 6, 7, 12, 13, 18, 19, 24, 25]
-        assert row.elements.starts.tolist() == [0, 6, 12, 18, 24, 30]
+        assert row.sequence.patch_indices.tolist() == [0, 1, 6, 7, 12, 13, 18, 19, 24, 25]
+        assert row.sequence.starts.tolist() == [0, 6, 12, 18, 24, 30]
 
 
-def test_every_pair_stands_in_rows_equally_often_and_at_any_place(text_rows, make_elements):
-    rows, num_rows = text_rows(pairs(make_elements), PairRows, context_length=100), 1200
+def test_every_pair_stands_in_rows_equally_often_and_at_any_place(text_rows, make_tokens):
+    rows, num_rows = text_rows(pairs(make_tokens), PairRows, context_length=100), 1200
     order = np.array([[part[0] // 1000 for part in parts(rows[i])] for i in range(num_rows)])
     for place in order.T:
         assert all(within(count, num_rows, 1 / 12) for count in np.bincount(place, minlength=12))
@@ -354,21 +354,21 @@ def test_every_pair_stands_in_rows_equally_often_and_at_any_place(text_rows, mak
         ({"context_length": 99, "max_patches": 7}, 3),
         ({"context_length": 99, "max_patches": 99, "pairs_per_row": 2}, 2),
     ],
-    ids=["all-fit", "elements", "patches", "two-a-row"],
+    ids=["all-fit", "tokens", "patches", "two-a-row"],
 )
-def test_a_row_holds_as_many_pairs_as_fit_whole(text_rows, make_elements, sizes, expected):
-    rows = text_rows(pairs(make_elements), PairRows, **sizes)
+def test_a_row_holds_as_many_pairs_as_fit_whole(text_rows, make_tokens, sizes, expected):
+    rows = text_rows(pairs(make_tokens), PairRows, **sizes)
     assert {len(parts(rows[i])) for i in range(30)} == {expected}
 
 
-def test_few_pairs_are_each_shown_once(text_rows, make_elements):
-    rows = text_rows(pairs(make_elements, 3), PairRows, context_length=100)
+def test_few_pairs_are_each_shown_once(text_rows, make_tokens):
+    rows = text_rows(pairs(make_tokens, 3), PairRows, context_length=100)
     assert {tuple(sorted(episodes_shown(rows[i]))) for i in range(20)} == {(0, 1, 2)}
 
 
-def test_held_out_pairs_never_appear_in_training_rows(text_rows, make_elements):
+def test_held_out_pairs_never_appear_in_training_rows(text_rows, make_tokens):
     sides = [
-        text_rows(pairs(make_elements), PairRows, held_out_share=0.25, held_out=side, context_length=100)
+        text_rows(pairs(make_tokens), PairRows, held_out_share=0.25, held_out=side, context_length=100)
         for side in (False, True)
     ]
     shown = [set().union(*(episodes_shown(rows[i]) for i in range(100))) for rows in sides]
@@ -377,16 +377,16 @@ def test_held_out_pairs_never_appear_in_training_rows(text_rows, make_elements):
     assert not shown[0] & shown[1]
 
 
-@pytest.mark.parametrize("sizes", [{"context_length": 5}, {"max_patches": 1}], ids=["elements", "patches"])
-def test_a_pair_that_does_not_fit_into_a_row_is_refused_by_name(text_rows, make_elements, sizes):
-    match = r"numbers: pair \d takes 6 elements, 2 of them patches, but a row takes .*: shrink the picture"
+@pytest.mark.parametrize("sizes", [{"context_length": 5}, {"max_patches": 1}], ids=["tokens", "patches"])
+def test_a_pair_that_does_not_fit_into_a_row_is_refused_by_name(text_rows, make_tokens, sizes):
+    match = r"numbers: pair \d takes 6 tokens, 2 of them patches, but a row takes .*: shrink the picture"
     with pytest.raises(ValueError, match=match):
-        text_rows(pairs(make_elements, 3), PairRows, **sizes)[0]
+        text_rows(pairs(make_tokens, 3), PairRows, **sizes)[0]
 
 
-def test_only_pairs_have_nothing_to_do_with_each_other(text_rows, control_rows, make_elements):
-    assert text_rows(pairs(make_elements), PairRows)[0].isolated
-    assert not text_rows(pairs(make_elements))[0].isolated
+def test_only_pairs_have_nothing_to_do_with_each_other(text_rows, control_rows, make_tokens):
+    assert text_rows(pairs(make_tokens), PairRows)[0].isolated
+    assert not text_rows(pairs(make_tokens))[0].isolated
     assert not control_rows()[0].isolated
 
 

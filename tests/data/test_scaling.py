@@ -8,7 +8,7 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete, Text
 
 from gato.config import DataConfig, FieldScale, SourceConfig
-from gato.data.encoded import ElementsCache
+from gato.data.encoded import SequenceCache
 from gato.data.episode import Episode
 from gato.data.mixture import build_mixture
 from gato.data.opened import open_encoded
@@ -169,7 +169,7 @@ def test_sources_that_cannot_be_scaled_are_refused(config, tmp_path):
 
 
 def opened(source, config, text):
-    return open_encoded(source, DataConfig(sources=(source,)), config, text, ElementsCache(0), with_returns=False)
+    return open_encoded(source, DataConfig(sources=(source,)), config, text, SequenceCache(0), with_returns=False)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from gymnasium.spaces import Box
 
 from gato.config import DataConfig, PromptConfig, SourceConfig
-from gato.data.encoded import ElementsCache
+from gato.data.encoded import SequenceCache
 from gato.data.episode import Episode, ImageText
 from gato.data.mixture import Mixture, build_mixture, open_rows
 from gato.data.opened import open_encoded
@@ -49,7 +49,7 @@ def sources(tmp_path_factory, config, text):
 
     prompt = PromptConfig(probability=0.5, max_tokens=40)
     control = SourceConfig(name="control", kind="minari", path=str(folder / "control"), prompt=prompt)
-    encoded, facts = open_encoded(control, DataConfig(), config, text, ElementsCache(0), with_returns=False)
+    encoded, facts = open_encoded(control, DataConfig(), config, text, SequenceCache(0), with_returns=False)
     encoding = encoding_of(DataConfig(), config, text, terminal_observation=False)
     write_prepared(folder / "prepared", encoded, facts, encoding)
     made = {
@@ -69,7 +69,7 @@ def data_config(sources, **changes):
     return DataConfig(sources=sources, **{"batch_size": 4, "context_length": 96, "max_patches": 24, **changes})
 
 
-def source_ids(weights, num_rows, config, make_elements, make_encoded):
+def source_ids(weights, num_rows, config, make_tokens, make_encoded):
     """Which source each of the first rows of a mixture with these weights is of."""
     names = [f"source-{number}" for number in range(len(weights))]
     listed = tuple(
@@ -78,7 +78,7 @@ def source_ids(weights, num_rows, config, make_elements, make_encoded):
     )
     data = DataConfig(sources=listed, batch_size=500, context_length=4, max_patches=0)
     rows = [
-        TextRows(make_encoded([make_elements([4])], name), data, number, seed=0, held_out=False)
+        TextRows(make_encoded([make_tokens([4])], name), data, number, seed=0, held_out=False)
         for number, name in enumerate(names)
     ]
     mixture = Mixture(rows, data, config, 0)
@@ -91,7 +91,7 @@ def counts_so_far(ids, num_sources):
 
 
 @pytest.mark.parametrize("weights", [(1, 1), (7, 2, 1), (1, 2, 7), (1, 1, 1, 1, 1, 1), (40, 20, 10, 5, 3, 1)])
-def test_shares_are_the_weights_after_every_row(weights, config, make_elements, make_encoded):
+def test_shares_are_the_weights_after_every_row(weights, config, make_tokens, make_encoded):
     """Sources come in turn, not by chance: no count is ever off by a row for each source that stands before it.
 
     The first source has its share of n rows, rounded up; the next has its share of what is left, rounded up; and so on.
@@ -99,7 +99,7 @@ def test_shares_are_the_weights_after_every_row(weights, config, make_elements, 
     By chance, counts of 10,000 rows would be off by up to 50 and their standard deviation.
     """
     num_rows = 10_000
-    counts = counts_so_far(source_ids(weights, num_rows, config, make_elements, make_encoded), len(weights))
+    counts = counts_so_far(source_ids(weights, num_rows, config, make_tokens, make_encoded), len(weights))
     shares = np.array(weights) / sum(weights)
     error = counts - np.arange(1, num_rows + 1)[:, None] * shares
     left = np.cumsum(weights[::-1])[::-1]  # the weights of a source and of those after it
@@ -108,11 +108,11 @@ def test_shares_are_the_weights_after_every_row(weights, config, make_elements, 
     assert (error > -too_low - 1e-9).all()
 
 
-def test_weights_of_any_size_hold_to_a_hundredth_of_the_smallest(config, make_elements, make_encoded):
+def test_weights_of_any_size_hold_to_a_hundredth_of_the_smallest(config, make_tokens, make_encoded):
     """Grain keeps shares as whole hundredths of the smallest."""
     weights = np.array([np.pi, np.e, 1.0099, np.sqrt(50)])
     num_rows = 10_000
-    counts = counts_so_far(source_ids(weights, num_rows, config, make_elements, make_encoded), len(weights))[-1]
+    counts = counts_so_far(source_ids(weights, num_rows, config, make_tokens, make_encoded), len(weights))[-1]
     shares = weights / weights.sum()
     assert np.abs(counts - num_rows * shares).max() < len(weights) + num_rows * shares.min() / 100 * len(weights)
 
@@ -151,9 +151,9 @@ def resident_bytes():
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read where Linux shows it")
 def test_memory_stays_over_ten_thousand_batches_of_more_data_than_the_cache_holds(
-    sources, config, text, make_elements, make_encoded, tmp_path
+    sources, config, text, make_tokens, make_encoded, tmp_path
 ):
-    records = [make_elements([8] * 1_200, first_token=number) for number in range(240)]
+    records = [make_tokens([8] * 1_200, first_token=number) for number in range(240)]
     size_bytes = sum(array.nbytes for record in records for array in vars(record).values())
     assert size_bytes > 2 * MOST_GROWTH_BYTES  # that a cache without an end would be seen
     encoding = encoding_of(DataConfig(), config, text, terminal_observation=False)
@@ -163,7 +163,7 @@ def test_memory_stays_over_ten_thousand_batches_of_more_data_than_the_cache_hold
     large = dataclasses.replace(control, name="large", kind="prepared", path=str(tmp_path / "large"), weight=16.0)
     data = data_config((large, prose, control, captions), batch_size=2)
 
-    cache = ElementsCache(1 << 20)
+    cache = SequenceCache(1 << 20)
     rows = [open_rows(data, number, config, text, cache, 0, False) for number in range(len(data.sources))]
     del records
     mixture = Mixture(rows, data, config, 0)

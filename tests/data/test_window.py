@@ -28,22 +28,20 @@ def within(count, num_draws, share):
 
 
 @pytest.mark.parametrize(
-    "max_elements, max_patches, expected",
+    "max_tokens, max_patches, expected",
     [(9, 4, 0), (8, 4, 1), (6, 4, 1), (5, 4, 2), (2, 4, 2), (1, 4, 3), (9, 3, 1), (9, 1, 2), (9, 0, 3), (5, 3, 2)],
 )
-def test_last_start_is_the_earliest_timestep_from_which_the_rest_fits(
-    make_elements, max_elements, max_patches, expected
-):
-    # Timesteps of 3, 4 and 2 elements, with 1, 2 and 1 patches.
-    assert last_start(make_elements([3, 4, 2], [0, 3, 4, 7]), max_elements, max_patches) == expected
+def test_last_start_is_the_earliest_timestep_from_which_the_rest_fits(make_tokens, max_tokens, max_patches, expected):
+    # Timesteps of 3, 4 and 2 tokens, with 1, 2 and 1 patches.
+    assert last_start(make_tokens([3, 4, 2], [0, 3, 4, 7]), max_tokens, max_patches) == expected
 
 
-def test_the_largest_timestep_is_taken_apart_for_elements_and_patches(make_elements):
-    assert largest_timestep(make_elements([3, 5, 2], [0, 1, 2, 8])) == (5, 3)
+def test_the_largest_timestep_is_taken_apart_for_tokens_and_patches(make_tokens):
+    assert largest_timestep(make_tokens([3, 5, 2], [0, 1, 2, 8])) == (5, 3)
 
 
 @pytest.mark.parametrize(
-    "lengths, max_elements, windows",
+    "lengths, max_tokens, windows",
     [
         ([2, 3, 2], 7, {(0, 7): 1.0}),
         ([2, 3, 2], 5, {(0, 5): 1 / 2, (2, 7): 1 / 2}),
@@ -53,12 +51,12 @@ def test_the_largest_timestep_is_taken_apart_for_elements_and_patches(make_eleme
     ],
     ids=["whole", "two-of-three", "one-of-three", "uneven", "uneven-wide"],
 )
-def test_windows_are_whole_timesteps_drawn_by_alignment(make_elements, lengths, max_elements, windows):
+def test_windows_are_whole_timesteps_drawn_by_alignment(make_tokens, lengths, max_tokens, windows):
     rng, num_draws = np.random.default_rng(0), 1000
-    elements = make_elements(lengths)
+    sequence = make_tokens(lengths)
     counts = dict.fromkeys(windows, 0)
     for _ in range(num_draws):
-        drawn = draw_window(elements, max_elements, EVERYTHING, rng)
+        drawn = draw_window(sequence, max_tokens, EVERYTHING, rng)
         low, high = int(drawn.tokens[0]), int(drawn.tokens[-1]) + 1
         assert drawn.tokens.tolist() == list(range(low, high))
         counts[low, high] += 1
@@ -67,21 +65,21 @@ def test_windows_are_whole_timesteps_drawn_by_alignment(make_elements, lengths, 
 
 @settings(deadline=None, max_examples=60)
 @given(data=st.data(), seed=st.integers(0, 2**32), lengths=st.lists(st.integers(1, 6), min_size=1, max_size=12))
-def test_a_window_fits_and_takes_as_many_timesteps_as_it_can(make_elements, assert_same, data, seed, lengths):
+def test_a_window_fits_and_takes_as_many_timesteps_as_it_can(make_tokens, assert_same, data, seed, lengths):
     patches_at = sorted(data.draw(st.sets(st.integers(0, sum(lengths) - 1))))
-    elements = make_elements(lengths, patches_at)
-    num_elements, num_patches = largest_timestep(elements)
-    max_elements = data.draw(st.integers(num_elements, sum(lengths) + 1))
+    sequence = make_tokens(lengths, patches_at)
+    num_tokens, num_patches = largest_timestep(sequence)
+    max_tokens = data.draw(st.integers(num_tokens, sum(lengths) + 1))
     max_patches = data.draw(st.integers(num_patches, len(patches_at) + 1))
 
     def fits(first, stop):
-        part = elements.timesteps(first, stop)
-        return len(part) <= max_elements and len(part.patches) <= max_patches
+        part = sequence.timesteps(first, stop)
+        return len(part) <= max_tokens and len(part.patches) <= max_patches
 
-    drawn = draw_window(elements, max_elements, max_patches, np.random.default_rng(seed))
-    first = elements.starts.tolist().index(drawn.tokens[0])
+    drawn = draw_window(sequence, max_tokens, max_patches, np.random.default_rng(seed))
+    first = sequence.starts.tolist().index(drawn.tokens[0])
     stop = first + drawn.num_timesteps
-    assert_same(drawn, elements.timesteps(first, stop))
+    assert_same(drawn, sequence.timesteps(first, stop))
     assert fits(first, stop)
     if stop < len(lengths):
         assert not fits(first, stop + 1)
@@ -89,35 +87,35 @@ def test_a_window_fits_and_takes_as_many_timesteps_as_it_can(make_elements, asse
         assert not fits(first - 1, stop)
 
 
-def test_a_share_of_windows_begins_where_episodes_do(make_elements):
+def test_a_share_of_windows_begins_where_episodes_do(make_tokens):
     rng, num_draws = np.random.default_rng(1), 4000
-    elements = make_elements([2] * 400)
-    firsts = [int(draw_window(elements, 9, EVERYTHING, rng, start_share=0.5).tokens[0]) // 2 for _ in range(num_draws)]
+    sequence = make_tokens([2] * 400)
+    firsts = [int(draw_window(sequence, 9, EVERYTHING, rng, start_share=0.5).tokens[0]) // 2 for _ in range(num_draws)]
     # Of the other half, 16 + 3 of the 403 alignments begin there too.
     early = sum(first < START_TIMESTEPS for first in firsts)
     assert within(early, num_draws, 0.5 + 0.5 * (START_TIMESTEPS + 3) / 403)
     counts = np.bincount(firsts, minlength=START_TIMESTEPS)[1:START_TIMESTEPS]
     assert counts.min() > 0.6 * num_draws / 2 / START_TIMESTEPS
-    short = make_elements([2] * 5)
+    short = make_tokens([2] * 5)
     assert {len(draw_window(short, 9, EVERYTHING, rng, start_share=1.0).tokens) for _ in range(50)} == {8}
 
 
-def test_without_a_share_nothing_more_is_drawn(make_elements):
-    elements = make_elements([2] * 40)
+def test_without_a_share_nothing_more_is_drawn(make_tokens):
+    sequence = make_tokens([2] * 40)
     plain, zero = np.random.default_rng(3), np.random.default_rng(3)
     for _ in range(20):
-        ours = draw_window(elements, 9, EVERYTHING, zero, start_share=0.0)
-        assert np.array_equal(draw_window(elements, 9, EVERYTHING, plain).tokens, ours.tokens)
+        ours = draw_window(sequence, 9, EVERYTHING, zero, start_share=0.0)
+        assert np.array_equal(draw_window(sequence, 9, EVERYTHING, plain).tokens, ours.tokens)
 
 
-def test_the_first_and_last_timesteps_are_seen_as_often_as_those_in_the_middle(make_elements):
+def test_the_first_and_last_timesteps_are_seen_as_often_as_those_in_the_middle(make_tokens):
     # 20 timesteps, 4 to a window: 23 alignments, of which 4 show any one timestep. Moving 3 of them inside at
     # either end adds to the timesteps beside the first and the last.
     rng, num_draws = np.random.default_rng(1), 5000
-    elements = make_elements([2] * 20)
+    sequence = make_tokens([2] * 20)
     seen = np.zeros(20)
     for _ in range(num_draws):
-        seen[draw_window(elements, 9, EVERYTHING, rng).tokens[::2] // 2] += 1
+        seen[draw_window(sequence, 9, EVERYTHING, rng).tokens[::2] // 2] += 1
     alignments = np.array([4, 5, 6, 7, *[4] * 12, 7, 6, 5, 4])
     assert all(within(count, num_draws, share) for count, share in zip(seen, alignments / 23, strict=True)), seen
 
@@ -129,29 +127,29 @@ def test_starts_cover_every_place_a_window_has():
     assert {draw_start(3, 1, rng) for _ in range(100)} == {0, 1, 2}
 
 
-def test_windows_are_cut_before_they_need_too_many_patches(make_elements):
-    elements = make_elements([2, 2, 2], [0, 1, 2, 4])
+def test_windows_are_cut_before_they_need_too_many_patches(make_tokens):
+    sequence = make_tokens([2, 2, 2], [0, 1, 2, 4])
     rng = np.random.default_rng(3)
-    drawn = {tuple(draw_window(elements, EVERYTHING, 2, rng).tokens) for _ in range(100)}
+    drawn = {tuple(draw_window(sequence, EVERYTHING, 2, rng).tokens) for _ in range(100)}
     assert drawn == {(0, 1), (2, 3, 4, 5)}
 
 
 @pytest.mark.parametrize(
-    "max_elements, max_patches, match",
+    "max_tokens, max_patches, match",
     [
-        (4, 3, "a timestep of 5 elements, 2 of them patches, does not fit into 4 elements and 3 patches"),
-        (9, 1, "a timestep of 5 elements, 2 of them patches, does not fit into 9 elements and 1 patches"),
+        (4, 3, "a timestep of 5 tokens, 2 of them patches, does not fit into 4 tokens and 3 patches"),
+        (9, 1, "a timestep of 5 tokens, 2 of them patches, does not fit into 9 tokens and 1 patches"),
     ],
-    ids=["elements", "patches"],
+    ids=["tokens", "patches"],
 )
-def test_a_timestep_that_is_too_large_is_refused(make_elements, max_elements, max_patches, match):
-    elements = make_elements([3, 5, 2], [3, 4, 8])
+def test_a_timestep_that_is_too_large_is_refused(make_tokens, max_tokens, max_patches, match):
+    sequence = make_tokens([3, 5, 2], [3, 4, 8])
     with pytest.raises(ValueError, match=match + ": raise context_length or max_patches"):
-        draw_window(elements, max_elements, max_patches, np.random.default_rng(0))
+        draw_window(sequence, max_tokens, max_patches, np.random.default_rng(0))
 
 
-def test_spans_of_a_document_are_cut_at_any_element(make_elements):
-    document = make_elements([10])
+def test_spans_of_a_document_are_cut_at_any_token(make_tokens):
+    document = make_tokens([10])
     rng, num_draws = np.random.default_rng(4), 3000
     counts = np.zeros(7)
     for _ in range(num_draws):
@@ -166,28 +164,28 @@ def test_spans_of_a_document_are_cut_at_any_element(make_elements):
     assert all(within(count, num_draws, share / 13) for count, share in zip(counts, [4, 1, 1, 1, 1, 1, 4], strict=True))
 
 
-def test_a_span_keeps_the_masks_beside_their_tokens(make_elements):
-    document = dataclasses.replace(make_elements([12]), loss_mask=np.arange(12) % 2 == 0)
+def test_a_span_keeps_the_masks_beside_their_tokens(make_tokens):
+    document = dataclasses.replace(make_tokens([12]), loss_mask=np.arange(12) % 2 == 0)
     span = draw_span(document, 5, np.random.default_rng(5))
     assert (span.loss_mask == (span.tokens % 2 == 0)).all()
     assert (span.changed_mask == (span.tokens % 3 == 0)).all()
 
 
-def test_a_document_that_fits_is_shown_whole(make_elements, assert_same):
-    document = make_elements([10])
+def test_a_document_that_fits_is_shown_whole(make_tokens, assert_same):
+    document = make_tokens([10])
     assert_same(draw_span(document, 10, np.random.default_rng(6)), document)
     assert_same(draw_span(document, 99, np.random.default_rng(6)), document)
 
 
-def rows_and_sizes(make_elements):
-    first = make_elements([2, 2], [0, 2], first_token=10, patch_size=4)
-    second = dataclasses.replace(make_elements([3], first_token=20, patch_size=4), loss_mask=np.array([1, 0, 1], bool))
-    rows = [Row(elements=first, source_id=3), Row(elements=second, source_id=1)]
+def rows_and_sizes(make_tokens):
+    first = make_tokens([2, 2], [0, 2], first_token=10, patch_size=4)
+    second = dataclasses.replace(make_tokens([3], first_token=20, patch_size=4), loss_mask=np.array([1, 0, 1], bool))
+    rows = [Row(sequence=first, source_id=3), Row(sequence=second, source_id=1)]
     return rows, DataConfig(context_length=6, max_patches=3)
 
 
-def test_rows_are_padded_on_the_right(make_elements, config):
-    rows, data = rows_and_sizes(make_elements)
+def test_rows_are_padded_on_the_right(make_tokens, config):
+    rows, data = rows_and_sizes(make_tokens)
     batch = make_batch(rows, data, config)
     pad, nowhere = config.padding_id, config.no_position
     assert batch.tokens.tolist() == [[10, 11, 12, 13, pad, pad], [20, 21, 22, pad, pad, pad]]
@@ -201,44 +199,44 @@ def test_rows_are_padded_on_the_right(make_elements, config):
     assert not batch.patch_intervals[1].any()
 
 
-def test_a_batch_has_the_dtypes_that_it_names(make_elements, config):
-    batch = make_batch(*rows_and_sizes(make_elements), config)
+def test_a_batch_has_the_dtypes_that_it_names(make_tokens, config):
+    batch = make_batch(*rows_and_sizes(make_tokens), config)
     kinds = {name: array.dtype.name for name, array in vars(batch).items() if array is not None}
     floats, bools = {"row_weights": "float32"}, {"loss_mask": "bool", "changed_mask": "bool"}
     assert kinds == {**dict.fromkeys(kinds, "int32"), **floats, **bools, "patches": "uint8"}
 
 
-def test_the_first_element_of_a_row_is_never_a_target(make_elements, config):
-    batch = make_batch(*rows_and_sizes(make_elements), config)
+def test_the_first_token_of_a_row_is_never_a_target(make_tokens, config):
+    batch = make_batch(*rows_and_sizes(make_tokens), config)
     assert batch.loss_mask.astype(int).tolist() == [[0, 1, 1, 1, 0, 0], [0, 0, 1, 0, 0, 0]]
 
 
-def test_making_a_batch_leaves_the_rows_as_they_are(make_elements, config):
-    rows, data = rows_and_sizes(make_elements)
+def test_making_a_batch_leaves_the_rows_as_they_are(make_tokens, config):
+    rows, data = rows_and_sizes(make_tokens)
     make_batch(rows, data, config)
-    assert rows[0].elements.loss_mask.all()
+    assert rows[0].sequence.loss_mask.all()
 
 
 @pytest.mark.parametrize("exponent, expected", [(0.0, [1, 1, 0]), (1.0, [1 / 4, 1, 0]), (0.5, [1 / 2, 1, 0])])
-def test_a_row_of_n_targets_weighs_n_to_the_minus_exponent(make_elements, config, exponent, expected):
-    # Four targets after the first element; one; none at all.
+def test_a_row_of_n_targets_weighs_n_to_the_minus_exponent(make_tokens, config, exponent, expected):
+    # Four targets after the first token; one; none at all.
     lengths = [5, 2, 1]
     data = DataConfig(context_length=5, max_patches=1, row_loss_exponent=exponent)
-    rows = [Row(elements=make_elements([length], patch_size=4), source_id=0) for length in lengths]
+    rows = [Row(sequence=make_tokens([length], patch_size=4), source_id=0) for length in lengths]
     np.testing.assert_allclose(make_batch(rows, data, config).row_weights, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("context_length, max_patches", [(3, 3), (6, 1)], ids=["elements", "patches"])
-def test_a_row_that_is_too_long_is_refused(make_elements, config, context_length, max_patches):
-    rows, _ = rows_and_sizes(make_elements)
+@pytest.mark.parametrize("context_length, max_patches", [(3, 3), (6, 1)], ids=["tokens", "patches"])
+def test_a_row_that_is_too_long_is_refused(make_tokens, config, context_length, max_patches):
+    rows, _ = rows_and_sizes(make_tokens)
     data = DataConfig(context_length=context_length, max_patches=max_patches)
-    match = f"row 1 holds 4 elements and 2 patches, expected at most {context_length} and {max_patches}"
+    match = f"row 1 holds 4 tokens and 2 patches, expected at most {context_length} and {max_patches}"
     with pytest.raises(ValueError, match=match):
         make_batch([rows[1], rows[0]], data, config)
 
 
-def test_a_longer_context_only_adds_padding(make_elements, config):
-    rows, data = rows_and_sizes(make_elements)
+def test_a_longer_context_only_adds_padding(make_tokens, config):
+    rows, data = rows_and_sizes(make_tokens)
     short = make_batch(rows, data, config)
     long = make_batch(rows, dataclasses.replace(data, context_length=9), config)
     for name in ("tokens", "local_positions", "loss_mask", "changed_mask"):
@@ -247,14 +245,14 @@ def test_a_longer_context_only_adds_padding(make_elements, config):
     assert (long.tokens[:, 6:] == config.padding_id).all()
 
 
-def test_without_isolation_every_element_sees_all_of_the_past(make_elements, config):
-    rows, data = rows_and_sizes(make_elements)
+def test_without_isolation_every_token_sees_all_of_the_past(make_tokens, config):
+    rows, data = rows_and_sizes(make_tokens)
     assert make_batch(rows, data, config).visible_from is None
 
 
-def test_isolated_timesteps_see_themselves_only(make_elements, config):
-    pairs = Row(elements=make_elements([2, 3], [0, 2], patch_size=4), source_id=0, isolated=True)
-    episode = Row(elements=make_elements([2, 3], [0, 2], patch_size=4), source_id=1)
+def test_isolated_timesteps_see_themselves_only(make_tokens, config):
+    pairs = Row(sequence=make_tokens([2, 3], [0, 2], patch_size=4), source_id=0, isolated=True)
+    episode = Row(sequence=make_tokens([2, 3], [0, 2], patch_size=4), source_id=1)
     data = DataConfig(context_length=6, max_patches=3, isolate_pairs=True)
     batch = make_batch([pairs, episode], data, config)
     assert batch.visible_from.dtype == np.int32

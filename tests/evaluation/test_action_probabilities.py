@@ -5,22 +5,22 @@ import pytest
 
 from gato.config import PolicyConfig, TokenizerConfig
 from gato.evaluation.action_probabilities import action_probabilities
-from gato.tokenizer.elements import Elements
+from gato.tokenizer.sequence import TokenSequence
 
 TOKENIZER = TokenizerConfig(text_vocab_size=260, num_bins=64, num_discrete=64)
 FIRST = TOKENIZER.discrete_ids.start
 RANGES = np.array([[FIRST, FIRST + 2], [FIRST, FIRST + 3]])
-SIZE = 5  # elements of a timestep: two observed, the separator, two of the action
+SIZE = 5  # tokens of a timestep: two observed, the separator, two of the action
 
 
-def episode(num_timesteps: int, first: int = 0) -> Elements:
-    """Timesteps whose first element counts them, from `first` on."""
+def episode(num_timesteps: int, first: int = 0) -> TokenSequence:
+    """Timesteps whose first token counts them, from `first` on."""
     tokens = [
         [FIRST + 10 + first + t, FIRST + 9, TOKENIZER.separator_id, FIRST + 1, FIRST + 2] for t in range(num_timesteps)
     ]
     length = SIZE * num_timesteps
     marks = [0, 1, TOKENIZER.separator_position, TOKENIZER.action_position, TOKENIZER.action_position]
-    return Elements(
+    return TokenSequence(
         tokens=np.ravel(tokens).astype(np.int32),
         local_positions=np.tile(marks, num_timesteps).astype(np.int32),
         loss_mask=np.zeros(length, bool),
@@ -65,7 +65,7 @@ def test_one_pass_serves_all_timesteps_that_are_in_the_context():
     found = predict(network, [0, 2, 5], prompt=episode(2, first=20))
     assert network.seen == [[20, 21, 0, 1, 2, 3, 4, 5]]
     assert set(network.before) == {TOKENIZER.separator_id, FIRST + 1}  # before the first and the second action token
-    assert [(one.timestep, one.num_prompt, one.first_visible, one.num_elements, one.afresh) for one in found] == [
+    assert [(one.timestep, one.num_prompt, one.first_visible, one.num_tokens, one.afresh) for one in found] == [
         (0, 10, 0, 15, False),
         (2, 10, 0, 25, False),
         (5, 10, 0, 40, False),
@@ -75,11 +75,11 @@ def test_one_pass_serves_all_timesteps_that_are_in_the_context():
 def test_a_pinned_prompt_stays_when_timesteps_leave():
     network = Network()
     found = predict(network, [1, 3, 5], prompt=episode(2, first=20), context_length=24)
-    # Beside ten elements of prompt there is room for two timesteps.
+    # Beside ten tokens of prompt there is room for two timesteps.
     assert network.seen == [[20, 21, 0, 1], [20, 21, 2, 3], [20, 21, 4, 5]]
     assert [one.afresh for one in found] == [False, True, True]
     assert [one.first_visible for one in found] == [0, 2, 4]
-    assert {one.num_elements for one in found} == {20}
+    assert {one.num_tokens for one in found} == {20}
     always_fresh = predict(network, [1, 3, 5], prompt=episode(2, first=20), context_length=24, refresh_every=1)
     assert [one.afresh for one in always_fresh] == [False] * 3
 
@@ -100,5 +100,5 @@ def test_probabilities_are_those_of_the_legal_ids_at_the_temperature(temperature
 
 
 def test_a_timestep_that_cannot_fit_is_refused():
-    with pytest.raises(ValueError, match="one timestep takes 5 elements"):
+    with pytest.raises(ValueError, match="one timestep takes 5 tokens"):
         predict(Network(), [0], context_length=4)

@@ -5,17 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from gato.evaluation.few_shot import (
-    FewShotResults,
-    FewShotRun,
-    Judged,
-    best_of,
-    curve,
-    few_shot_table,
-    smoothed,
-    starting_score,
-)
-from gato.evaluation.few_shot_plot import few_shot_plot
+from gato.evaluation.few_shot import FewShotResults, FewShotRun, Judged, best_of, curve, smoothed, starting_score
+from gato.reports.few_shot_plot import few_shot_plot
+from gato.reports.few_shot_tables import few_shot_table
 
 
 def run(start="checkpoint", episodes=1, cascade=0, values=(10.0, 40.0, 20.0), retest=()) -> FewShotRun:

@@ -7,14 +7,14 @@ from gymnasium import spaces
 from gato.batch import Batch
 from gato.config import TokenizerConfig
 from gato.evaluation.first_actions import first_action_nll
-from gato.tokenizer.elements import Elements
+from gato.tokenizer.sequence import TokenSequence
 from gato.tokenizer.spaces import TimestepTokenizer
 
 TOKENIZER = TokenizerConfig(text_vocab_size=260, num_bins=16, num_discrete=16)
 STEPS = TimestepTokenizer(spaces.MultiDiscrete([9, 9]), spaces.MultiDiscrete([9, 9, 9]), TOKENIZER)
 
 
-def episode(first: int, length: int) -> Elements:
+def episode(first: int, length: int) -> TokenSequence:
     """Actions (first, first, first), then one more each step."""
     numbers = first + np.arange(length)
     return STEPS.encode_episode(np.zeros((length, 2), np.int64), np.repeat(numbers[:, None], 3, axis=1))

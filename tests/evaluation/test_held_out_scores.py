@@ -5,17 +5,10 @@ import pytest
 
 from gato.batch import Batch
 from gato.config import TokenizerConfig
-from gato.evaluation.held_out_scores import (
-    HeldOutScore,
-    held_out_markdown,
-    held_out_section,
-    held_out_table,
-    language_section,
-    piece_bytes,
-    text_bytes,
-)
+from gato.evaluation.held_out_scores import HeldOutScore, held_out_section, language_section, piece_bytes, text_bytes
 from gato.evaluation.language_scores import LanguageScore
 from gato.evaluation.statistics import wilson_interval
+from gato.reports.held_out_tables import held_out_markdown, held_out_table
 from gato.tokenizer.text import TextTokenizer
 
 SUMS = {"loss_sum": 40.0, "count": 20.0, "correct": 5.0, "changed_count": 4.0, "changed_correct": 1.0, "num_rows": 3}
@@ -83,7 +76,7 @@ def test_only_text_targets_count(text):
     positions = np.full((1, length), tokenizer.no_position)
     positions[0, -1] = tokenizer.action_position
     mask = np.ones((1, length), bool)
-    mask[0, 0] = False  # a row's first element is no target
+    mask[0, 0] = False  # a row's first token is no target
     nothing = np.zeros(1)
     batch = Batch(
         tokens=tokens,

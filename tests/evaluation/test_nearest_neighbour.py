@@ -41,14 +41,14 @@ def test_what_was_seen_is_answered_by_what_was_done_there():
     assert [found.action(found.nearest(row)) for row in seen] == [10, 11, 12, 13]
 
 
-def test_numbers_count_in_standard_deviations_of_their_own_element():
-    # The first element spreads over thousands, the second over thousandths: unscaled, only the first would count.
+def test_numbers_count_in_standard_deviations_of_their_own_token():
+    # The first token spreads over thousands, the second over thousandths: unscaled, only the first would count.
     found = memory(NUMBERS, episode(numbers((-1000, 0.001), (1000, -0.001)), [0, 1]))
     assert found.action(found.nearest(np.array([-100, -0.001], np.float32))) == 1
     assert found.action(found.nearest(np.array([-1100, -0.0001], np.float32))) == 0
 
 
-def test_an_element_that_never_varied_tells_nothing_and_overflows_nothing():
+def test_an_token_that_never_varied_tells_nothing_and_overflows_nothing():
     found = memory(NUMBERS, episode(numbers((5, 0), (5, 1), (5, 2)), [0, 1, 2]))
     assert found.action(found.nearest(np.array([-1e30, 1.1], np.float32))) == 1
     assert found.action(found.nearest(np.array([5, 3e38], np.float32))) == 2

@@ -5,7 +5,7 @@ import numpy as np
 
 from gato.evaluation.policy_actor import Interface, PolicyActor
 from gato.evaluation.rollout import EpisodeStart
-from gato.tokenizer.elements import Elements
+from gato.tokenizer.sequence import TokenSequence
 
 
 class Recorder:
@@ -31,9 +31,9 @@ class Recorder:
         return [None if observation is None else observation + 1 for observation in observations]
 
 
-def prompt() -> Elements:
+def prompt() -> TokenSequence:
     empty = np.zeros(0, np.int32)
-    return Elements(
+    return TokenSequence(
         tokens=empty,
         local_positions=empty,
         loss_mask=empty.astype(bool),

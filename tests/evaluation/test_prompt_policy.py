@@ -6,12 +6,12 @@ from gato.config import TokenizerConfig
 from gato.evaluation.plan import Shown
 from gato.evaluation.prompt_policy import PromptPolicy
 from gato.inference.prompt import cut_demonstration
-from gato.tokenizer.elements import Elements
+from gato.tokenizer.sequence import TokenSequence
 from gato.tokenizer.spaces import TimestepTokenizer
 
 TOKENIZER = TokenizerConfig(text_vocab_size=260, num_bins=16, num_discrete=64)
 STEPS = TimestepTokenizer(spaces.Discrete(64), spaces.Discrete(64), TOKENIZER)
-EPISODE = STEPS.encode_episode(np.arange(40), np.arange(40))  # three elements a timestep, the first its number
+EPISODE = STEPS.encode_episode(np.arange(40), np.arange(40))  # three tokens a timestep, the first its number
 
 
 def shown(*seeds: int) -> Shown:
@@ -24,7 +24,7 @@ def policy(**changes) -> PromptPolicy:
     )
 
 
-def steps(prompt: Elements) -> list[int]:
+def steps(prompt: TokenSequence) -> list[int]:
     return (prompt.tokens[::3] - TOKENIZER.discrete_ids.start).tolist()
 
 

@@ -1,4 +1,4 @@
-"""Small agents with random weights, sharpened so that a wrong position or a missing element changes what they do."""
+"""Small agents with random weights, sharpened so that a wrong position or a missing token changes what they do."""
 
 import jax
 import pytest

@@ -102,7 +102,7 @@ def policy(agent):
 def fits(agent, action_space):
     """Whether actions of the space have from one to as many tokens as the largest."""
     if not num_tokens(action_space):
-        with pytest.raises(ValueError, match="no elements"):
+        with pytest.raises(ValueError, match="no tokens"):
             TimestepTokenizer(spaces.Discrete(2), action_space, agent.tokenizer, agent.text)
         return False
     return num_tokens(action_space) <= NUM_ACTION_TOKENS

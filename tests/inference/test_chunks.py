@@ -5,14 +5,14 @@ from hypothesis import strategies as st
 from gato.config import TokenizerConfig
 from gato.inference.chunks import Row, assemble, bucket_size, pieces
 from gato.inference.context import Context
-from gato.tokenizer.elements import Elements
+from gato.tokenizer.sequence import TokenSequence
 
 CONFIG = TokenizerConfig(text_vocab_size=300)
 
 
-def elements_of(tokens, patch_indices=()):
+def tokens_of(tokens, patch_indices=()):
     n, p = len(tokens), len(patch_indices)
-    return Elements(
+    return TokenSequence(
         tokens=np.array(tokens, np.int32),
         local_positions=np.arange(n, dtype=np.int32),
         loss_mask=np.arange(n) % 2 == 0,
@@ -39,7 +39,7 @@ def test_a_hand_worked_chunk_with_a_carried_token_an_idle_row_and_padding():
     for size in (5, 3):
         context.begin_timestep(size)
     position = context.begin_timestep(5)  # the first timestep leaves: the window starts at 7, this one at 10
-    row = Row(elements=elements_of([7, CONFIG.padding_id, 9], [1]), position=position, context=context, carried=33)
+    row = Row(sequence=tokens_of([7, CONFIG.padding_id, 9], [1]), position=position, context=context, carried=33)
     chunk = assemble([None, row], CONFIG, size=6, num_patches=2)
     assert chunk.tokens[1].tolist() == [33, 7, CONFIG.padding_id, 9, CONFIG.padding_id, CONFIG.padding_id]
     assert chunk.local_positions[1].tolist() == [
@@ -53,7 +53,7 @@ def test_a_hand_worked_chunk_with_a_carried_token_an_idle_row_and_padding():
     assert chunk.positions[1].tolist() == [9, 10, 11, 12, -1, -1]
     assert chunk.slots[1].tolist() == [9, 2, 3, 4, 10, 10]
     assert chunk.patch_indices[1].tolist() == [2, 6]
-    np.testing.assert_array_equal(chunk.patches[1, 0], row.elements.patches[0])
+    np.testing.assert_array_equal(chunk.patches[1, 0], row.sequence.patches[0])
     assert (chunk.pinned[1], chunk.window_start[1], chunk.reset[1]) == (2, 7, False)
     assert (chunk.positions[0] == -1).all()
     assert (chunk.slots[0] == 10).all()
@@ -62,10 +62,10 @@ def test_a_hand_worked_chunk_with_a_carried_token_an_idle_row_and_padding():
 
 @given(st.integers(1, 12), st.sets(st.integers(0, 29), max_size=9))
 def test_pieces_joined_again_are_the_whole(size, patch_indices):
-    whole = elements_of(range(30), sorted(patch_indices))
+    whole = tokens_of(range(30), sorted(patch_indices))
     parts = list(pieces(whole, size))
     assert {len(part) for part in parts[:-1]} <= {size}
-    joined = Elements.concatenate(parts)
+    joined = TokenSequence.concatenate(parts)
     for name in (
         "tokens",
         "local_positions",

@@ -67,11 +67,11 @@ def test_only_whole_timesteps_leave_and_no_more_than_must(history):
 def test_a_timestep_that_cannot_fit_is_refused_and_changes_nothing():
     context = Context(10, prompt_length=4)
     context.begin_timestep(5)
-    with pytest.raises(ValueError, match=r"one timestep takes 7 elements.*context of 10 leaves 6 beside a prompt of 4"):
+    with pytest.raises(ValueError, match=r"one timestep takes 7 tokens.*context of 10 leaves 6 beside a prompt of 4"):
         context.begin_timestep(7)
     assert (context.next_position, context.num_visible) == (9, 9)
 
 
 def test_a_prompt_longer_than_the_context_is_refused():
-    with pytest.raises(ValueError, match="prompt has 11 elements, the context 10"):
+    with pytest.raises(ValueError, match="prompt has 11 tokens, the context 10"):
         Context(10, prompt_length=11)

@@ -46,7 +46,7 @@ def uncached_texts(agent, prompts, max_tokens, temperature=0.0, seed=0):
         while (count := len(whole) - len(prompt)) < max_tokens:
             context = Context(60)
             context.begin_timestep(len(whole))
-            row = Row(elements=whole, position=0, context=context)
+            row = Row(sequence=whole, position=0, context=context)
             chunk = assemble([row], agent.tokenizer, size=60, num_patches=4)
             scores = next_scores(agent.model, agent.tokenizer, vocab_size, agent.params, chunk, len(whole) - 1)
             scores = np.array(scores) / (temperature or 1) + noise[count]
@@ -104,7 +104,7 @@ def test_texts_depend_on_their_index_and_seed_but_not_on_the_batch(agent):
 def test_what_does_not_fit_is_refused_with_the_sizes(agent):
     generator = Generator(agent)
     prompts = [document_prompt(text, agent.text, agent.tokenizer) for text in ("a", "go to the red ball" * 4)]
-    with pytest.raises(ValueError, match=r"prompt 1 has \d+ elements and may be followed by 50 tokens, .*length is 60"):
+    with pytest.raises(ValueError, match=r"prompt 1 has \d+ tokens and may be followed by 50 tokens, .*length is 60"):
         generator.generate(prompts, max_tokens=50)
     small = dataclasses.replace(agent.tokenizer, local_position_size=8)
     with pytest.raises(ValueError, match=r"ends at local position 0 .* local_position_size is 8"):

@@ -16,7 +16,7 @@ from gato.inference.sampling import draw_keys, gumbel_noise, legal_rows, sample
 from gato.inference.step import prefill
 from gato.inference.vector import entry, stack
 from gato.model.gato import rebuild
-from gato.tokenizer.elements import Elements
+from gato.tokenizer.sequence import TokenSequence
 from gato.tokenizer.spaces import TimestepTokenizer
 
 # Few different agents, spaces and batch sizes: each combination is compiled anew.
@@ -99,7 +99,7 @@ def training_rows(agent, space, observations, actions, prompt):
     room = agent.policy.context_length - (0 if prompt is None else len(prompt))
     first = np.searchsorted(episode.starts, episode.starts[1:] - room)
     windows = [episode.timesteps(first[step], step + 1) for step in range(episode.num_timesteps)]
-    rows = [window if prompt is None else Elements.concatenate([prompt, window]) for window in windows]
+    rows = [window if prompt is None else TokenSequence.concatenate([prompt, window]) for window in windows]
     return rows, bool(first.any())
 
 
@@ -425,7 +425,7 @@ def test_predict_refuses_what_does_not_fit_and_leaves_the_episodes_as_they_were(
 
 def test_a_timestep_larger_than_the_context_is_refused_with_the_sizes(make_agent):
     policy = Policy(make_agent(context_length=5), OBSERVATIONS, ACTIONS)
-    with pytest.raises(ValueError, match=r"one timestep takes 6 elements.*context of 5 leaves 5"):
+    with pytest.raises(ValueError, match=r"one timestep takes 6 tokens.*context of 5 leaves 5"):
         policy.act(OBSERVATIONS.sample())
 
 
@@ -449,8 +449,8 @@ def test_wrong_arguments_are_refused_with_what_was_expected(make_agent, demonstr
         policy.encode_demonstration(*demonstration, slot=2)
     with pytest.raises(TypeError, match="the prompt is list"):
         policy.reset(seeds=[0, 1], prompt=[1, 2])
-    with pytest.raises(ValueError, match=r"the prompt has \d+ elements, expected 1 to 24"):
-        policy.reset(seeds=[0, 1], prompt=Elements.concatenate([prompt, prompt]))
+    with pytest.raises(ValueError, match=r"the prompt has \d+ tokens, expected 1 to 24"):
+        policy.reset(seeds=[0, 1], prompt=TokenSequence.concatenate([prompt, prompt]))
     foreign = policy.encode_demonstration(*demonstration)
     foreign.tokens[0] = agent.tokenizer.vocab_size
     with pytest.raises(ValueError, match=r"tokens span .* another tokenizer config"):
@@ -459,7 +459,7 @@ def test_wrong_arguments_are_refused_with_what_was_expected(make_agent, demonstr
     foreign.local_positions[0] = agent.tokenizer.no_position + 1
     with pytest.raises(ValueError, match=r"local positions up to .* another tokenizer config"):
         policy.reset(seeds=[0, 1], prompt=foreign)
-    with pytest.raises(ValueError, match="no timestep of the demonstration fits into 3 elements"):
+    with pytest.raises(ValueError, match="no timestep of the demonstration fits into 3 tokens"):
         BatchPolicy(agent, OBSERVATIONS, ACTIONS, config=PolicyConfig(prompt_tokens=3)).encode_demonstration(
             *demonstration
         )

@@ -13,9 +13,9 @@ from gato.tokenizer.language import encode_document
 
 @pytest.fixture
 def demonstration(text, make_agent):
-    """Four timesteps of 4, 6, 5 and 3 elements."""
-    elements = encode_document("go to the red ball" * 3, text, make_agent().tokenizer)
-    part = dataclasses.replace(elements, starts=np.array([0, 18, len(elements)])).timesteps(0, 1)
+    """Four timesteps of 4, 6, 5 and 3 tokens."""
+    sequence = encode_document("go to the red ball" * 3, text, make_agent().tokenizer)
+    part = dataclasses.replace(sequence, starts=np.array([0, 18, len(sequence)])).timesteps(0, 1)
     return dataclasses.replace(part, starts=np.array([0, 4, 10, 15, 18]))
 
 
@@ -31,7 +31,7 @@ def test_a_demonstration_is_cut_to_whole_timesteps_of_one_end(demonstration, par
 
 @pytest.mark.parametrize(("part", "max_tokens", "size"), [("first", 3, 4), ("end", 2, 3)])
 def test_a_timestep_too_long_for_the_prompt_is_refused(demonstration, part, max_tokens, size):
-    with pytest.raises(ValueError, match=f"fits into {max_tokens} elements: the one at that end has {size}"):
+    with pytest.raises(ValueError, match=f"fits into {max_tokens} tokens: the one at that end has {size}"):
         cut_demonstration(demonstration, max_tokens, part)
 
 
@@ -41,7 +41,7 @@ def test_a_prompt_that_follows_has_the_keys_of_later_positions(make_agent, demon
     context = Context(40, prompt_length=18)
 
     def prefilled(positions):
-        chunk = assemble([Row(elements=demonstration, position=0, context=context)], agent.tokenizer, size=18)
+        chunk = assemble([Row(sequence=demonstration, position=0, context=context)], agent.tokenizer, size=18)
         shifted = dataclasses.replace(chunk, positions=positions[None], pinned=positions[-1:] + 1)
         return model.extend(shifted, model.init_cache(1, 40))[1]
 

@@ -61,7 +61,7 @@ def init() -> Callable[..., Parameters]:
 
 @pytest.fixture(scope="session")
 def random_batch(tokenizer: TokenizerConfig) -> Callable[..., Batch]:
-    """Rows full of random tokens, with patches at random places, a third of the elements targets."""
+    """Rows full of random tokens, with patches at random places, a third of the tokens targets."""
 
     def make(num_rows: int = 3, length: int = 12, num_patches: int = 3, seed: int = 0) -> Batch:
         rng = np.random.default_rng(seed)

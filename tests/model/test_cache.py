@@ -26,7 +26,7 @@ def extend(model):
 
 
 def _chunk(batch, places, positions, slots, *, pinned=NO_PIN, window_start=NO_WINDOW, reset=False) -> Chunk:
-    """The batch's elements at `places`; the other arguments are the same for every row."""
+    """The batch's tokens at `places`; the other arguments are the same for every row."""
     places = np.asarray(places)
     num_rows = len(batch.tokens)
     index_of = np.full(batch.tokens.shape[1] + 1, len(places))
@@ -63,7 +63,7 @@ def test_any_split_into_chunks_gives_the_uncached_hidden_vectors(splits, model, 
 
 
 @pytest.mark.parametrize("wanted", [[[6], [0], [3]], [[5, 6], [0, 1], [4, 2]]], ids=["one", "two"])
-def test_wanted_elements_are_as_among_all_and_the_cache_too(wanted, model, extend, random_batch):
+def test_wanted_tokens_are_as_among_all_and_the_cache_too(wanted, model, extend, random_batch):
     batch = random_batch()
     places, wanted = np.arange(7), np.array(wanted)
     _, cache = extend(_chunk(batch, places, places, places), model.init_cache(3, 16))
@@ -95,7 +95,7 @@ def test_padding_in_a_chunk_writes_nothing_and_stays_finite(model, extend, rando
 
 
 def test_past_its_window_one_layer_equals_recomputing_what_is_visible(tokenizer, model_config, random_batch, build):
-    # With one layer a hidden vector depends on the visible elements only, not on what those once saw.
+    # With one layer a hidden vector depends on the visible tokens only, not on what those once saw.
     model = build(Gato, model_config(num_layers=1), tokenizer)
     batch = random_batch(length=24)
     extend = nnx.jit(lambda model, chunk, cache: model.extend(chunk, cache))

@@ -47,7 +47,7 @@ def test_evaluation_uses_the_mean_position(tokenizer, model_config, random_batch
     np.testing.assert_allclose(run(embedding, batch), run(embedding, at_middle, key=jax.random.key(0)), atol=1e-6)
 
 
-def test_an_element_is_the_sum_of_its_parts(tokenizer, model_config, random_batch, build, run):
+def test_an_token_is_the_sum_of_its_parts(tokenizer, model_config, random_batch, build, run):
     config = model_config(unit_rms_inputs=False)
     embedding = build(Embedding, config, tokenizer)
     batch = random_batch()

@@ -20,7 +20,7 @@ def _replace_entry(array, index, value):
 
 
 def _changed_batches(batch, tokenizer):
-    """Each modality's array changed at one element of row 0, and that element's index."""
+    """Each modality's array changed at one token of row 0, and that token's index."""
     place = int(batch.patch_indices[0, 1])
     token_place = next(i for i in range(5, 12) if batch.tokens[0, i] != tokenizer.padding_id)
     token = (batch.tokens[0, token_place] + 1) % tokenizer.separator_id
@@ -35,7 +35,7 @@ def _changed_batches(batch, tokenizer):
 
 
 @pytest.mark.parametrize("modality", ["token", "local position", "patch", "patch position"])
-def test_an_element_changes_its_own_and_later_hidden_vectors_only(modality, model, tokenizer, random_batch, run):
+def test_an_token_changes_its_own_and_later_hidden_vectors_only(modality, model, tokenizer, random_batch, run):
     batch = random_batch()
     changes, place = _changed_batches(batch, tokenizer)[modality]
     assert place > 0

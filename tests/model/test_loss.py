@@ -20,7 +20,7 @@ def params(tokenizer, model_config, init):
 
 
 def _plain(model, hidden, batch, action_position):
-    """Full logits of every element, then masks; sums by (source, kind)."""
+    """Full logits of every token, then masks; sums by (source, kind)."""
     log_probs = jax.nn.log_softmax(model.logits(hidden[:, :-1]), axis=-1)
     targets = jnp.asarray(batch.tokens)[:, 1:]
     nll = -jnp.take_along_axis(log_probs, targets[..., None], axis=-1)[..., 0]
@@ -112,13 +112,13 @@ def test_a_hidden_vector_that_points_at_the_next_token_is_right(params, tokenize
     scalar, sums = losses(model, pointing, batch, NUM_SOURCES)
     assert scalar < 1e-3
     np.testing.assert_array_equal(sums.correct, sums.count)
-    # The same vectors one place later point at the element that has just been.
+    # The same vectors one place later point at the token that has just been.
     scalar, sums = losses(model, jnp.roll(pointing, 1, axis=1), batch, NUM_SOURCES)
     assert scalar > 10
     assert sums.correct.sum() < sums.count.sum() / 4
 
 
-def test_the_first_element_is_never_a_target(params, tokenizer, model_config, random_batch, run):
+def test_the_first_token_is_never_a_target(params, tokenizer, model_config, random_batch, run):
     batch = random_batch()
     only_first = dataclasses.replace(batch, loss_mask=np.broadcast_to(np.arange(12) == 0, batch.loss_mask.shape))
     model = rebuild(model_config(), tokenizer, params)

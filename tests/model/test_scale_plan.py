@@ -39,7 +39,7 @@ def test_a_gather_by_hand():
 
 def test_one_chip_only_computes():
     plan = scale_plan(RUN, CHIP, 1, 0.25)
-    work = Work(elements=6400, attended=64 * 5000, targets=6400, patches=0)
+    work = Work(tokens=6400, attended=64 * 5000, targets=6400, patches=0)
     assert plan.compute_s == pytest.approx(training_flops(RUN.model, RUN.tokenizer, work) / 0.25e12)
     assert plan.communication_s == 0
     assert plan.step_s == plan.compute_s

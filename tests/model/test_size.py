@@ -72,9 +72,9 @@ def test_flops_of_a_small_model_by_hand():
 def test_flops_of_a_batch_by_hand():
     config = ModelConfig(width=4, num_layers=2, num_heads=1, head_dim=4, mlp_width=8, patch_stem="tiles")
     tokenizer = TokenizerConfig(text_vocab_size=260, num_bins=2, num_discrete=2)
-    # Rows of 6 and 4 elements, 3 of them targets, 2 of them patches.
-    work = Work(elements=10, attended=(36 + 16) / 2, targets=3, patches=2)
-    matrices = 10 * 2 * (4 * 16 + 32 + 16)  # elements x layers x weights of attention, up and down projections
+    # Rows of 6 and 4 tokens, 3 of them targets, 2 of them patches.
+    work = Work(tokens=10, attended=(36 + 16) / 2, targets=3, patches=2)
+    matrices = 10 * 2 * (4 * 16 + 32 + 16)  # tokens x layers x weights of attention, up and down projections
     attention = 26 * 2 * 2 * 4  # pairs x layers x (scores and mix) x inner size
     head = 3 * 266 * 4
     stem = 2 * 6 * (4 * 192 * 32 + 4 * 32 * 4)
@@ -83,8 +83,8 @@ def test_flops_of_a_batch_by_hand():
 
 def test_work_adds_up():
     config, tokenizer = ModelConfig(), TokenizerConfig()
-    one = Work(elements=5, attended=12.5, targets=2, patches=1)
-    two = Work(elements=3, attended=4.5, targets=3, patches=0)
+    one = Work(tokens=5, attended=12.5, targets=2, patches=1)
+    two = Work(tokens=3, attended=4.5, targets=3, patches=0)
     parts = [training_flops(config, tokenizer, work) for work in (one, two)]
     assert training_flops(config, tokenizer, one + two) == sum(parts)
 
@@ -92,7 +92,7 @@ def test_work_adds_up():
 def test_full_rows_cost_their_tokens():
     config, tokenizer = ModelConfig(), TokenizerConfig()
     rows, length = 3, 100
-    work = Work(elements=rows * length, attended=rows * length**2 / 2, targets=rows * length, patches=0)
+    work = Work(tokens=rows * length, attended=rows * length**2 / 2, targets=rows * length, patches=0)
     assert training_flops(config, tokenizer, work) == rows * length * flops_per_token(config, tokenizer, length)
 
 
@@ -117,7 +117,7 @@ def test_the_compiler_counts_nearly_the_same_flops(tokenizer, random_batch, stem
         return rebuild(config, tokenizer, params)(batch).sum()
 
     counted = jax.jit(jax.grad(value)).lower(params).compile().cost_analysis()["flops"]
-    work = Work(elements=rows * length, attended=rows * length**2, targets=0, patches=rows * patches)
+    work = Work(tokens=rows * length, attended=rows * length**2, targets=0, patches=rows * patches)
     assert training_flops(config, tokenizer, work) == pytest.approx(counted, rel=0.05)
 
 
@@ -161,7 +161,7 @@ def test_activations_are_what_differentiation_keeps_of_a_layer(tokenizer, random
     equations = jax.make_jaxpr(jax.grad(value))(params).jaxpr.eqns
     forward = next(eqn for eqn in equations if eqn.primitive.name == "scan" and eqn.params["length"] == 3)
     kept = [var.aval for var in forward.outvars[forward.params["num_carry"] :]]
-    # Arrays of the elements; not weights in another dtype, nor a norm's one number an element.
+    # Arrays of the tokens; not weights in another dtype, nor a norm's one number a token.
     arrays = [aval for aval in kept if aval.shape[1] in (rows, rows * length) and aval.size >= 3 * rows * length * 24]
     counted = sum(aval.size * aval.dtype.itemsize for aval in arrays)
     ends = 2 * rows * length * config.width * (4 if dtype == "float32" else 2)

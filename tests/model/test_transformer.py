@@ -39,7 +39,7 @@ def test_how_layers_run_changes_no_gradient(changes, plain_gradient, gradient_of
         np.testing.assert_allclose(actual, expected, atol=2e-5, rtol=1e-4)
 
 
-def test_gradients_of_later_elements_are_zero_and_of_earlier_ones_not(model_config, build):
+def test_gradients_of_later_tokens_are_zero_and_of_earlier_ones_not(model_config, build):
     transformer = build(Transformer, model_config(attention_block=3))
     x = _input()
     graphdef, state = nnx.split(transformer)

@@ -321,8 +321,8 @@ def test_text_outside_its_space_is_refused(text, config):
 
 
 @pytest.mark.parametrize("space", [spaces.Tuple(()), spaces.Box(-1, 1, (0,))], ids=["tuple", "box"])
-def test_an_action_space_without_elements_is_refused(space):
-    with pytest.raises(ValueError, match="no elements: there is nothing to predict"):
+def test_an_action_space_without_tokens_is_refused(space):
+    with pytest.raises(ValueError, match="no tokens: there is nothing to predict"):
         tokenizer_for(space)
 
 

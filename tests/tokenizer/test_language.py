@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gato.tokenizer.elements import Elements
 from gato.tokenizer.image import image_to_patches, patch_intervals
 from gato.tokenizer.language import (
     caption_prompt,
@@ -18,6 +17,7 @@ from gato.tokenizer.language import (
     encode_document,
     plain_words,
 )
+from gato.tokenizer.sequence import TokenSequence
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (20, 40, 3), dtype=np.uint8)
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -37,7 +37,7 @@ def continued(prompt, answer, text, counts):
 
 
 def assert_same_inputs(a, b):
-    for field in dataclasses.fields(Elements):
+    for field in dataclasses.fields(TokenSequence):
         if field.name not in ("loss_mask", "changed_mask"):
             left, right = getattr(a, field.name), getattr(b, field.name)
             assert left.shape == right.shape, field.name
@@ -68,59 +68,59 @@ def test_a_caption_prompt_and_its_caption_are_the_training_encoding(text, config
 
 
 def test_a_document_starts_and_ends_with_marks_and_has_no_positions(text, config):
-    elements = encode_document("the red ball", text, config)
-    assert elements.tokens.tolist() == [text.start_id, *text.encode("the red ball"), text.end_id]
-    assert elements.loss_mask.tolist() == [False] + [True] * (len(elements) - 1)
-    assert set(elements.local_positions.tolist()) == {config.no_position}
-    assert elements.num_timesteps == 1
-    assert not len(elements.patches)
+    sequence = encode_document("the red ball", text, config)
+    assert sequence.tokens.tolist() == [text.start_id, *text.encode("the red ball"), text.end_id]
+    assert sequence.loss_mask.tolist() == [False] + [True] * (len(sequence) - 1)
+    assert set(sequence.local_positions.tolist()) == {config.no_position}
+    assert sequence.num_timesteps == 1
+    assert not len(sequence.patches)
 
 
 def test_a_dialogue_is_laid_out_turn_by_turn(text, config):
-    elements = encode_dialogue([("user", "go"), ("agent", "the ball")], text, config)
+    sequence = encode_dialogue([("user", "go"), ("agent", "the ball")], text, config)
     user, agent, go, ball = (text.encode(part).tolist() for part in ("User:", "Agent:", " go", " the ball"))
-    assert elements.tokens.tolist() == [text.start_id, *user, *go, text.end_id, *agent, *ball, text.end_id]
+    assert sequence.tokens.tolist() == [text.start_id, *user, *go, text.end_id, *agent, *ball, text.end_id]
     expected = [False] * (1 + len(user)) + [True] * (len(go) + 1) + [False] * len(agent) + [True] * (len(ball) + 1)
-    assert elements.loss_mask.tolist() == expected
-    assert set(elements.local_positions.tolist()) == {config.no_position}
+    assert sequence.loss_mask.tolist() == expected
+    assert set(sequence.local_positions.tolist()) == {config.no_position}
 
 
 def test_only_the_agents_turns_are_targets_without_question_loss(text, config):
     turns = [("user", "go"), ("agent", "the ball")]
-    elements = encode_dialogue(turns, text, config, question_loss=False)
-    assert elements.tokens[elements.loss_mask].tolist() == [*text.encode(" the ball"), text.end_id]
+    sequence = encode_dialogue(turns, text, config, question_loss=False)
+    assert sequence.tokens[sequence.loss_mask].tolist() == [*text.encode(" the ball"), text.end_id]
 
 
 def test_a_caption_follows_the_patches_and_positions_count_up(text, config):
-    elements = encode_caption(IMAGE, "a box", text, config)
+    sequence = encode_caption(IMAGE, "a box", text, config)
     ids = text.encode(" a box").tolist()
-    assert elements.tokens.tolist() == [config.padding_id] * 6 + ids + [text.end_id]
-    assert elements.local_positions.tolist() == list(range(len(elements)))
-    assert elements.loss_mask.tolist() == [False] * 6 + [True] * (len(ids) + 1)
-    assert elements.patch_indices.tolist() == list(range(6))
-    assert (elements.patches == image_to_patches(IMAGE, 16)).all()
-    assert (elements.patch_intervals == patch_intervals(20, 40, 16, 128)).all()
+    assert sequence.tokens.tolist() == [config.padding_id] * 6 + ids + [text.end_id]
+    assert sequence.local_positions.tolist() == list(range(len(sequence)))
+    assert sequence.loss_mask.tolist() == [False] * 6 + [True] * (len(ids) + 1)
+    assert sequence.patch_indices.tolist() == list(range(6))
+    assert (sequence.patches == image_to_patches(IMAGE, 16)).all()
+    assert (sequence.patch_intervals == patch_intervals(20, 40, 16, 128)).all()
 
 
 def test_a_dialogue_about_a_picture_follows_the_patches_and_positions_count_up(text, config):
     turns = [("user", "what colour"), ("agent", "red"), ("user", "how many"), ("agent", "two")]
-    elements = encode_dialogue(turns, text, config, image=IMAGE, question_loss=False)
+    sequence = encode_dialogue(turns, text, config, image=IMAGE, question_loss=False)
     expected = [
         text.encode(part).tolist()
         for part in ("User:", " what colour", "Agent:", " red", "User:", " how many", "Agent:", " two")
     ]
     for words in expected[1::2]:
         words.append(text.end_id)
-    assert elements.tokens.tolist() == [config.padding_id] * 6 + [token for part in expected for token in part]
-    assert elements.local_positions.tolist() == list(range(len(elements)))
-    assert elements.tokens[elements.loss_mask].tolist() == expected[3] + expected[7]
+    assert sequence.tokens.tolist() == [config.padding_id] * 6 + [token for part in expected for token in part]
+    assert sequence.local_positions.tolist() == list(range(len(sequence)))
+    assert sequence.tokens[sequence.loss_mask].tolist() == expected[3] + expected[7]
 
 
 @settings(deadline=None, max_examples=50)
 @given(said=words)
 def test_words_come_back_as_they_were(text, config, said):
-    elements = encode_caption(IMAGE, said, text, config)
-    assert plain_words(text.decode(elements.tokens[6:-1])) == said
+    sequence = encode_caption(IMAGE, said, text, config)
+    assert plain_words(text.decode(sequence.tokens[6:-1])) == said
 
 
 def test_prompts_carry_no_loss(text, config):
@@ -140,7 +140,7 @@ def test_pictures_of_any_channels_are_taken(text, config, shape):
 
 
 def test_a_picture_and_text_beyond_the_local_positions_are_refused(text, config):
-    with pytest.raises(ValueError, match=r"takes 608 elements, 6 of them patches, .* local_position_size = 512"):
+    with pytest.raises(ValueError, match=r"takes 608 tokens, 6 of them patches, .* local_position_size = 512"):
         encode_caption(IMAGE, "\u0416" * 300, text, config)
 
 

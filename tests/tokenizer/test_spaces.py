@@ -8,8 +8,8 @@ from gymnasium import spaces
 
 from gato.config import TokenizerConfig
 from gato.tokenizer.continuous import mu_law_decode
-from gato.tokenizer.elements import Elements
 from gato.tokenizer.image import image_to_patches, patch_intervals
+from gato.tokenizer.sequence import TokenSequence
 from gato.tokenizer.spaces import TimestepTokenizer
 
 CONFIG = TokenizerConfig(text_vocab_size=32_000)
@@ -18,10 +18,10 @@ TWO_BUTTONS = spaces.Discrete(2)
 
 
 def observe(space, observation, text=None, config=CONFIG, **options):
-    """The elements of one observation, without the separator."""
-    elements = TimestepTokenizer(space, TWO_BUTTONS, config, text, **options).encode_observation(observation)
-    assert elements.tokens[-1] == config.separator_id
-    return elements.tokens[:-1].tolist()
+    """The tokens of one observation, without the separator."""
+    sequence = TimestepTokenizer(space, TWO_BUTTONS, config, text, **options).encode_observation(observation)
+    assert sequence.tokens[-1] == config.separator_id
+    return sequence.tokens[:-1].tolist()
 
 
 def pixels(height=32, width=48, channels=3, dtype=np.uint8):
@@ -29,7 +29,7 @@ def pixels(height=32, width=48, channels=3, dtype=np.uint8):
 
 
 def assert_equal(a, b):
-    for field in dataclasses.fields(Elements):
+    for field in dataclasses.fields(TokenSequence):
         left, right = getattr(a, field.name), getattr(b, field.name)
         assert left.shape == right.shape, field.name
         assert left.dtype == right.dtype, field.name
@@ -115,7 +115,7 @@ def test_text_is_encoded_as_it_is(text, config):
     assert observe(spaces.Text(20), "the red ball", text, config) == text.encode("the red ball").tolist()
 
 
-def test_scalars_take_one_element():
+def test_scalars_take_one_token():
     assert observe(spaces.Box(-np.inf, np.inf, ()), np.float32(1.0)) == [32_744]
     assert observe(spaces.MultiBinary(1), [1]) == [33_025]
 
@@ -157,7 +157,7 @@ def test_a_mixed_timestep_is_laid_out_as_in_the_paper(text, config):
     action_space = spaces.MultiDiscrete([3, 4])
     tokenizer = TimestepTokenizer(mixed_space(), action_space, config, text)
     observation = mixed_observation()
-    elements = tokenizer.encode_episode(mixed_batch([observation]), np.array([[2, 3]]))
+    sequence = tokenizer.encode_episode(mixed_batch([observation]), np.array([[2, 3]]))
     words = text.encode("the red ball").tolist()
     n = len(words)
     index, (x, y) = observation["vector"][0], observation["vector"][1]
@@ -165,20 +165,20 @@ def test_a_mixed_timestep_is_laid_out_as_in_the_paper(text, config):
     first = config.discrete_ids.start
     padding = config.padding_id
     # Lexicographic: image, text, vector.
-    assert elements.tokens.tolist() == (
+    assert sequence.tokens.tolist() == (
         [padding, padding, *words, first + index, *floats, config.separator_id, first + 2, first + 3]
     )
-    assert elements.local_positions.tolist() == [
+    assert sequence.local_positions.tolist() == [
         *range(2 + n + 3),
         config.separator_position,
         *[config.action_position] * 2,
     ]
-    assert elements.loss_mask.tolist() == [False] * 2 + [True] * n + [False] * 4 + [True] * 2
-    assert elements.changed_mask.tolist() == [False] * (2 + n + 4) + [True] * 2
-    assert elements.patch_indices.tolist() == [0, 1]
-    assert (elements.patches == image_to_patches(observation["image"], 16)).all()
-    assert (elements.patch_intervals == patch_intervals(16, 32, 16, 128)).all()
-    assert elements.starts.tolist() == [0, len(elements)]
+    assert sequence.loss_mask.tolist() == [False] * 2 + [True] * n + [False] * 4 + [True] * 2
+    assert sequence.changed_mask.tolist() == [False] * (2 + n + 4) + [True] * 2
+    assert sequence.patch_indices.tolist() == [0, 1]
+    assert (sequence.patches == image_to_patches(observation["image"], 16)).all()
+    assert (sequence.patch_intervals == patch_intervals(16, 32, 16, 128)).all()
+    assert sequence.starts.tolist() == [0, len(sequence)]
 
 
 def test_the_order_of_keys_in_an_observation_does_not_matter(text, config):
@@ -221,20 +221,20 @@ def test_several_pictures_keep_their_order_and_positions():
         "front": rng.integers(0, 256, (3, 32, 16, 3), dtype=np.uint8),
         "n": np.array([0, 1, 2]),
     }
-    elements = tokenizer.encode_episode(batch, np.array([0, 1, 1]))
+    sequence = tokenizer.encode_episode(batch, np.array([0, 1, 1]))
     # front 0 1, n 2, wrist 3, separator 4, action 5
-    assert elements.patch_indices.tolist() == [0, 1, 3, 6, 7, 9, 12, 13, 15]
-    assert (elements.patches[6:8] == image_to_patches(batch["front"][2], 16)).all()
-    assert (elements.patches[8] == batch["wrist"][2]).all()
-    assert elements.patch_intervals[:3].tolist() == [[0, 64, 0, 128], [64, 128, 0, 128], [0, 128, 0, 128]]
-    assert (elements.tokens[elements.patch_indices] == CONFIG.padding_id).all()
+    assert sequence.patch_indices.tolist() == [0, 1, 3, 6, 7, 9, 12, 13, 15]
+    assert (sequence.patches[6:8] == image_to_patches(batch["front"][2], 16)).all()
+    assert (sequence.patches[8] == batch["wrist"][2]).all()
+    assert sequence.patch_intervals[:3].tolist() == [[0, 64, 0, 128], [64, 128, 0, 128], [0, 128, 0, 128]]
+    assert (sequence.tokens[sequence.patch_indices] == CONFIG.padding_id).all()
 
 
 def test_changed_mask_marks_actions_that_differ_from_the_one_before():
     tokenizer = TimestepTokenizer(spaces.Discrete(4), spaces.MultiDiscrete([3, 3]), CONFIG)
     actions = np.array([[0, 0], [0, 0], [0, 1], [0, 1], [2, 1]])
-    elements = tokenizer.encode_episode(np.zeros(5, int), actions)
-    rows = elements.changed_mask.reshape(5, 4)
+    sequence = tokenizer.encode_episode(np.zeros(5, int), actions)
+    rows = sequence.changed_mask.reshape(5, 4)
     assert not rows[:, :2].any()
     assert rows[:, 2].tolist() == rows[:, 3].tolist() == [True, False, True, False, True]
 
@@ -288,7 +288,7 @@ def test_arrays_that_come_in_are_left_untouched():
 
 
 @pytest.mark.parametrize(
-    "space, num_elements",
+    "space, num_tokens",
     [
         (pixels(16, 16), 1),
         (pixels(17, 33, 1), 6),
@@ -301,12 +301,12 @@ def test_arrays_that_come_in_are_left_untouched():
     ],
     ids=["rgb", "grey", "rgba", "below-a-patch", "symbols", "two-channels", "two-axes", "floats"],
 )
-def test_the_image_rule(space, num_elements):
-    if num_elements is None:
-        with pytest.raises(ValueError, match="observation takes 720 elements, most of them for observation"):
+def test_the_image_rule(space, num_tokens):
+    if num_tokens is None:
+        with pytest.raises(ValueError, match="observation takes 720 tokens, most of them for observation"):
             TimestepTokenizer(space, TWO_BUTTONS, CONFIG)
     else:
-        assert len(observe(space, np.zeros(space.shape, space.dtype))) == num_elements
+        assert len(observe(space, np.zeros(space.shape, space.dtype))) == num_tokens
 
 
 def test_modalities_override_the_image_rule():
@@ -347,9 +347,9 @@ def test_wrong_modalities_are_refused(modalities, match):
         (spaces.OneOf((spaces.Discrete(2),)), "observation/a/0 is OneOf, expected Discrete"),
         (spaces.Graph(spaces.Discrete(2), None), "observation/a/0 is Graph, expected Discrete"),
         (spaces.Text(5), "observation/a/0 is Text, but there is no text tokenizer: pass"),
-        (spaces.Box(-1, 1, (513,)), "513 elements, most of them for observation/a/0, but .* local_position_size = 512"),
+        (spaces.Box(-1, 1, (513,)), "513 tokens, most of them for observation/a/0, but .* local_position_size = 512"),
         (spaces.Box(0, 255, (3, 84, 84), np.uint8), "for observation/a/0.* channels last"),
-        (pixels(512, 512), "observation takes 1024 elements, most of them for observation/a/0"),
+        (pixels(512, 512), "observation takes 1024 tokens, most of them for observation/a/0"),
     ],
     ids=["discrete", "multi-discrete", "sequence", "one-of", "graph", "text", "wide", "channels-first", "big-picture"],
 )
@@ -359,15 +359,15 @@ def test_observation_spaces_that_cannot_be_represented_are_refused_by_path(space
         TimestepTokenizer(nested, TWO_BUTTONS, CONFIG)
 
 
-def test_elements_of_all_leaves_count_towards_the_limit():
+def test_tokens_of_all_leaves_count_towards_the_limit():
     space = spaces.Dict({"a": spaces.Box(-1, 1, (500,)), "b": spaces.Box(-1, 1, (13,))})
-    with pytest.raises(ValueError, match="513 elements, most of them for observation/a"):
+    with pytest.raises(ValueError, match="513 tokens, most of them for observation/a"):
         TimestepTokenizer(space, TWO_BUTTONS, CONFIG)
 
 
 def test_text_that_makes_an_observation_too_long_is_refused(text, config):
     tokenizer = TimestepTokenizer(spaces.Dict({"m": spaces.Text(9999)}), TWO_BUTTONS, config, text)
-    with pytest.raises(ValueError, match="600 elements, most of them for observation/m"):
+    with pytest.raises(ValueError, match="600 tokens, most of them for observation/m"):
         tokenizer.encode_observation({"m": "\u0416" * 300})
 
 

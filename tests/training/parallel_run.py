@@ -53,17 +53,15 @@ class Batches:
         rng = np.random.default_rng(self.index)
         self.index += 1
         lengths = rng.integers(4, LENGTH + 1, ROWS).astype(np.int32)
-        elements = np.arange(LENGTH)[None] < lengths[:, None]
+        mask = np.arange(LENGTH)[None] < lengths[:, None]
         patch_indices = np.full((ROWS, PATCHES), LENGTH, np.int32)
         patch_indices[::2, 0] = 1
         batch = Batch(
-            tokens=np.where(elements, rng.integers(0, 200, (ROWS, LENGTH)), self._tokenizer.padding_id).astype(
-                np.int32
-            ),
+            tokens=np.where(mask, rng.integers(0, 200, (ROWS, LENGTH)), self._tokenizer.padding_id).astype(np.int32),
             local_positions=np.where(
                 rng.random((ROWS, LENGTH)) < 0.5, self._tokenizer.action_position, self._tokenizer.no_position
             ).astype(np.int32),
-            loss_mask=elements & (rng.random((ROWS, LENGTH)) < 0.6),
+            loss_mask=mask & (rng.random((ROWS, LENGTH)) < 0.6),
             changed_mask=np.zeros((ROWS, LENGTH), bool),
             row_weights=rng.uniform(0.5, 2, ROWS).astype(np.float32),
             source_ids=rng.integers(0, 2, ROWS).astype(np.int32),

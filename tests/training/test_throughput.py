@@ -11,7 +11,7 @@ from gato.training.throughput import peak_of, work_of
 
 @pytest.fixture
 def batch() -> Batch:
-    """Two rows of 5 and 3 elements in 6 places; 3 targets, one of them at a row's beginning, and 1 patch."""
+    """Two rows of 5 and 3 tokens in 6 places; 3 targets, one of them at a row's beginning, and 1 patch."""
     targets = np.zeros((2, 6), bool)
     targets[0, [0, 2, 4]] = True
     return Batch(
@@ -29,11 +29,11 @@ def batch() -> Batch:
 
 
 def test_work_leaves_padding_empty_places_and_what_is_no_target_out(batch):
-    assert work_of(batch) == Work(elements=8, attended=(25 + 9) / 2, targets=2, patches=1)
+    assert work_of(batch) == Work(tokens=8, attended=(25 + 9) / 2, targets=2, patches=1)
 
 
 def test_hidden_parts_of_the_past_are_no_work(batch):
-    # The first row holds a pair of 2 elements and one of 3, the second one of 3; padding sees from anywhere.
+    # The first row holds a pair of 2 tokens and one of 3, the second one of 3; padding sees from anywhere.
     visible_from = np.int32([[0, 0, 2, 2, 2, 0], [0, 0, 0, 0, 0, 0]])
     apart = work_of(dataclasses.replace(batch, visible_from=visible_from))
     assert apart.attended == (4 + 9 + 9) / 2

@@ -5,7 +5,7 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Sequence, Text, Tuple
 
 from gato.config import DataConfig
-from gato.data.encoded import ElementsCache, EncodedSource, episode_encoder
+from gato.data.encoded import EncodedSource, SequenceCache, episode_encoder
 from gato.data.episode import Dialogue, Document, Episode, ImageText
 from gato.data.sources.memory import MemoryControlSource, MemorySource, check_members
 
@@ -94,8 +94,8 @@ def test_the_source_can_be_encoded(text, config):
     source = control([episode(0), episode(1)])
     data = DataConfig()
     encode = episode_encoder(source, data, config, text, terminal_observation=False)
-    elements = EncodedSource(source, encode, ElementsCache(1 << 20))
-    assert elements[1].num_timesteps == 3
+    sequence = EncodedSource(source, encode, SequenceCache(1 << 20))
+    assert sequence[1].num_timesteps == 3
 
 
 def test_options_that_are_no_json_are_refused():

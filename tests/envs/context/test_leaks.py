@@ -7,7 +7,7 @@ import pytest
 
 from gato.config import TokenizerConfig
 from gato.envs import Task, all_tasks, get_task
-from gato.tokenizer.elements import Elements
+from gato.tokenizer.sequence import TokenSequence
 from gato.tokenizer.spaces import TimestepTokenizer
 
 CONTEXT = [*(task for task in all_tasks() if task.follows is not None), get_task("go-to-shown-places")]
@@ -38,9 +38,9 @@ def some_variants(task: Task, most: int = 8) -> list[dict[str, Any]]:
 def tokens_of(env, observation) -> list[int]:
     """What the agent sees, as ids."""
     encoder = TimestepTokenizer(env.observation_space, env.action_space, TokenizerConfig())
-    elements: Elements = encoder.encode_observation(observation)
-    assert not len(elements.patches), "pictures would have to be compared too"
-    return elements.tokens.tolist()
+    sequence: TokenSequence = encoder.encode_observation(observation)
+    assert not len(sequence.patches), "pictures would have to be compared too"
+    return sequence.tokens.tolist()
 
 
 def test_every_variant_starts_alike_and_no_info_tells(task: Task, env):

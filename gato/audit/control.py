@@ -1,0 +1,298 @@
+"""The numbers of one control source: episodes, returns, windows, fields, actions and duplicates."""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from gato.audit.actions import ActionAudit, ActionTable, audit_action, nearest
+from gato.audit.duplicates import Duplicates, count_duplicates, episode_hash, near_vectors
+from gato.audit.fields import FieldAudit, audit_fields
+from gato.audit.rows import count_kinds, element_kinds
+from gato.audit.sample import AuditLimits, Summary, read_records, sample_records, summarize
+from gato.config import DataConfig, FieldScale, TokenizerConfig
+from gato.data.encoded import episode_encoder
+from gato.data.episode import ControlSource, Episode
+from gato.data.rows import split_records
+from gato.data.timestep_sample import TimestepSample
+from gato.data.window import last_start
+from gato.tokenizer.leaves import ContinuousLeaf, ImageLeaf, TextActionLeaf, TextLeaf
+from gato.tokenizer.rules import action_leaf, observation_leaf
+from gato.tokenizer.sequence import TokenSequence
+from gato.tokenizer.text import TextTokenizer
+from gato.tokenizer.tree import flatten, leaf_spaces
+
+_FINGERPRINT_STEPS = 16  # timesteps, evenly spaced, that stand for an episode when near-duplicates are sought
+_LEAST_SCALE = 1e-3  # of a number's largest magnitude; smaller deviations count as none when episodes are compared
+_POOLED_SIDE = 8  # pictures are averaged to so many cells a side when observations are compared
+_TEXT_CELLS = 32  # words are hashed to so many counts
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlAudit:
+    """One control source, from a sample of its episodes."""
+
+    num_episodes: int  # of the source
+    num_sampled: int  # of which were read
+    num_groups: int  # different tasks, whose episodes prompt only one another
+    num_alone: int  # episodes whose group has no other: they are never prompted
+    lengths: Summary  # timesteps of an episode
+    returns: Summary
+    return_values: tuple[float, ...]
+    length_values: tuple[int, ...]
+    terminated_share: float
+    masked_share: float  # of timesteps whose action is shown but not imitated
+    tokens: Mapping[str, float]  # mean a timestep, by kind
+    window_timesteps: Summary | None  # timesteps that fit a row without a prompt; None if nothing could be encoded
+    window_share: float | None  # mean share of an episode that one window shows
+    fields: tuple[FieldAudit, ...]
+    constant_pixels: float | None  # share of pixels that never change in the sample; None without pictures
+    constant_discrete: tuple[int, int]  # observed discrete numbers that never change in the sample, of how many
+    actions: tuple[ActionAudit, ...]
+    duplicates: Duplicates
+    num_problems: int
+    problems: tuple[str, ...]  # the first few messages of what could not be read or encoded
+
+
+def audit_control(
+    source: ControlSource,
+    data: DataConfig,
+    source_id: int,
+    tokenizer: TokenizerConfig,
+    text: TextTokenizer | None,
+    limits: AuditLimits,
+) -> ControlAudit:
+    """Reads a sample of episodes and measures them.
+
+    Raises:
+        ValueError: the spaces cannot be represented, or no episode can be read.
+    """
+    held_out = split_records(len(source), data.sources[source_id].held_out, held_out=True)
+    order = sample_records(len(source), held_out, limits.episodes, limits.seed)
+    rng = np.random.default_rng((limits.seed, source_id))
+    fields = data.sources[source_id].fields
+    reader = _Reader(source, data, tokenizer, text, fields, TimestepSample(limits.timesteps, rng))
+    for index, episode in read_records(source, order, limits.size_bytes, reader.problems):
+        reader.read(index, episode)
+    if not reader.records:
+        raise ValueError(f"{source.name}: none of {len(order)} episodes can be read: {reader.problems[0]}")
+    records = np.array(reader.records)
+    prints = np.stack(reader.fingerprints)
+    values = prints.reshape(len(records) * _FINGERPRINT_STEPS, -1)
+    # What hardly varies at all must not turn rounding errors into differences.
+    scales = np.where(np.ptp(values, axis=0) > 0, np.maximum(values.std(axis=0), _LEAST_SCALE * abs(values).max(0)), 0)
+    lengths = np.array(reader.lengths)
+    groups, sizes = np.unique(source.groups, return_counts=True)
+    return ControlAudit(
+        num_episodes=len(source),
+        num_sampled=len(records),
+        num_groups=len(groups),
+        num_alone=int((sizes == 1).sum()),
+        lengths=summarize(lengths),
+        returns=summarize(reader.returns),
+        return_values=tuple(reader.returns),
+        length_values=tuple(reader.lengths),
+        terminated_share=float(np.mean(reader.terminated)),
+        masked_share=reader.num_masked / int(lengths.sum()),
+        tokens={name: count / max(reader.num_encoded, 1) for name, count in reader.tokens.items()},
+        window_timesteps=summarize(reader.windows) if reader.windows else None,
+        window_share=float(np.mean(reader.window_shares)) if reader.windows else None,
+        fields=tuple(reader.field_audits()),
+        constant_pixels=reader.constant_pixels(),
+        constant_discrete=reader.constant_discrete(),
+        actions=tuple(reader.action_audits(rng)),
+        duplicates=count_duplicates(
+            records,
+            reader.hashes,
+            near_vectors(prints, np.tile(scales, _FINGERPRINT_STEPS), lengths),
+            held_out,
+            complete=len(records) == len(source),
+        ),
+        num_problems=len(reader.problems),
+        problems=tuple(reader.problems[:5]),
+    )
+
+
+class _Reader:
+    """What is kept of the episodes while they are read one by one."""
+
+    def __init__(
+        self,
+        source: ControlSource,
+        data: DataConfig,
+        tokenizer: TokenizerConfig,
+        text: TextTokenizer | None,
+        fields: Sequence[FieldScale],
+        sample: TimestepSample,
+    ) -> None:
+        self._source, self._data, self._tokenizer, self._sample = source, data, tokenizer, sample
+        observed = leaf_spaces(source.observation_space, "observation")
+        acted = leaf_spaces(source.action_space, "action")
+        self._encode = episode_encoder(source, data, tokenizer, text, terminal_observation=False, fields=fields)
+        scales = {scale.path: scale for scale in fields}
+        self._leaves = [
+            observation_leaf(path, space, tokenizer, text, None, scales.get(path)) for path, space in observed
+        ]
+        self._action_leaves = [action_leaf(path, space, tokenizer, text, scales.get(path)) for path, space in acted]
+        self._action_spaces = [space for _, space in acted]
+        self._discrete_first = not any(isinstance(leaf, TextLeaf) for leaf in self._leaves)
+        self._non_finite: dict[str, np.ndarray] = {}
+        self._pixels: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # lowest and highest value of each pixel
+        self._discrete: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # and of each observed discrete number
+        self.records: list[int] = []
+        self.hashes: list[bytes] = []
+        self.fingerprints: list[np.ndarray] = []
+        self.lengths: list[int] = []
+        self.returns: list[float] = []
+        self.terminated: list[bool] = []
+        self.num_masked = 0
+        self.tokens: dict[str, float] = {}
+        self.num_encoded = 0  # timesteps
+        self.windows: list[int] = []
+        self.window_shares: list[float] = []
+        self.problems: list[str] = []
+
+    def read(self, index: int, episode: Episode) -> None:
+        """Takes one episode into account; what of it cannot be encoded is a problem."""
+        length = len(episode)
+        self.records.append(index)
+        self.hashes.append(episode_hash(episode))
+        self.lengths.append(length)
+        self.returns.append(episode.episode_return)
+        self.terminated.append(episode.terminated)
+        self.num_masked += 0 if episode.action_mask is None else int((~episode.action_mask).sum())
+        observed = flatten(self._source.observation_space, episode.observations, "observation")
+        acted = flatten(self._source.action_space, episode.actions, "action")
+        observed = [part[:length] for part in observed]
+        columns: dict[str, np.ndarray] = {}
+        features = [self._features(leaf, part) for leaf, part in zip(self._leaves, observed, strict=True)]
+        for watched, part in zip(self._leaves, observed, strict=True):
+            if not isinstance(watched, TextLeaf | ImageLeaf | ContinuousLeaf):
+                _widen(self._discrete, watched.path, part)
+        columns["features"] = np.concatenate([np.zeros((length, 0), np.float32), *features], axis=1)
+        for leaf, part in zip([*self._leaves, *self._action_leaves], [*observed, *acted], strict=True):
+            if isinstance(leaf, ContinuousLeaf):
+                columns[leaf.path] = part
+                missing = (~np.isfinite(part.reshape(length, -1))).sum(axis=0)
+                self._non_finite[leaf.path] = self._non_finite.get(leaf.path, 0) + missing
+        moves = [self._features(leaf, part) for leaf, part in zip(self._action_leaves, acted, strict=True)]
+        steps = np.linspace(0, length - 1, _FINGERPRINT_STEPS).round().astype(int)
+        self.fingerprints.append(np.concatenate([columns["features"], *moves], axis=1)[steps].reshape(-1))
+        try:
+            encoded = self._encode(episode)
+            tokens = [leaf.encode(part).tokens for leaf, part in zip(self._action_leaves, acted, strict=True)]
+        except ValueError as error:
+            self.problems.append(f"{self._source.name}: episode {index}: {error}")
+            return
+        self._count(encoded)
+        columns |= {f"tokens:{leaf.path}": part for leaf, part in zip(self._action_leaves, tokens, strict=True)}
+        columns |= {
+            f"previous:{leaf.path}": np.concatenate([part[:1], part[:-1]])
+            for leaf, part in zip(self._action_leaves, tokens, strict=True)
+        }
+        columns["episode"] = np.full(length, index)
+        columns["first"] = np.arange(length) == 0
+        self._sample.add(columns)
+
+    def _count(self, encoded: TokenSequence) -> None:
+        patch_mask = np.zeros(len(encoded), bool)
+        patch_mask[encoded.patch_indices] = True
+        kinds = element_kinds(
+            encoded.tokens,
+            encoded.local_positions,
+            patch_mask,
+            self._tokenizer,
+            control=True,
+            discrete_first=self._discrete_first,
+        )
+        for name, count in count_kinds(kinds).items():
+            self.tokens[name] = self.tokens.get(name, 0.0) + count
+        self.num_encoded += encoded.num_timesteps
+        window = encoded.num_timesteps - last_start(encoded, self._data.context_length, self._data.max_patches)
+        self.windows.append(window)
+        self.window_shares.append(window / encoded.num_timesteps)
+
+    def _features(self, leaf: Any, part: Any) -> np.ndarray:
+        """(T, d) float32 numbers by which timesteps are compared; `Any`: a codec and a batched leaf of its space."""
+        if isinstance(leaf, TextLeaf | TextActionLeaf):
+            table = {value: _text_features(value) for value in dict.fromkeys(part)}
+            return np.stack([table[value] for value in part])
+        if isinstance(leaf, ImageLeaf):
+            _widen(self._pixels, leaf.path, part)
+            return _pooled(part)
+        return np.nan_to_num(part.reshape(len(part), -1).astype(np.float32))
+
+    def constant_pixels(self) -> float | None:
+        """The share of pixel values that are the same in every picture read."""
+        if not self._pixels:
+            return None
+        return float(np.concatenate([(low == high).ravel() for low, high in self._pixels.values()]).mean())
+
+    def constant_discrete(self) -> tuple[int, int]:
+        """How many observed discrete numbers are the same at every timestep read, of how many."""
+        fixed = [(low == high).ravel() for low, high in self._discrete.values()]
+        return sum(int(each.sum()) for each in fixed), sum(len(each) for each in fixed)
+
+    def field_audits(self) -> list[FieldAudit]:
+        """Of all continuous leaves."""
+        if not self.num_encoded:
+            return []
+        columns = self._sample.columns()
+        return [
+            field
+            for leaf in [*self._leaves, *self._action_leaves]
+            if isinstance(leaf, ContinuousLeaf) and columns[leaf.path].size
+            for field in audit_fields(leaf, columns[leaf.path], self._non_finite[leaf.path], self._tokenizer)
+        ]
+
+    def action_audits(self, rng: np.random.Generator) -> list[ActionAudit]:
+        """Of all action leaves."""
+        if not self.num_encoded:
+            return []
+        columns = self._sample.columns()
+        features = columns["features"]
+        scales = features.std(axis=0)
+        features = (features - features.mean(axis=0)) / np.where(scales > 0, scales, 1)
+        queries, neighbours = nearest(features, columns["episode"], rng)
+        audits = []
+        for leaf, space in zip(self._action_leaves, self._action_spaces, strict=True):
+            if not len(leaf.ranges):
+                continue
+            start = leaf.ranges[:, 0]
+            labels = tuple(str(space.start + i) for i in range(space.n)) if isinstance(space, spaces.Discrete) else ()
+            kinds = {ContinuousLeaf: "continuous", TextActionLeaf: "text"}
+            table = ActionTable(
+                path=leaf.path,
+                kind=kinds.get(type(leaf), "discrete"),  # type: ignore[arg-type]
+                tokens=columns[f"tokens:{leaf.path}"] - start,
+                previous=columns[f"previous:{leaf.path}"] - start,
+                labels=labels,
+            )
+            audits.append(audit_action(table, ~columns["first"], queries, neighbours, self._tokenizer.num_bins))
+        return audits
+
+
+def _widen(ranges: dict[str, tuple[np.ndarray, np.ndarray]], path: str, part: np.ndarray) -> None:
+    """Extends the lowest and highest value of each element by those of (T, ...) more."""
+    low, high = part.min(axis=0), part.max(axis=0)
+    if path in ranges:
+        low, high = np.minimum(low, ranges[path][0]), np.maximum(high, ranges[path][1])
+    ranges[path] = np.asarray(low), np.asarray(high)
+
+
+def _text_features(value: str) -> np.ndarray:
+    """Counts of hashed words with their places, so that other orders differ."""
+    words = enumerate(value.split())
+    cells = [zlib.crc32(f"{place} {word}".encode("utf-8", "replace")) % _TEXT_CELLS for place, word in words]
+    return np.bincount(cells, minlength=_TEXT_CELLS).astype(np.float32) if cells else np.zeros(_TEXT_CELLS, np.float32)
+
+
+def _pooled(frames: np.ndarray) -> np.ndarray:
+    """(T, height, width, channels) uint8 -> (T, d) float32 means of a coarse grid of cells."""
+    rows, columns = (np.linspace(0, size, min(size, _POOLED_SIDE) + 1).astype(int)[:-1] for size in frames.shape[1:3])
+    sums = np.add.reduceat(np.add.reduceat(frames, rows, axis=1, dtype=np.float32), columns, axis=2)
+    areas = np.diff([*rows, frames.shape[1]])[:, None] * np.diff([*columns, frames.shape[2]])[None]
+    return (sums / areas[None, :, :, None]).reshape(len(frames), -1)

@@ -1,0 +1,249 @@
+"""The audit of a mixture: every source measured before anything is trained, and what each weighs in the loss."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from gato.audit.control import ControlAudit, audit_control
+from gato.audit.example import RowExample, decode_row
+from gato.audit.rows import RowsAudit, audit_rows, loss_shares
+from gato.audit.sample import AuditLimits
+from gato.audit.text import LanguageAudit, audit_language
+from gato.config import DataConfig, SourceConfig, TokenizerConfig
+from gato.data.budgets import share_out
+from gato.data.episode import ControlSource, Source
+from gato.data.prepared import PreparedSource
+from gato.data.scaling import measure
+from gato.tokenizer.text import TextTokenizer
+from gato.tokenizer.tree import leaf_spaces
+
+
+@dataclass(frozen=True, kw_only=True)
+class References:
+    """Mean returns that a source's own are compared with."""
+
+    random: float
+    expert: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceAudit:
+    """Everything measured of one source; what training could not use is None, and `failure` says why."""
+
+    source: SourceConfig
+    row_share: float  # of the rows of the mixture, within its budget where the length of the run is known
+    epochs: float | None = None  # how often the run shows its training records on average; None: length not known
+    control: ControlAudit | None = None
+    language: LanguageAudit | None = None
+    rows: RowsAudit | None = None
+    example: RowExample | None = None
+    loss_shares: Mapping[str, float] = dataclasses.field(default_factory=dict)  # of the mixture's loss, by kind
+    references: References | None = None
+    failure: str = ""  # why the source cannot be opened, measured or trained on
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    @property
+    def loss_share(self) -> float:
+        """Of the mixture's loss."""
+        return sum(self.loss_shares.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixtureAudit:
+    """All sources of a config."""
+
+    sources: tuple[SourceAudit, ...]
+    data: DataConfig
+    tokenizer: TokenizerConfig
+    limits: AuditLimits
+
+
+def audit_mixture(
+    data: DataConfig,
+    tokenizer: TokenizerConfig,
+    text: TextTokenizer | None,
+    open_source: Callable[[SourceConfig], Any],
+    *,
+    limits: AuditLimits,
+    references: Mapping[str, References] | None = None,
+    num_rows: int | None = None,
+    report_progress: Callable[[str], None] = lambda name: None,
+) -> MixtureAudit:
+    """Measures each source and what it weighs; a source that fails is reported and the others go on.
+
+    Args:
+        data: the sources and the sizes of a row.
+        tokenizer: vocabulary and constants.
+        text: needed where a source holds text.
+        open_source: `gato.data.sources.opening.open_source`; `Any`, as sources are of any kind.
+        limits: how much is read.
+        references: returns to compare with, by the name of the source.
+        num_rows: that the run takes in all, for epochs and budgets; None leaves both out.
+        report_progress: called with the name of each source before it is read.
+
+    Raises:
+        ValueError: the config has no sources, or their budgets are used up before the run ends.
+    """
+    if not data.sources:
+        raise ValueError("the data config has no sources, expected at least one")
+    weights = data.row_weights
+    audits = []
+    for source_id, source in enumerate(data.sources):
+        report_progress(source.name)
+        audit = SourceAudit(
+            source=source, row_share=weights[source_id] / sum(weights), references=(references or {}).get(source.name)
+        )
+        try:
+            if source.kind == "prepared":
+                audit = _audit_prepared(audit, data, source_id, tokenizer, text, limits)
+            else:
+                audit = _audit_records(audit, open_source(source), data, source_id, tokenizer, text, limits)
+        except (ValueError, FileNotFoundError, ImportError) as error:
+            audit = dataclasses.replace(audit, failure=str(error))
+        audits.append(audit)
+    if num_rows is not None:
+        audits = _within_budgets(audits, weights, num_rows)
+    shares = loss_shares([audit.rows for audit in audits], [audit.row_share for audit in audits])
+    return MixtureAudit(
+        sources=tuple(
+            dataclasses.replace(audit, loss_shares=share) for audit, share in zip(audits, shares, strict=True)
+        ),
+        data=data,
+        tokenizer=tokenizer,
+        limits=limits,
+    )
+
+
+def _within_budgets(audits: Sequence[SourceAudit], weights: Sequence[float], num_rows: int) -> list[SourceAudit]:
+    """Shares and epochs of a run of so many rows; a source that gives no rows keeps its share, as if it were repaired.
+
+    Source: the rule of `gato.data.budgets`, on what was measured here.
+    """
+    limits = np.full(len(audits), np.inf)
+    for i, audit in enumerate(audits):
+        rows, source = audit.rows, audit.source
+        if rows is not None and rows.num_records:
+            budgets = [np.inf if source.max_tokens is None else source.max_tokens]
+            budgets += [np.inf if source.max_epochs is None else source.max_epochs * rows.num_tokens]
+            limits[i] = min(budgets) / sum(rows.tokens.values()) / num_rows
+    shares = share_out(np.array(weights), limits)
+    placed = []
+    for audit, share in zip(audits, shares.tolist(), strict=True):
+        rows, epochs = audit.rows, None
+        if rows is not None and rows.num_records:
+            epochs = share * num_rows * sum(rows.tokens.values()) / rows.num_tokens
+        placed.append(dataclasses.replace(audit, row_share=share, epochs=epochs))
+    return placed
+
+
+def _audit_records(
+    audit: SourceAudit,
+    opened: Source | ControlSource,
+    data: DataConfig,
+    source_id: int,
+    tokenizer: TokenizerConfig,
+    text: TextTokenizer | None,
+    limits: AuditLimits,
+) -> SourceAudit:
+    """Records first, since they can be measured where rows cannot be drawn; then the rows."""
+    control = opened if isinstance(opened, ControlSource) else None
+    if control is not None:
+        measured_source = measure(control, audit.source, tokenizer, max_episodes=limits.episodes)
+        sources = [measured_source if i == source_id else source for i, source in enumerate(data.sources)]
+        audit = dataclasses.replace(audit, source=measured_source)
+        data = dataclasses.replace(data, sources=tuple(sources))
+    discrete_first = control is not None and not _holds_text(control)
+    if control is not None:
+        audit = dataclasses.replace(audit, control=audit_control(control, data, source_id, tokenizer, text, limits))
+    elif text is None:
+        raise ValueError(f"{audit.name} holds text, but no text tokenizer was given: train or load one")
+    else:
+        measured = audit_language(opened, data, source_id, tokenizer, text, limits)
+        audit = dataclasses.replace(audit, language=measured)
+    try:
+        rows = audit_rows(
+            data,
+            source_id,
+            tokenizer,
+            text,
+            control=control is not None,
+            discrete_first=discrete_first,
+            num_rows=limits.rows,
+            seed=limits.seed,
+        )
+    except ValueError as error:
+        return dataclasses.replace(audit, failure=str(error))
+    # The fullest of the first rows shows most.
+    row = int(np.argmax(rows.examples.lengths))
+    example = decode_row(
+        rows.examples,
+        row,
+        tokenizer,
+        text,
+        control,
+        discrete_first=discrete_first,
+        fields=audit.source.fields,
+    )
+    return dataclasses.replace(audit, rows=rows, example=example)
+
+
+def _audit_prepared(
+    audit: SourceAudit,
+    data: DataConfig,
+    source_id: int,
+    tokenizer: TokenizerConfig,
+    text: TextTokenizer | None,
+    limits: AuditLimits,
+) -> SourceAudit:
+    """Rows only: a prepared source holds its records as tokens, without spaces, returns and texts."""
+    kind = PreparedSource(audit.source.path, audit.name).facts.kind
+    rows = audit_rows(
+        data,
+        source_id,
+        tokenizer,
+        text,
+        control=kind == "control",
+        discrete_first=True,
+        num_rows=limits.rows,
+        seed=limits.seed,
+    )
+    return dataclasses.replace(audit, rows=rows)
+
+
+def plain(value: Any) -> Any:
+    """An audit as JSON values; rows and pictures are left out, numbers that JSON lacks become null.
+
+    `Any`: whatever stands in an audit's records.
+    """
+    if dataclasses.is_dataclass(value):
+        left_out = ("examples", "example", "return_values", "length_values")
+        return {
+            field.name: plain(getattr(value, field.name))
+            for field in dataclasses.fields(value)
+            if field.name not in left_out or isinstance(getattr(value, field.name), str)
+        }
+    if isinstance(value, Mapping):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(part) for part in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _holds_text(control: ControlSource) -> bool:
+    parts = [
+        *leaf_spaces(control.observation_space, "observation"),
+        *leaf_spaces(control.action_space, "action"),
+    ]
+    return any(isinstance(space, spaces.Text) for _, space in parts)

@@ -1,0 +1,169 @@
+"""What the rows of a source consist of: tokens and loss by modality, from rows drawn as for training.
+
+The rows come from `open_rows` and `make_batch`, so windows, prompts, joined pairs and row weights are those of a run.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gato.batch import Batch
+from gato.config import DataConfig, TokenizerConfig
+from gato.data.encoded import SequenceCache
+from gato.data.mixture import open_rows
+from gato.data.window import make_batch
+from gato.tokenizer.text import TextTokenizer
+
+KINDS = (
+    "text",
+    "patches",
+    "discrete observations",
+    "continuous observations",
+    "separators",
+    "discrete actions",
+    "continuous actions",
+    "text actions",
+)
+PADDING = -1  # the kind of a token that is none
+_ROWS_A_BATCH = 4
+_CACHE_BYTES = 1 << 28
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsAudit:
+    """Means over rows of one source; tokens by kind."""
+
+    num_rows: int
+    num_records: int  # that rows start from: neither held out nor filtered out by min_return
+    num_tokens: float  # of all those records, each once; estimated
+    fill: float  # share of the context that holds tokens, the rest being padding
+    tokens: Mapping[str, float]  # a row, by kind
+    targets: Mapping[str, float]  # tokens that carry loss, a row, by kind
+    loss_weight: Mapping[str, float]  # targets times the weight of their row, a row, by kind
+    examples: Batch  # the first rows, to be looked at
+
+
+def element_kinds(
+    tokens: np.ndarray,
+    local_positions: np.ndarray,
+    patch_mask: np.ndarray,
+    tokenizer: TokenizerConfig,
+    *,
+    control: bool,
+    discrete_first: bool,
+) -> np.ndarray:
+    """The index in `KINDS` of each token, `PADDING` for padding.
+
+    Args:
+        tokens: (...) int32 ids.
+        local_positions: (...) int32.
+        patch_mask: (...) bool; True where the token is an image patch.
+        tokenizer: vocabulary.
+        control: whether the tokens are of episodes; if not, they are text and patches.
+        discrete_first: with `paper_literal`, discrete values share ids with text; True takes these for discrete.
+
+    Returns:
+        int8 array of the same shape.
+    """
+    kinds = np.full(tokens.shape, KINDS.index("text"), np.int8)
+    action = local_positions == tokenizer.action_position
+    if control:
+        ids = tokenizer.discrete_ids
+        discrete = (tokens >= ids.start) & (tokens < ids.stop)
+        if tokenizer.paper_literal and not discrete_first:
+            discrete[...] = False
+        ids = tokenizer.continuous_ids
+        continuous = (tokens >= ids.start) & (tokens < ids.stop)
+        kinds[action] = KINDS.index("text actions")
+        for name, mask in (("discrete", discrete), ("continuous", continuous)):
+            kinds[mask & ~action] = KINDS.index(f"{name} observations")
+            kinds[mask & action] = KINDS.index(f"{name} actions")
+        kinds[tokens == tokenizer.separator_id] = KINDS.index("separators")
+    kinds[tokens == tokenizer.padding_id] = PADDING
+    kinds[patch_mask] = KINDS.index("patches")
+    return kinds
+
+
+def batch_kinds(batch: Batch, tokenizer: TokenizerConfig, *, control: bool, discrete_first: bool) -> np.ndarray:
+    """`element_kinds` of all rows of a batch."""
+    patch_mask = np.zeros((len(batch.tokens), batch.tokens.shape[1] + 1), bool)
+    np.put_along_axis(patch_mask, batch.patch_indices, True, axis=1)  # absent patches point behind the row
+    return element_kinds(
+        batch.tokens,
+        batch.local_positions,
+        patch_mask[:, :-1],
+        tokenizer,
+        control=control,
+        discrete_first=discrete_first,
+    )
+
+
+def count_kinds(kinds: np.ndarray, weights: np.ndarray | None = None) -> dict[str, float]:
+    """How many tokens of each kind there are, or the sum of their weights; kinds without any are left out."""
+    present = kinds != PADDING
+    sums = np.bincount(
+        kinds[present], None if weights is None else np.broadcast_to(weights, kinds.shape)[present], len(KINDS)
+    )
+    return {name: float(value) for name, value in zip(KINDS, sums, strict=True) if value}
+
+
+def audit_rows(
+    data: DataConfig,
+    source_id: int,
+    tokenizer: TokenizerConfig,
+    text: TextTokenizer | None,
+    *,
+    control: bool,
+    discrete_first: bool,
+    num_rows: int,
+    seed: int,
+) -> RowsAudit:
+    """Draws rows of one source as training does.
+
+    Raises:
+        FileNotFoundError, ValueError: what training would stop at.
+    """
+    rows = open_rows(data, source_id, tokenizer, text, SequenceCache(_CACHE_BYTES), seed, False)
+    totals: list[dict[str, float]] = [{}, {}, {}]
+    num_tokens = 0
+    examples: Batch | None = None
+    for start in range(0, num_rows, _ROWS_A_BATCH):
+        drawn = [rows[i] for i in range(start, min(start + _ROWS_A_BATCH, num_rows))]
+        batch = make_batch(drawn, data, tokenizer)
+        examples = examples or batch
+        num_tokens += int(batch.lengths.sum())
+        kinds = batch_kinds(batch, tokenizer, control=control, discrete_first=discrete_first)
+        parts = (None, batch.loss_mask, batch.loss_mask * batch.row_weights[:, None])
+        for total, weights in zip(totals, parts, strict=True):
+            for name, value in count_kinds(kinds, weights).items():
+                total[name] = total.get(name, 0.0) + value / num_rows
+    assert examples is not None
+    return RowsAudit(
+        num_rows=num_rows,
+        num_records=len(rows.records),
+        num_tokens=rows.estimate_tokens(num_rows),
+        fill=num_tokens / (num_rows * data.context_length),
+        tokens=totals[0],
+        targets=totals[1],
+        loss_weight=totals[2],
+        examples=examples,
+    )
+
+
+def loss_shares(audits: Sequence[RowsAudit | None], weights: Sequence[float]) -> list[dict[str, float]]:
+    """Each source's share of the loss by kind, at the weights of the mixture; all of them add up to 1.
+
+    Args:
+        audits: one a source; None for a source that gives no rows.
+        weights: how often the mixture draws from each source, in any unit.
+    """
+    total = sum(
+        weight * sum(audit.loss_weight.values())
+        for audit, weight in zip(audits, weights, strict=True)
+        if audit is not None
+    )
+    return [
+        {name: weight * value / total for name, value in audit.loss_weight.items()} if audit and total else {}
+        for audit, weight in zip(audits, weights, strict=True)
+    ]

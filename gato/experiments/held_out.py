@@ -1,0 +1,199 @@
+"""A run's held-out data meet its network: losses by source and modality, and captions and answers word for word."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+
+from gato.config import DataConfig, RunConfig, SourceConfig
+from gato.data.encoded import SequenceCache
+from gato.data.episode import ControlSource, Dialogue, ImageText
+from gato.data.mixture import CACHE_BYTES, open_rows
+from gato.data.rows import Rows
+from gato.data.sources.opening import open_source
+from gato.data.window import make_batch
+from gato.evaluation.held_out_scores import HeldOutScore, piece_bytes, text_bytes
+from gato.evaluation.language_scores import LanguageExample, LanguageScore, evaluate_language, score_language
+from gato.inference.agent import Agent
+from gato.inference.generate import Generator
+from gato.model.loss import KINDS
+from gato.training.step import LossStep, make_loss_step, model_loss, no_losses
+
+HELD_OUT_ROWS = 256  # of each source
+HELD_OUT_TEXTS = 200  # of each source of pictures: a share is then known to within 7 percent points
+_ROWS_A_BATCH = 16  # at most; fewer where the run's own batches are smaller
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """What was measured on the data that a run kept from training."""
+
+    scores: Mapping[str, Mapping[str, HeldOutScore]]  # by source, then by kind of target
+    language: Mapping[str, LanguageScore]  # by source of pictures with text
+    left_out: Mapping[str, str]  # sources with the reason
+
+
+def moved_sources(data: DataConfig, places: Sequence[str]) -> DataConfig:
+    """The sources with new paths, each given as NAME=PATH.
+
+    Raises:
+        ValueError: no such form, or no source of that name.
+    """
+    paths = dict[str, str]()
+    known = [source.name for source in data.sources]
+    for place in places:
+        name, equals, path = place.partition("=")
+        if not equals or not path:
+            raise ValueError(f"source path {place!r} has no '=' with a path behind it, expected NAME=PATH")
+        if name not in known:
+            raise ValueError(f"source path {place!r}: the run has no source {name!r}, it has {known}")
+        paths[name] = path
+    sources = tuple(dataclasses.replace(source, path=paths.get(source.name, source.path)) for source in data.sources)
+    return dataclasses.replace(data, sources=sources)
+
+
+def measure_held_out(agent: Agent, config: RunConfig, *, num_rows: int, num_texts: int) -> HeldOut:
+    """Predicts held-out rows of every source, the same ones every time, and describes held-out pictures.
+
+    Rows are drawn as in training: with demonstrations before some of them, whose actions are not counted.
+
+    Args:
+        agent: of the run.
+        config: of the run, its sources where they lie now.
+        num_rows: of each source, rounded up to whole batches.
+        num_texts: most held-out pictures of each source that are described or asked about.
+
+    Raises:
+        FileNotFoundError: a source is not where the config says.
+        ValueError: a source is damaged, or `num_rows` or `num_texts` is out of range.
+    """
+    if num_rows < 1 or num_texts < 0:
+        raise ValueError(f"{num_rows} rows and {num_texts} texts are asked for, expected 1 or more and 0 or more")
+    size = min(_ROWS_A_BATCH, config.data.batch_size, num_rows)
+    loss_step = make_loss_step(model_loss(agent.model, agent.tokenizer, 1))
+    sizes = None if agent.text is None else piece_bytes(agent.text)
+    cache = SequenceCache(CACHE_BYTES)
+    scores: dict[str, dict[str, HeldOutScore]] = {}
+    language: dict[str, LanguageScore] = {}
+    left_out: dict[str, str] = {}
+    opened = [_open(agent, config, source_id, cache) for source_id in range(len(config.data.sources))]
+    for source, rows in zip(config.data.sources, opened, strict=True):
+        if not len(rows.records):
+            left_out[source.name] = "it keeps no records from training"
+            continue
+        found = _predict(agent, config, rows, loss_step, sizes, size, -(-num_rows // size))
+        if found:
+            scores[source.name] = found
+        else:
+            left_out[source.name] = "its held-out rows have no targets"
+        if rows.skipped:
+            reason = " ".join(next(iter(rows.skipped.values())).split())
+            left_out[f"{len(rows.skipped)} records of {source.name}"] = f"they cannot be used, such as: {reason}"
+        try:
+            score = _describe(agent, source, rows.records[:num_texts])
+        except ValueError as error:
+            left_out[f"texts of {source.name}"] = " ".join(str(error).split())
+        else:
+            language |= {} if score is None else {source.name: score}
+    return HeldOut(scores=scores, language=language, left_out=left_out)
+
+
+def _open(agent: Agent, config: RunConfig, source_id: int, cache: SequenceCache) -> Rows:
+    source = config.data.sources[source_id]
+    try:
+        return open_rows(config.data, source_id, agent.tokenizer, agent.text, cache, config.seed, True)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"source {source.name!r} of the run is not at {source.path}: {error}. If it has moved, say where it is "
+            f"now: --source-paths {source.name}=PATH"
+        ) from error
+
+
+def _predict(
+    agent: Agent,
+    config: RunConfig,
+    rows: Rows,
+    loss_step: LossStep,
+    sizes: np.ndarray | None,
+    rows_a_batch: int,
+    num_batches: int,
+) -> dict[str, HeldOutScore]:
+    """The scores of one source by kind; kinds without targets have none."""
+    # On the host in double precision: sums of millions of targets would round in float32.
+    sums = {field.name: np.zeros(len(KINDS)) for field in dataclasses.fields(no_losses(1))}
+    num_bytes = 0
+    for number in range(num_batches):
+        drawn = [rows[index] for index in range(number * rows_a_batch, (number + 1) * rows_a_batch)]
+        batch = make_batch([dataclasses.replace(row, source_id=0) for row in drawn], config.data, agent.tokenizer)
+        num_bytes += 0 if sizes is None else text_bytes(batch, sizes, agent.tokenizer)
+        found = jax.device_get(loss_step(agent.params, no_losses(1), jax.device_put(batch)))
+        for name, total in sums.items():
+            total += np.asarray(getattr(found, name), np.float64)[0]
+    return {
+        kind: HeldOutScore.from_sums(
+            **{name: float(total[index]) for name, total in sums.items()},
+            num_rows=num_batches * rows_a_batch,
+            num_bytes=num_bytes if kind == "text" else 0,
+        )
+        for index, kind in enumerate(KINDS)
+        if sums["count"][index]
+    }
+
+
+def _describe(agent: Agent, source: SourceConfig, records: np.ndarray) -> LanguageScore | None:
+    """Exact matches of a source of pictures with text, described or asked about; None for any other source.
+
+    Raises:
+        ValueError: a picture with its text does not fit the agent's context.
+    """
+    examples = _examples(source, records)
+    if agent.text is None or not examples:
+        return None
+    generator = Generator(agent)
+    # Room for the longest right text and its end mark; what is longer is wrong already.
+    longest = max(len(agent.text.encode(f" {example.reference}")) for example in examples) + 1
+    asked = examples[0].question is not None
+
+    def answer(batch: Sequence[LanguageExample]) -> list[str]:
+        if asked:
+            pairs = [(example.image, example.question or "") for example in batch]
+            return generator.answers(pairs, max_tokens=longest)
+        return generator.captions([example.image for example in batch], max_tokens=longest)
+
+    kinds = ["answer" if asked else "caption"] * len(examples)
+    (score,) = score_language(evaluate_language(examples, kinds, answer))
+    return score
+
+
+def _examples(source: SourceConfig, records: np.ndarray) -> list[LanguageExample]:
+    """What can be described or asked about among the records of a source."""
+    if source.kind == "prepared":  # its records hold no pictures any more
+        return []
+    opened = open_source(source)
+    if isinstance(opened, ControlSource):
+        return []
+    examples = []
+    for index in records:
+        try:
+            record = opened[int(index)]
+        except (ValueError, OSError):
+            if source.bad_records != "skip":
+                raise
+            continue
+        example = _example(record)
+        if example is None:  # records of one source are of one kind
+            break
+        examples.append(example)
+    return examples
+
+
+def _example(record: object) -> LanguageExample | None:
+    """A caption, or the first question that a dialogue about a picture asks; None for what is neither."""
+    match record:
+        case ImageText():
+            return LanguageExample(image=record.image, reference=record.text)
+        case Dialogue(turns=(("user", question), ("agent", answer), *_)) if record.image is not None:
+            return LanguageExample(image=record.image, reference=answer, question=question)
+    return None

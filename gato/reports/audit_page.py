@@ -1,0 +1,273 @@
+"""The page of a data audit: advice, the mixture, and a section for every source."""
+
+from collections.abc import Sequence
+
+from gato.audit.actions import ActionAudit
+from gato.audit.advice import Advice, group, name_sources
+from gato.audit.control import ControlAudit
+from gato.audit.example import RowExample, row_text
+from gato.audit.mixture import MixtureAudit, SourceAudit
+from gato.audit.rows import KINDS
+from gato.audit.text import LanguageAudit
+from gato.reports.audit_plots import (
+    MAX_DRAWN,
+    action_bars,
+    count_bars,
+    element_shares,
+    episode_histograms,
+    field_bars,
+    length_histogram,
+    mixture_shares,
+    row_figure,
+    share_bars,
+)
+from gato.reports.audit_tables import (
+    big_number,
+    control_table,
+    field_table,
+    kind_table,
+    language_table,
+    low_to_high,
+    percent,
+    summary_table,
+)
+from gato.reports.page import Block, Chart, Code, Fact, Page, Paragraph, Section
+from gato.reports.style import both_themes
+
+_FIELDS_DRAWN = 24
+_ACTIONS_DRAWN = 3
+_ROW_LINES = 160  # lines of a decoded row
+
+
+def audit_page(mixture: MixtureAudit, advice: Sequence[Advice], *, title: str, text_note: str = "") -> Page:
+    """The whole report.
+
+    Args:
+        mixture: what was measured.
+        advice: from `gato.audit.advice.advise`.
+        title: names the mixture.
+        text_note: how text was tokenized.
+    """
+    limits = mixture.limits
+    lead = (
+        f"What the data holds, measured as training will read it. Of each source at most {limits.episodes:,} episodes "
+        f"or {limits.records:,} other records, and {limits.size_bytes >> 20:,} MiB, were read and {limits.rows} rows "
+        f"drawn, with seed {limits.seed}; where a source is larger, its numbers describe that sample. "
+        f"{text_note}"
+    )
+    return Page(
+        title=title,
+        lead=lead.strip(),
+        facts=_facts(mixture, advice),
+        sections=(
+            _advice_section(advice),
+            _mixture_section(mixture),
+            *(
+                _source_section(audit, mixture, [one for one in advice if one.source == audit.name])
+                for audit in mixture.sources
+            ),
+        ),
+    )
+
+
+def _facts(mixture: MixtureAudit, advice: Sequence[Advice]) -> tuple[Fact, ...]:
+    controls = [audit.control for audit in mixture.sources if audit.control is not None]
+    usable = sum(not audit.failure for audit in mixture.sources)
+    timesteps = sum(control.num_episodes * control.lengths.mean for control in controls)
+    shares: dict[str, float] = {}
+    for audit in mixture.sources:
+        for kind, share in audit.loss_shares.items():
+            shares[kind] = shares.get(kind, 0.0) + share
+    acted = sum(share for kind, share in shares.items() if kind.endswith("actions"))
+    return (
+        Fact(value=f"{usable} of {len(mixture.sources)}", label="sources can be trained on"),
+        Fact(
+            value=big_number(sum(control.num_episodes for control in controls)),
+            label="episodes",
+            note=f"about {big_number(timesteps)} timesteps",
+        ),
+        Fact(value=f"{acted:.0%}", label="of the loss falls on actions", note=f"{shares.get('text', 0):.0%} on text"),
+        Fact(value=str(len(advice)), label="pieces of advice", note="each from a rule with a stated threshold"),
+    )
+
+
+def _advice_section(advice: Sequence[Advice]) -> Section:
+    if not advice:
+        return Section(title="Advice", blocks=(Paragraph(text="No rule found anything to change."),))
+    blocks: list[Block] = [
+        Paragraph(
+            text="Sources that the same rule found stand together, with the words for one of them; the section of each "
+            "source has its own. Thresholds are rules of thumb: look at the source before you follow one."
+        ),
+    ]
+    blocks += [Paragraph(text=_same_advice(same)) for same in group(advice)]
+    return Section(title="Advice", blocks=tuple(blocks))
+
+
+def _same_advice(same: Sequence[Advice]) -> str:
+    first = same[0]
+    if len(same) == 1:
+        return f"{first.verb} – {first.source}: {first.text}. (Rule: {first.rule}.)"
+    named = f"{len(same)} sources: {name_sources(same)}"
+    return f"{first.verb} – {named}. Such as {first.source}: {first.text}. (Rule: {first.rule}.)"
+
+
+def _mixture_section(mixture: MixtureAudit) -> Section:
+    data = mixture.data
+    blocks: list[Block] = [
+        Paragraph(
+            text=f"A row takes {data.context_length} tokens and {data.max_patches} patches. 'rows' and 'loss' are "
+            "the shares of the mixture at its weights: of the rows, and of the weight of all predicted tokens. "
+            "'epochs' is how often the run, as long as its config says, shows the training records on average. "
+            "'repeated' are records that equal or nearly equal an earlier one; 'leaked' held-out records that also "
+            "stand in the training part; 'bad' those that cannot be used. A ≥ marks counts from a sample."
+        ),
+        kind_table(mixture),
+        summary_table(mixture),
+    ]
+    shares = mixture_shares(mixture.sources)
+    if shares:
+        spoken = "; ".join(f"{name} {sum(parts.values()):.1%}" for name, parts in shares.items())
+        blocks.append(
+            Chart(
+                image=both_themes(lambda theme: share_bars(shares, "share of the mixture's loss", theme)),
+                alt=f"Share of the loss by source: {spoken}.",
+                caption="Who the loss listens to: a source with many predicted tokens a row outweighs others of the "
+                "same weight.",
+            )
+        )
+    own = element_shares(mixture.sources)
+    if own:
+        blocks.append(
+            Chart(
+                image=both_themes(lambda theme: share_bars(own, "share of the source's tokens", theme)),
+                alt="What the rows of each source consist of: "
+                + "; ".join(
+                    f"{name}: " + ", ".join(f"{kind} {share:.0%}" for kind, share in parts.items())
+                    for name, parts in own.items()
+                ),
+                caption="What the context is spent on.",
+            )
+        )
+    return Section(title="The mixture", blocks=tuple(blocks))
+
+
+def _source_section(audit: SourceAudit, mixture: MixtureAudit, advice: Sequence[Advice]) -> Section:
+    epochs = "" if audit.epochs is None else f", {audit.epochs:.3g} epochs in the run"
+    shares = f"{audit.row_share:.1%} of the rows, {audit.loss_share:.1%} of the loss{epochs}"
+    blocks: list[Block] = [Paragraph(text=f"Kind {audit.source.kind}; {shares}.")]
+    blocks += [Paragraph(text=f"{one.verb}: {one.text}. (Rule: {one.rule}.)") for one in advice]
+    if audit.source.kind == "prepared":
+        blocks.append(
+            Paragraph(
+                text="Prepared: only its rows are measured. Audit the source that it was prepared from for the rest."
+            )
+        )
+    if audit.control is not None:
+        blocks += _control_blocks(audit, audit.control)
+    if audit.language is not None:
+        blocks += _language_blocks(audit.language, mixture)
+    if audit.example is not None:
+        blocks += _example_blocks(audit.example)
+    measured = audit.control or audit.language
+    if measured is not None and measured.problems:
+        blocks.append(Code(text="\n".join(measured.problems), folded_under=f"{measured.num_problems} problems"))
+    return Section(title=audit.name, blocks=tuple(blocks))
+
+
+def _control_blocks(audit: SourceAudit, control: ControlAudit) -> list[Block]:
+    blocks: list[Block] = [control_table(audit, control)]
+    references = audit.references
+    blocks.append(
+        Chart(
+            image=both_themes(
+                lambda theme: episode_histograms(control.return_values, control.length_values, references, theme)
+            ),
+            alt=f"Returns {low_to_high(control.returns.low, control.returns.high)}, mean {control.returns.mean:.4g}; "
+            f"lengths {low_to_high(control.lengths.low, control.lengths.high)}, mean {control.lengths.mean:.4g}.",
+            caption=f"{control.num_sampled:,} of {control.num_episodes:,} episodes."
+            + (
+                ""
+                if references is None
+                else " Dashed: mean returns of random actions and of the expert, from the task catalogue."
+            ),
+        )
+    )
+    for action in control.actions[:_ACTIONS_DRAWN]:
+        blocks.append(_action_chart(action))
+    fields = [field for field in control.fields if field.name.startswith("observation")]
+    if fields:
+        worst = sorted(fields, key=lambda field: field.effective_bins)[:_FIELDS_DRAWN]
+        blocks.append(
+            Chart(
+                image=both_themes(lambda theme: field_bars(worst, theme)),
+                alt="; ".join(f"{field.name} {field.effective_bins:.0f} effective bins" for field in worst),
+                caption=f"The {len(worst)} of {len(fields)} observed numbers that are told most coarsely. Effective "
+                "bins: how many bins an even use would take. Marks right of the bar: what the same values would use "
+                "after subtracting the mean and dividing by the deviation, or after mapping their range to [−1, 1].",
+            )
+        )
+    if control.fields:
+        blocks.append(field_table(control.fields))
+    return blocks
+
+
+def _action_chart(action: ActionAudit) -> Chart:
+    spoken = ", ".join(f"{name} {count}" for name, count in action.counts[:12])
+    return Chart(
+        image=both_themes(lambda theme: action_bars(action, theme)),
+        alt=f"{action.path}: {spoken}.",
+        caption=f"{action.path}, {action.num_timesteps:,} sampled timesteps; {percent(action.repeat_share)} repeat "
+        f"the action before. Right: what predicts it, for {action.num_queries} timesteps; similar observations are the "
+        "5 nearest of other episodes. If repeating wins, a copycat has an easy life.",
+    )
+
+
+def _language_blocks(language: LanguageAudit, mixture: MixtureAudit) -> list[Block]:
+    blocks: list[Block] = [language_table(language)]
+    if language.length_values:
+        blocks.append(
+            Chart(
+                image=both_themes(
+                    lambda theme: length_histogram(language.length_values, mixture.data.context_length, theme)
+                ),
+                alt=f"Tokens of a record: {low_to_high(min(language.length_values), max(language.length_values))}.",
+            )
+        )
+    if language.answers is not None:
+        common = language.answers.common
+        label = "captions" if language.answers.blind_share is None else "answers"
+        blocks.append(
+            Chart(
+                image=both_themes(lambda theme: count_bars(common, label, theme)),
+                alt="; ".join(f"{answer} {count}" for answer, count in common),
+                caption=f"The most common of {language.answers.num_distinct:,} different {label}.",
+            )
+        )
+    return blocks
+
+
+def _example_blocks(example: RowExample) -> list[Block]:
+    counts = ", ".join(
+        f"{kind} {int((example.kinds == index).sum())}"
+        for index, kind in enumerate(KINDS)
+        if (example.kinds == index).any()
+    )
+    cut = len(example.kinds) > MAX_DRAWN
+    lines = row_text(example).splitlines()
+    more = [] if len(lines) <= _ROW_LINES else [f"... {len(lines) - _ROW_LINES} more lines"]
+    return [
+        Chart(
+            image=both_themes(lambda theme: row_figure(example, theme)),
+            alt=f"One row of {len(example.kinds)} tokens: {counts}.",
+            caption=f"One row of {len(example.kinds)} tokens as training draws it"
+            + (f"; the first {MAX_DRAWN} are drawn." if cut else ".")
+            + " Read line by line; a vertical line starts a timestep, underlined tokens are predicted.",
+        ),
+        Code(
+            text="\n".join(
+                ["    place time   loss=* field and value as the network reads it", *lines[:_ROW_LINES], *more]
+            ),
+            folded_under="The same row in words",
+        ),
+    ]

@@ -1,0 +1,88 @@
+"""The section of a page that shows episodes of an evaluation, each as it was scored and as it was played once more."""
+
+from collections.abc import Sequence
+
+from gato.reports.page import Block, Grid, Paragraph, Picture, Scrubber, Section, Tabs
+from gato.reports.shown_episodes import ShownEpisode
+from gato.reports.tables import number
+
+
+def episode_section(shown: Sequence[ShownEpisode]) -> Section:
+    """Episodes behind tabs, by task: what became of them, the film, and the timesteps."""
+    by_task: dict[str, list[ShownEpisode]] = {}
+    for episode in shown:
+        by_task.setdefault(episode.choice.cell.task, []).append(episode)
+    return Section(
+        title="Episodes",
+        blocks=(
+            Paragraph(
+                text="Of the first tasks, as many as --videos says, the best and the worst episode of each record, "
+                "played once more from their seeds and demonstrations. Below each film stands what the network was "
+                "shown at each timestep and how likely it held each action to be, at the temperature that it acts with."
+            ),
+            Tabs(
+                panels=tuple(
+                    Section(title=task, blocks=(Tabs(panels=tuple(_episode(one) for one in group)),))
+                    for task, group in by_task.items()
+                )
+            ),
+        ),
+    )
+
+
+def _episode(episode: ShownEpisode) -> Section:
+    choice = episode.choice
+    cell, result = choice.cell, choice.result
+    setting = "" if cell.variants == "all" else f", {_prompt(cell.prompt)}, {cell.variants}"
+    answers = [
+        f"{name}: {'yes' if answer else 'no'}"
+        for name, answer in (("solved", result.success), ("did what it was shown", result.followed))
+        if answer is not None
+    ]
+    shown = (
+        "no demonstration"
+        if cell.shown is None
+        else f"shown: {cell.shown.task}, variant {cell.shown.variant}, "
+        f"seed{'s' * (len(cell.shown.seeds) > 1)} {', '.join(map(str, cell.shown.seeds))}"
+    )
+    facts = [
+        f"Return {number(result.episode_return)} in {counted(result.length, 'step')}",
+        f"episode {cell.episode}, seed {cell.seed}, variant {cell.variant}",
+        shown,
+        *answers,
+    ]
+    blocks: list[Block] = [Paragraph(text="; ".join(facts) + ".")]
+    if episode.replayed_return is not None and (
+        episode.replayed_return != result.episode_return or episode.replayed_length != result.length
+    ):
+        blocks.append(
+            Paragraph(
+                text=f"Played again, it went otherwise: return {number(episode.replayed_return)} in "
+                f"{counted(episode.replayed_length or 0, 'step')}. What is shown is not the scored episode: the "
+                "environment is not repeatable, or rounding in a batch of another size decided between actions that "
+                "were all but equally likely."
+            )
+        )
+    if episode.problem:
+        blocks.append(Paragraph(text=episode.problem))
+    if episode.film is not None:
+        alt = f"{cell.task}, {choice.rank} episode{setting}"
+        blocks.append(Grid(pictures=(Picture(content=episode.film, alt=alt),)))
+    if episode.content is not None and episode.content["steps"]:
+        if len(episode.content["steps"]) < episode.content["num_timesteps"]:
+            blocks.append(
+                Paragraph(
+                    text=f"Shown are {len(episode.content['steps'])} of {episode.content['num_timesteps']} timesteps."
+                )
+            )
+        blocks.append(Scrubber(content=episode.content))
+    return Section(title=f"{choice.rank}{setting}", blocks=tuple(blocks))
+
+
+def _prompt(kind: str) -> str:
+    return f"{'no' if kind == 'none' else kind} demonstration"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """A count with the noun that goes with it; `many` where that is not `one` with an s."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"

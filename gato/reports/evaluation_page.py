@@ -1,0 +1,248 @@
+"""The page of an evaluation: what was measured, scores with intervals, what demonstrations decide, and episodes."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gato.evaluation.scores import Aggregate, ScoreRecord, aggregate, groups_of
+from gato.evaluation.statistics import Interval, difference_interval, mean_of_tasks, wilson_interval
+from gato.reports.context_tables import study_tables
+from gato.reports.episode_section import counted, episode_section
+from gato.reports.page import Block, Chart, Fact, Page, Paragraph, Section, Table
+from gato.reports.plots import score_bars
+from gato.reports.profile_plot import profile_plot, tasks_above_plot
+from gato.reports.settings_table import settings_table
+from gato.reports.shown_episodes import ShownEpisode
+from gato.reports.style import both_themes
+from gato.reports.tables import SCALE, aggregate_table, interval_text, left_out, number, score_table, signed_number
+
+_MOST_BARS = 80  # a longer chart is not read; the table sorts
+_ALL = "all tasks"  # how `groups_of` names the groups that are not of one family
+
+
+def evaluation_page(
+    records: Sequence[ScoreRecord],
+    measured: Mapping[str, Any],
+    *,
+    not_played: Mapping[str, str],
+    shown: Sequence[ShownEpisode] = (),
+    further: Sequence[tuple[str, Table]] = (),
+    remarks: Sequence[str] = (),
+    written: Mapping[str, str] | None = None,
+) -> Page:
+    """The whole page.
+
+    Args:
+        records: all scores.
+        measured: what decided them, as `scores.json` has it; JSON values.
+        not_played: tasks without scores, and why.
+        shown: episodes with film and timesteps.
+        further: what else was measured, such as other players: what each table tells, and the table.
+        remarks: sentences below these tables.
+        written: by what and when the page was written.
+    """
+    sections = [*_aggregate_sections(records), *_study_sections(records), _task_section(records, not_played)]
+    if further or remarks:
+        tables = [block for sentence, table in further for block in (Paragraph(text=sentence), _sorted(table))]
+        told = [Paragraph(text=sentence) for sentence in remarks]
+        sections.append(Section(title="Beside the agent's episodes", blocks=(*tables, *told)))
+    if shown:
+        sections.append(episode_section(shown))
+    settings = {**measured, **(written or {})}
+    sections.append(Section(title="How it was measured", blocks=(settings_table(settings),)))
+    return Page(
+        title=f"Evaluation of {_run_name(measured)}",
+        lead=_lead(records, measured, not_played),
+        facts=_facts(records),
+        sections=tuple(sections),
+    )
+
+
+def _lead(records: Sequence[ScoreRecord], measured: Mapping[str, Any], not_played: Mapping[str, str]) -> str:
+    """In plain words; says what the settings hold, and passes over what they do not."""
+    checkpoint = measured.get("checkpoint") or {}
+    prompt, policy = measured.get("prompt") or {}, measured.get("policy") or {}
+    tasks = {record.task: record.family for record in records}
+    families = len(set(tasks.values()))
+    sentences = [
+        f"{counted(len(tasks), 'task')} of {counted(families, 'family', 'families')}"
+        + (f", {len(not_played)} more not played" if not_played else "")
+        + "."
+    ]
+    if "step" in checkpoint:
+        digest = str(checkpoint.get("sha256", ""))[:12]
+        sentences.append(f"The checkpoint is of step {checkpoint['step']}{f', SHA-256 {digest}…' if digest else ''}.")
+    if "episodes" in measured and "seed" in measured:
+        each = "of each prompt in each group of variants" if measured.get("study") else "a task"
+        sentences.append(f"{counted(measured['episodes'], 'episode')} {each}, seeds from {measured['seed']} on.")
+    if prompt.get("kind") == "none":
+        sentences.append("No episode starts with a demonstration.")
+    elif "kind" in prompt:
+        at_most = f", at most {prompt['max_tokens']} tokens" if "max_tokens" in prompt else ""
+        part = f" ({prompt['part']} part{at_most})" if "part" in prompt else ""
+        sentences.append(f"Demonstrations before the episodes: {prompt['kind']}{part}.")
+    if policy.get("deterministic"):
+        sentences.append("The most likely actions are taken.")
+    elif "temperature" in policy:
+        sentences.append(f"Actions are drawn at temperature {policy['temperature']:g}.")
+    sentences.append(f"Of scores, {SCALE}; intervals are 95% intervals over episodes.")
+    return " ".join(sentences)
+
+
+def _run_name(measured: Mapping[str, Any]) -> str:
+    checkpoint = measured.get("checkpoint") or {}
+    return str(checkpoint.get("run") or "a checkpoint")
+
+
+def _facts(records: Sequence[ScoreRecord]) -> tuple[Fact, ...]:
+    """The numbers to see first: aggregates, or of a study what the demonstrations decide."""
+    if any(record.variants != "all" for record in records):
+        return _study_facts(records)
+    together = next(iter(_wholes(records).values()), None)
+    if together is None:
+        return ()
+    note = f"of {counted(len(together.tasks), 'task')}"
+    return (
+        _fact(together.iqm, "interquartile mean", note),
+        _fact(together.median, "median", note),
+        _fact(together.mean, "mean", note),
+        _fact(together.optimality_gap, "optimality gap: short of the expert", note),
+    )
+
+
+def _fact(interval: Interval, label: str, note: str) -> Fact:
+    return Fact(value=number(interval.value), label=label, note=f"{interval_text(interval)}, {note}")
+
+
+def _study_facts(records: Sequence[ScoreRecord]) -> tuple[Fact, ...]:
+    facts = []
+    for variants in ("trained", "held-out"):
+        group = [record for record in records if record.variants == variants]
+        by_prompt = {
+            prompt: {
+                record.task: values
+                for record in group
+                if record.prompt == prompt and (values := record.normalized_returns) is not None
+            }
+            for prompt in ("right", "wrong")
+        }
+        names = [name for name in by_prompt["right"] if name in by_prompt["wrong"]]
+        if names:
+            right, wrong = ([by_prompt[prompt][name] for name in names] for prompt in ("right", "wrong"))
+            effect = difference_interval(right, wrong, mean_of_tasks, seed=0)
+            facts.append(
+                Fact(
+                    value=signed_number(effect.value),
+                    label=f"context effect, {variants} variants: score after a right minus after a wrong demonstration",
+                    note=f"{interval_text(effect)}, mean of {counted(len(names), 'task')}",
+                )
+            )
+        followed = [record for record in group if record.prompt == "wrong" and record.followed is not None]
+        if followed:
+            episodes = sum(record.episodes for record in followed)
+            did = sum(round((record.followed or 0) * record.episodes) for record in followed)
+            rate = wilson_interval(did, episodes)
+            chances = [record.followed_by_chance for record in followed if record.followed_by_chance is not None]
+            chance = f"; by chance {sum(chances) / len(chances):.0%}" if chances else ""
+            facts.append(
+                Fact(
+                    value=f"{rate.value:.0%}",
+                    label=f"of wrong demonstrations followed, {variants} variants",
+                    note=f"{interval_text(rate, percent=True)}{chance}",
+                )
+            )
+    return tuple(facts)
+
+
+def _wholes(records: Sequence[ScoreRecord]) -> dict[str, Aggregate]:
+    """Aggregates over all tasks, by setting."""
+    found = {label: aggregate(group) for label, group in groups_of(records).items() if label.startswith(_ALL)}
+    return {label: together for label, together in found.items() if together is not None}
+
+
+def _aggregate_sections(records: Sequence[ScoreRecord]) -> list[Section]:
+    wholes = {
+        label: [record for record in group if record.normalized is not None]
+        for label, group in groups_of(records).items()
+        if label.startswith(_ALL)
+    }
+    wholes = {label: group for label, group in wholes.items() if group}
+    if max(map(len, wholes.values()), default=0) < 2:
+        return []
+    blocks: list[Block] = [
+        Paragraph(
+            text="Every task weighs the same. The interquartile mean is that of the middle half of all episodes; the "
+            "optimality gap is how far episodes fall short of the expert on average, where more than the expert's "
+            "score cannot make up for less."
+        ),
+        _sorted(aggregate_table(records)),
+    ]
+    for label, group in wholes.items():
+        if group[0].variants != "all":
+            continue  # a study is about what changes a score, and has tables of its own
+        setting = label.removeprefix(_ALL).removeprefix(", ")
+        at_half = sum((record.normalized or 0) >= 0.5 for record in group)
+        blocks.append(
+            Chart(
+                image=both_themes(functools.partial(tasks_above_plot, group)),
+                alt=f"Number of tasks at or above a share of the expert's score: {at_half} of {len(group)} at half.",
+                caption="Tasks whose mean score is at or above a share of the expert's"
+                + (f"; {setting}." if setting else "."),
+            )
+        )
+    for variants in dict.fromkeys(record.variants for record in records):
+        runs = {
+            label.removeprefix(_ALL).removeprefix(", "): group
+            for label, group in wholes.items()
+            if group[0].variants == variants
+        }
+        if runs:
+            blocks.append(
+                Chart(
+                    image=both_themes(functools.partial(profile_plot, runs)),
+                    alt="Share of episodes that score more than a threshold, against the threshold.",
+                    caption="Performance profile: the share of episodes that score more than a threshold, every task "
+                    "weighing the same, with its point-wise 95% band.",
+                )
+            )
+    return [Section(title="All tasks together", blocks=tuple(blocks))]
+
+
+def _study_sections(records: Sequence[ScoreRecord]) -> list[Section]:
+    sections = []
+    for variants, title in (("trained", "trained variants"), ("held-out", "variants that were never trained")):
+        group = [record for record in records if record.variants == variants]
+        if group:
+            blocks = [
+                block for sentence, table in study_tables(group) for block in (Paragraph(text=sentence), _sorted(table))
+            ]
+            sections.append(Section(title=f"What a demonstration decides: {title}", blocks=tuple(blocks)))
+    return sections
+
+
+def _task_section(records: Sequence[ScoreRecord], not_played: Mapping[str, str]) -> Section:
+    blocks: list[Block] = []
+    scored = [record for record in records if record.normalized is not None]
+    if 0 < len(scored) <= _MOST_BARS:
+        summary = "; ".join(f"{record.task} {record.normalized:.2f}" for record in scored)
+        blocks.append(
+            Chart(image=both_themes(lambda theme: score_bars(scored, theme)), alt=f"Normalised scores: {summary}.")
+        )
+    blocks += [
+        Paragraph(
+            text="Returns are means and standard deviations in the task's own units. A click on a heading sorts."
+        ),
+        _sorted(score_table(records)),
+        *(Paragraph(text=sentence) for sentence in left_out(records)),
+    ]
+    if not_played:
+        blocks += [
+            Paragraph(text="Not played, and so in no number of this page:"),
+            Table(headings=("task", "reason"), rows=tuple(not_played.items()), num_text_columns=2, sortable=True),
+        ]
+    return Section(title="Task by task", blocks=tuple(blocks))
+
+
+def _sorted(table: Table) -> Table:
+    """The same table, which sorts on the page."""
+    return Table(headings=table.headings, rows=table.rows, num_text_columns=table.num_text_columns, sortable=True)

@@ -1,0 +1,214 @@
+"""The model card of a released folder: README.md with the front matter that hubs of models read.
+
+Source of the front matter's fields: Hugging Face's documentation of model cards, https://huggingface.co/docs/hub/model-cards.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from gato.checkpoint import Checkpoint
+from gato.config import RunConfig, SourceConfig
+from gato.envs import get_task
+from gato.evaluation.scores import ScoreRecord
+from gato.model.size import parameter_counts
+from gato.release.record import DType
+from gato.reports.tables import SCALE, aggregate_table, score_table
+
+_TAGS = ["gato", "jax", "generalist-agent"]
+_EPISODE_KINDS = frozenset({"minari", "huggingface", "lerobot", "rlds", "prepared"})  # what is prepared may be either
+
+
+def model_card(
+    checkpoint: Checkpoint,
+    *,
+    dtype: DType,
+    license_id: str | None = None,
+    datasets: Sequence[str] = (),
+    scores: Sequence[ScoreRecord] = (),
+) -> str:
+    """The card's text.
+
+    Args:
+        checkpoint: what is released.
+        dtype: of matrices and tables.
+        license_id: as the hub writes it; None states that there is none.
+        datasets: names of datasets on the hub that it was trained on, beside those of sources that say so themselves.
+        scores: what was measured, of these weights before any rounding.
+    """
+    config = checkpoint.config
+    sources = config.data.sources
+    known = [*datasets, *(source.path for source in sources if source.options.get("hub") is True)]
+    front = [
+        *([f"license: {license_id}"] if license_id is not None else []),
+        "library_name: gato",
+        *_items(
+            "tags", ["gato", "jax", "generalist-agent", *(["reinforcement-learning"] if _controls(config) else [])]
+        ),
+        *(_items("datasets", list(dict.fromkeys(known))) if known else []),
+        *_results(config.name, scores),
+    ]
+    parts = [
+        "\n".join(["---", *front, "---"]),
+        f"# {_plain(config.name)}",
+        _what(checkpoint, dtype),
+        "## Use it",
+        _use(checkpoint),
+        "## Trained on",
+        _trained(checkpoint),
+        "## Scores",
+        _scores(scores, dtype),
+        "## Limits",
+        _limits(config, scores),
+        "## Licence",
+        _licence(license_id),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _what(checkpoint: Checkpoint, dtype: DType) -> str:
+    config = checkpoint.config
+    total = sum(parameter_counts(config.model, config.tokenizer).values())
+    stored = "float32" if dtype == "float32" else "bfloat16 (norm gains and biases float32)"
+    return (
+        "One causal Transformer that reads observations, actions, text and pictures as one sequence and predicts its "
+        "next token: an open Gato in JAX, after "
+        '["A Generalist Agent"](https://arxiv.org/abs/2205.06175) (Reed et al., 2022).\n\n'
+        f"{total:,} parameters, {stored}: {config.model.num_layers} layers of width {config.model.width}. "
+        f"Saved after {checkpoint.step:,} steps of training. The folder holds numbers and text, no "
+        "code; `release.json` has the SHA-256 of every file, `config.json` the settings of the run without the places "
+        "of its data."
+    )
+
+
+def _use(checkpoint: Checkpoint) -> str:
+    commands = ["gato pull OWNER/NAME agent"]
+    control = _controls(checkpoint.config)
+    if tasks := [source.name for source in control if _is_task(source.name)]:
+        commands.append(f"gato play agent {tasks[0]}")
+    if checkpoint.tokenizer_model is not None:
+        commands.append("gato chat agent")
+    blocks = ["```bash\n" + "\n".join(commands) + "\n```"]
+    if control:
+        scaled = next((source.name for source in control if source.fields), None)
+        chosen = "" if scaled is None else f", source={json.dumps(scaled)}"
+        blocks.append(
+            "```python\nfrom gato.inference.policy import Policy\n\n"
+            f'policy = Policy.load("agent", env.observation_space, env.action_space{chosen})\n'
+            "action = policy.act(observation)\n```"
+        )
+        blocks.append(
+            "`policy.reset(prompt=policy.encode_demonstration(observations, actions))` starts an episode after a "
+            "demonstration, which tells the agent what to do."
+        )
+    return "\n\n".join(blocks)
+
+
+def _trained(checkpoint: Checkpoint) -> str:
+    data = checkpoint.config.data
+    head = (
+        f"{checkpoint.step:,} steps of {data.batch_size} rows of up to {data.context_length:,} tokens, seed "
+        f"{checkpoint.config.seed}."
+    )
+    if not data.sources:
+        return f"{head} The run's config names no sources."
+    total = sum(data.row_weights)
+    lines = ["| source | kind | share of rows | numbers scaled by | least return |", "|---|---|---:|---|---|"]
+    for source, weight in zip(data.sources, data.row_weights, strict=True):
+        least = "–" if source.min_return is None else f"{source.min_return:.0%} of the expert's"
+        scaling = source.scaling if source.kind in _EPISODE_KINDS else "–"
+        cells = (_plain(source.name), source.kind, f"{weight / total:.1%}", scaling, least)
+        lines.append(f"| {' | '.join(cells)} |")
+    limited = [source for source in data.sources if source.max_epochs is not None or source.max_tokens is not None]
+    tail = [f"{_plain(source.name)} by a budget of {_budget(source)}" for source in limited]
+    note = f"\n\nShares may be lower than stated for {'; '.join(tail)}." if tail else ""
+    return f"{head}\n\n" + "\n".join(lines) + note
+
+
+def _budget(source: SourceConfig) -> str:
+    parts = [] if source.max_epochs is None else [f"{source.max_epochs:g} epochs"]
+    parts += [] if source.max_tokens is None else [f"{source.max_tokens:,} tokens"]
+    return " and ".join(parts)
+
+
+def _scores(scores: Sequence[ScoreRecord], dtype: DType) -> str:
+    if not scores:
+        return "None were measured for this card."
+    rounded = "" if dtype == "float32" else " They were measured before the parameters were rounded to bfloat16."
+    single = f"{score_table(scores)}"
+    tables = [single] if len(scores) == 1 else [single, f"{aggregate_table(scores)}"]
+    fenced = "\n\n".join(f"```\n{table}\n```" for table in tables)
+    return f"Normalised: {SCALE}. Episodes and seeds are in `scores.json`.{rounded}\n\n{fenced}"
+
+
+def _limits(config: RunConfig, scores: Sequence[ScoreRecord]) -> str:
+    lines = ["It knows what the sources above hold, and nothing was done to make it know or withhold anything else."]
+    if _controls(config):
+        lines += [
+            "Actions are always members of the action space. Whether they are safe is for whoever connects it to a "
+            "machine to see to.",
+            "In an environment that it was not trained on it needs a demonstration as a prompt, and may fail with one.",
+            f"It remembers {config.policy.context_length:,} tokens, prompt included; older timesteps are forgotten.",
+        ]
+    if not scores:
+        lines.append("How well it does was not measured here: measure it with `gato evaluate` before relying on it.")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _licence(license_id: str | None) -> str:
+    if license_id is None:
+        return "The authors state none: ask them before you use or pass on these weights."
+    return f"{license_id}, for these weights. The data that they were trained on have licences of their own."
+
+
+def _controls(config: RunConfig) -> list[SourceConfig]:
+    """Sources of episodes."""
+    return [source for source in config.data.sources if source.kind in _EPISODE_KINDS]
+
+
+def _is_task(name: str) -> bool:
+    try:
+        get_task(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _results(name: str, scores: Sequence[ScoreRecord]) -> Iterator[str]:
+    """Lines of `model-index`, one result a record."""
+    if not scores:
+        return
+    yield from ("model-index:", f"- name: {_quoted(name)}", "  results:")
+    for record in scores:
+        setting = "" if record.variants == "all" else f", {record.variants} variants"
+        metrics = [("mean_return", record.return_mean)]
+        metrics += [] if record.normalized is None else [("normalized_score", record.normalized)]
+        yield from (
+            "  - task:",
+            "      type: reinforcement-learning",
+            "    dataset:",
+            f"      name: {_quoted(record.task + setting)}",
+            f"      type: {_quoted(record.task)}",
+            "    metrics:",
+        )
+        for kind, value in metrics:
+            yield from (
+                f"    - type: {kind}",
+                f"      value: {round(value, 4)}",
+                f"      name: {_quoted(f'{kind}, {record.prompt} prompt, {record.episodes} episodes')}",
+            )
+
+
+def _items(key: str, values: Sequence[str]) -> Iterator[str]:
+    yield f"{key}:"
+    yield from (f"- {_quoted(value)}" for value in values)
+
+
+def _quoted(text: Any) -> str:
+    """A YAML scalar: JSON's double quotes are YAML's."""
+    return json.dumps(str(text), ensure_ascii=False)
+
+
+def _plain(text: str) -> str:
+    """A name as Markdown shows it, whatever it holds."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

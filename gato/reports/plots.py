@@ -1,0 +1,199 @@
+"""Figures of scores, losses, the copycat check and described pictures; each function takes data and a theme."""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from gato.evaluation.language_scores import LanguageTrial
+from gato.evaluation.scores import ScoreRecord, labels_of
+from gato.reports.style import (
+    GREEN,
+    LABEL_SIZE,
+    LIGHT,
+    PURPLE,
+    SMALL_SIZE,
+    VERMILLION,
+    Theme,
+    legend_above,
+    new_figure,
+    plain_axes,
+)
+
+_SHOWN_SCORES = (-0.5, 1.5)  # a bar beyond is cut there; its label still tells the value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One line of a loss plot."""
+
+    label: str
+    steps: Sequence[float]
+    values: Sequence[float]
+    held_out: bool = False  # drawn dashed, in the colour of the training curve of the same label
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopycatPoint:
+    """How often the next action token is predicted, on all actions and on those that differ from the one before.
+
+    An agent that merely repeats its last action is good at the first and bad at the second.
+    """
+
+    task: str
+    accuracy: float
+    changed_accuracy: float
+
+
+def score_bars(records: Sequence[ScoreRecord], theme: Theme = LIGHT) -> Figure:
+    """One bar a record: normalised score and its 95 % interval between the lines of random and expert."""
+    scored = [record for record in records if record.normalized is not None]
+    if not scored:
+        raise ValueError("no record has a normalised score: nothing to draw")
+    labels = labels_of(scored)
+    values = np.array([record.normalized for record in scored], dtype=float)
+    lows = np.array([record.ci_low for record in scored], dtype=float)
+    highs = np.array([record.ci_high for record in scored], dtype=float)
+    left = min(-0.06, float(np.clip(lows.min(), *_SHOWN_SCORES)) - 0.04)
+    right = max(1.06, float(np.clip(highs.max(), *_SHOWN_SCORES)) + 0.04)
+
+    figure = new_figure(theme, 9, 0.9 + 0.36 * len(scored))
+    axes = figure.subplots()
+    plain_axes(axes, theme)
+    rows = np.arange(len(scored))
+    axes.barh(rows, np.clip(values, left, right), height=0.62, color=theme.primary, alpha=0.85, zorder=2)
+    axes.hlines(
+        rows, np.clip(lows, left, right), np.clip(highs, left, right), color=theme.text, linewidth=1.4, zorder=3
+    )
+    for reference, name in ((0, "random"), (1, "expert")):
+        axes.axvline(reference, color=theme.muted, linewidth=1, linestyle=(0, (4, 3)) if reference else "-", zorder=1)
+        axes.text(
+            reference,
+            1.0,
+            name,
+            transform=axes.get_xaxis_transform(),
+            ha="center",
+            va="bottom",
+            color=theme.muted,
+            fontsize=SMALL_SIZE,
+        )
+    for row, value in enumerate(values):
+        axes.text(
+            1.01,
+            row,
+            f"{value:.2f}".replace("-", "−"),
+            transform=axes.get_yaxis_transform(),
+            va="center",
+            color=theme.text,
+            fontsize=LABEL_SIZE,
+        )
+    axes.set_yticks(rows, labels, color=theme.text, fontsize=LABEL_SIZE)
+    axes.set_xlim(left, right)
+    axes.set_ylim(len(scored) - 0.45, -0.55)
+    axes.set_xlabel("normalised score, 95% interval", fontsize=SMALL_SIZE)
+    return figure
+
+
+def loss_curves(curves: Sequence[Curve], theme: Theme = LIGHT) -> Figure:
+    """Loss against training step, a colour a label; names stand at the ends of their lines."""
+    if not curves:
+        raise ValueError("no curve to draw")
+    colors = [theme.primary, theme.secondary, GREEN, PURPLE, VERMILLION, theme.neutral]
+    names = list(dict.fromkeys(curve.label for curve in curves))
+    color_of = {name: colors[i % len(colors)] for i, name in enumerate(names)}
+
+    figure = new_figure(theme, 9, 3.6)
+    axes = figure.subplots()
+    plain_axes(axes, theme, grid="y")
+    for curve in curves:
+        axes.plot(
+            curve.steps,
+            curve.values,
+            color=color_of[curve.label],
+            linewidth=1.8,
+            linestyle=(0, (3, 2)) if curve.held_out else "-",
+        )
+    all_values = np.concatenate([np.asarray(curve.values, dtype=float) for curve in curves])
+    axes.set_ylim(0, float(np.nanpercentile(all_values, 99)) * 1.08)
+    axes.set_xlim(0, max(float(curve.steps[-1]) for curve in curves))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.set_xlabel("training step", fontsize=SMALL_SIZE)
+    axes.set_ylabel("loss, nats a token", fontsize=SMALL_SIZE)
+    _name_line_ends(axes, [curve for curve in curves if not curve.held_out] or curves, color_of)
+    if any(curve.held_out for curve in curves):
+        handles = [
+            Line2D([], [], color=theme.muted, linewidth=1.8, label="training"),
+            Line2D([], [], color=theme.muted, linewidth=1.8, linestyle=(0, (3, 2)), label="held out"),
+        ]
+        axes.legend(handles=handles, frameon=False, fontsize=SMALL_SIZE, labelcolor=theme.muted, loc="upper right")
+    return figure
+
+
+def _name_line_ends(axes: Axes, curves: Sequence[Curve], color_of: dict[str, str]) -> None:
+    """Writes each name right of its line's last point, pushed apart where they would overlap."""
+    span = axes.get_ylim()[1]
+    gap = 0.07 * span
+    ends = sorted((min(float(curve.values[-1]), span), curve.label) for curve in curves)
+    height = -np.inf
+    for value, name in ends:
+        height = max(value, height + gap)
+        axes.text(
+            1.01,
+            height,
+            name,
+            transform=axes.get_yaxis_transform(),
+            color=color_of[name],
+            fontsize=LABEL_SIZE,
+            va="center",
+        )
+
+
+def copycat_plot(points: Sequence[CopycatPoint], theme: Theme = LIGHT) -> Figure:
+    """Two dots a task: accuracy on all actions, and where the action changes; a long line between is a copycat."""
+    if not points:
+        raise ValueError("no task to draw")
+    figure = new_figure(theme, 9, 1.1 + 0.34 * len(points))
+    axes = figure.subplots()
+    plain_axes(axes, theme, grid="x")
+    rows = np.arange(len(points))
+    overall = [point.accuracy for point in points]
+    changed = [point.changed_accuracy for point in points]
+    axes.hlines(rows, changed, overall, color=theme.neutral, linewidth=2, zorder=2)
+    axes.scatter(overall, rows, s=52, color=theme.primary, zorder=3, label="all actions")
+    axes.scatter(changed, rows, s=52, color=theme.secondary, marker="D", zorder=3, label="actions that change")
+    axes.set_yticks(rows, [point.task for point in points], color=theme.text, fontsize=LABEL_SIZE)
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(len(points) - 0.4, -0.6)
+    axes.set_xlabel("share of action tokens predicted", fontsize=SMALL_SIZE)
+    legend_above(axes, theme, columns=2, size=LABEL_SIZE, handletextpad=0.3)
+    return figure
+
+
+def picture_gallery(trials: Sequence[LanguageTrial], theme: Theme = LIGHT, *, num_columns: int = 4) -> Figure:
+    """Pictures with what the agent said below each; where it was wrong, the reference too."""
+    if not trials:
+        raise ValueError("no picture to draw")
+    num_rows = -(-len(trials) // num_columns)
+    figure = new_figure(theme, 9, 2.9 * num_rows)
+    for axes, trial in zip(figure.subplots(num_rows, num_columns, squeeze=False).flat, trials, strict=False):
+        image = trial.example.image
+        axes.imshow(image if image.ndim == 3 and image.shape[2] > 1 else np.atleast_3d(image)[..., 0], cmap="gray")
+        if trial.example.question is not None:
+            axes.set_title(_wrapped(trial.example.question), color=theme.muted, fontsize=SMALL_SIZE)
+        mark = "" if trial.correct else f"\n(it is: {trial.example.reference})"
+        axes.set_xlabel(_wrapped(trial.answer + mark), color=theme.text, fontsize=LABEL_SIZE)
+    for axes in figure.axes:
+        axes.set_xticks([])
+        axes.set_yticks([])
+        for side in axes.spines.values():
+            side.set_visible(False)
+        axes.set_facecolor(theme.page)
+    return figure
+
+
+def _wrapped(text: str) -> str:
+    return "\n".join(textwrap.fill(line, 26) for line in text.splitlines())

@@ -1,0 +1,73 @@
+"""Tokens: a piece of sequence, the common currency of the tokenizer, the data side and acting."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenSequence:
+    """A run of n tokens, p of them image patches, divided into consecutive timesteps.
+
+    A document is one timestep; so is an image with its text.
+    """
+
+    tokens: np.ndarray  # (n,) int32; the padding id where the token is a patch
+    local_positions: np.ndarray  # (n,) int32
+    loss_mask: np.ndarray  # (n,) bool
+    changed_mask: np.ndarray  # (n,) bool; True at tokens of an action that differs from the previous timestep's
+    patches: np.ndarray  # (p, patch, patch, 3) uint8
+    patch_indices: np.ndarray  # (p,) int32, ascending: where in the sequence each patch stands
+    patch_intervals: np.ndarray  # (p, 4) int32; quantised row low, row high, column low, column high
+    starts: np.ndarray  # (timesteps + 1,) int64, ascending from 0; the last entry is n
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def num_timesteps(self) -> int:
+        return len(self.starts) - 1
+
+    def timesteps(self, first: int, stop: int) -> Self:
+        """The timesteps [first, stop) as a view."""
+        low, high = self.starts[first], self.starts[stop]
+        patch_low, patch_high = np.searchsorted(self.patch_indices, (low, high))
+        return type(self)(
+            tokens=self.tokens[low:high],
+            local_positions=self.local_positions[low:high],
+            loss_mask=self.loss_mask[low:high],
+            changed_mask=self.changed_mask[low:high],
+            patches=self.patches[patch_low:patch_high],
+            patch_indices=self.patch_indices[patch_low:patch_high] - np.int32(low),
+            patch_intervals=self.patch_intervals[patch_low:patch_high],
+            starts=self.starts[first : stop + 1] - low,
+        )
+
+    def num_fitting(self, first: int, max_tokens: int, max_patches: int | None = None) -> int:
+        """How many whole timesteps from `first` on fit into the given numbers of tokens and patches."""
+        stop = int(np.searchsorted(self.starts, self.starts[first] + max_tokens, side="right")) - 1
+        if max_patches is not None:
+            patch_counts = np.searchsorted(self.patch_indices, self.starts[first : stop + 1])
+            stop = first + int(np.searchsorted(patch_counts, patch_counts[0] + max_patches, side="right")) - 1
+        return max(stop - first, 0)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """The parts one after another; each keeps its timesteps."""
+        offsets = np.cumsum([0] + [len(part) for part in parts])
+        return cls(
+            tokens=np.concatenate([part.tokens for part in parts]),
+            local_positions=np.concatenate([part.local_positions for part in parts]),
+            loss_mask=np.concatenate([part.loss_mask for part in parts]),
+            changed_mask=np.concatenate([part.changed_mask for part in parts]),
+            patches=np.concatenate([part.patches for part in parts]),
+            patch_indices=np.concatenate(
+                [part.patch_indices + np.int32(offset) for part, offset in zip(parts, offsets, strict=False)]
+            ),
+            patch_intervals=np.concatenate([part.patch_intervals for part in parts]),
+            starts=np.concatenate(
+                [part.starts[:-1] + offset for part, offset in zip(parts, offsets, strict=False)] + [offsets[-1:]]
+            ),
+        )

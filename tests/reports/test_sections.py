@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+
+from gato.data.episode import Episode
+from gato.evaluation.evaluate import PromptStudy, Trial
+from gato.evaluation.language_scores import LanguageExample, LanguageTrial
+from gato.evaluation.rollout import Rollout
+from gato.evaluation.scores import ScoreRecord
+from gato.reports.page import Page, page_html
+from gato.reports.sections import (
+    clip_section,
+    copycat_points_of,
+    copycat_section,
+    headline_facts,
+    language_section,
+    loss_curves_of,
+    loss_section,
+    next_section,
+    room_section,
+    run_section,
+    score_section,
+)
+from gato.reports.videos import Clip, gif_bytes
+
+METRICS = [
+    {"step": 50, "loss_text": 3.0, "loss_action": 2.0},
+    {"step": 100, "loss_text": None, "loss_action": 1.0, "accuracy/lander": 0.5, "accuracy_changed/lander": 0.1},
+    {"step": 100, "held_out/loss_text": 2.5, "held_out/accuracy/lander": 0.4, "held_out/accuracy_changed/lander": 0.05},
+    {"step": 150, "loss_text": 1.0, "accuracy/lander": 0.75, "accuracy/captions": 0.9},
+]
+
+
+def record(task="cartpole", prompt="right", returns=(0.5, 1.0), expert=1.0, **more) -> ScoreRecord:
+    return ScoreRecord.from_returns(
+        list(returns), task=task, family="f", seed=0, random_mean=0.0, expert_mean=expert, prompt=prompt, **more
+    )
+
+
+def study() -> PromptStudy:
+    """A room of 2 x 2 cells whose agent always ends where it was shown, or stays in cell 0."""
+    trials, records = [], []
+    for prompt, shown in (("right", 3), ("wrong", 1), ("none", None)):
+        end = shown or 0
+        episode = Episode(
+            observations=np.array([[0, 0], divmod(end, 2)]),
+            actions=np.zeros(1, np.int64),
+            rewards=np.array([float(end == 3)]),
+            terminated=False,
+            truncated=True,
+        )
+        trials.append(
+            Trial(
+                prompt=prompt,
+                variants="held-out",
+                scored={"goal": 3},
+                shown=None if shown is None else {"goal": shown},
+                rollout=Rollout(episode=episode, info={}),
+            )
+        )
+        records.append(
+            record("room", prompt, [float(end == 3)], variants="held-out", success=float(end == 3), followed=None)
+        )
+    return PromptStudy(records=tuple(records), trials=tuple(trials))
+
+
+def language() -> list[LanguageTrial]:
+    image = np.zeros((16, 16, 3), np.uint8)
+    return [
+        LanguageTrial(
+            example=LanguageExample(image=image, reference="a red ball"), kind="caption", answer="a red ball"
+        ),
+        LanguageTrial(
+            example=LanguageExample(image=image, reference="two", question="how many?"), kind="count", answer="<one>"
+        ),
+    ]
+
+
+def test_headline_tells_control_prompt_and_pictures():
+    values = [fact.value for fact in headline_facts([record()], study(), language())]
+    assert values == ["0.75", "100% vs 0%", "50%"]
+    assert headline_facts() == ()
+
+
+def test_tasks_without_a_normalised_score_are_named():
+    texts = [
+        block.text for block in score_section([record(), record("lost", expert=-1.0)]).blocks if hasattr(block, "text")
+    ]
+    assert any(text.endswith("not above random: lost.") for text in texts)
+
+
+def test_loss_curves_skip_what_was_not_measured():
+    text, held_out, actions = loss_curves_of(METRICS)
+    assert (text.label, list(text.steps), list(text.values), text.held_out) == ("text", [50, 150], [3.0, 1.0], False)
+    assert (held_out.label, list(held_out.values), held_out.held_out) == ("text", [2.5], True)
+    assert (actions.label, list(actions.steps)) == ("actions", [50, 100])
+
+
+def test_copycat_points_are_the_last_ones_of_sources_with_actions():
+    (point,) = copycat_points_of(METRICS)
+    assert (point.task, point.accuracy, point.changed_accuracy) == ("lander", 0.75, 0.1)
+    (held_out,) = copycat_points_of(METRICS, prefix="held_out/")
+    assert (held_out.accuracy, held_out.changed_accuracy) == (0.4, 0.05)
+
+
+def test_wrong_answers_stand_with_their_reference():
+    grid = language_section(language()).blocks[1]
+    assert [picture.caption for picture in grid.pictures] == ["✓ a red ball", "how many?\n✗ <one>\nshould be: two"]
+
+
+@pytest.fixture(scope="module")
+def document() -> str:
+    gif = gif_bytes([Clip(frames=np.zeros((2, 20, 20, 3), np.uint8), title="t")])
+    return page_html(
+        Page(
+            title="a run",
+            lead="what it is",
+            facts=headline_facts([record()], study(), language()),
+            sections=(
+                room_section(study(), 2),
+                score_section([record(), record("pendulum")]),
+                clip_section([(gif, "cartpole, return 500")]),
+                language_section(language()),
+                loss_section(METRICS),
+                copycat_section(copycat_points_of(METRICS)),
+                run_section({"machine": "two cores"}, '{"seed": 0}'),
+                next_section([("Look at it play.", "gato play runs/x cartpole")]),
+            ),
+        )
+    )
+
+
+def test_the_whole_report_holds_every_part(document):
+    for part in (
+        "cartpole, return 500",
+        "100% vs 0%",
+        "two cores",
+        "gato play runs/x cartpole",
+        "&lt;one&gt;",
+        "pendulum",
+    ):
+        assert part in document
+    assert document.count("data:image/gif;base64,") == 1
+    assert document.count("data:image/png;base64,") == 2
+    assert document.count("data:image/svg+xml;base64,") == 8  # room, scores, losses and copycat, each in two themes
+
+
+def test_the_whole_report_needs_nothing_from_outside(document):
+    assert "http" not in document.replace('http-equiv="Content-Security-Policy"', "")

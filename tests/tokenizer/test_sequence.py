@@ -1,0 +1,71 @@
+"""Tokens: timesteps as views, what fits, and joining."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from gato.tokenizer.sequence import TokenSequence
+
+
+def sequence(lengths, patches_at=()):
+    """Timesteps of the given lengths with numbered tokens, patches at the given tokens."""
+    n, p = sum(lengths), len(patches_at)
+    return TokenSequence(
+        tokens=np.arange(n, dtype=np.int32),
+        local_positions=np.arange(n, dtype=np.int32) * 2,
+        loss_mask=np.arange(n) % 2 == 0,
+        changed_mask=np.arange(n) % 3 == 0,
+        patches=np.arange(p, dtype=np.uint8).reshape(p, 1, 1, 1).repeat(3, axis=-1),
+        patch_indices=np.array(patches_at, np.int32),
+        patch_intervals=np.arange(4 * p, dtype=np.int32).reshape(p, 4),
+        starts=np.cumsum([0, *lengths]),
+    )
+
+
+def assert_equal(a, b):
+    for field in dataclasses.fields(TokenSequence):
+        left, right = getattr(a, field.name), getattr(b, field.name)
+        assert left.shape == right.shape, field.name
+        assert left.dtype == right.dtype, field.name
+        assert (left == right).all(), field.name
+
+
+def test_timesteps_are_cut_with_their_patches():
+    part = sequence([3, 4, 2], patches_at=[0, 4, 5, 7]).timesteps(1, 3)
+    assert part.tokens.tolist() == [3, 4, 5, 6, 7, 8]
+    assert part.starts.tolist() == [0, 4, 6]
+    assert part.num_timesteps == 2
+    assert part.patch_indices.tolist() == [1, 2, 4]
+    assert part.patches[:, 0, 0, 0].tolist() == [1, 2, 3]
+    assert part.patch_intervals[:, 0].tolist() == [4, 8, 12]
+
+
+def test_timesteps_share_memory():
+    whole = sequence([3, 4])
+    assert np.shares_memory(whole.timesteps(0, 1).tokens, whole.tokens)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2, 3])
+def test_concatenating_the_parts_gives_the_whole(cut):
+    whole = sequence([3, 4, 2], patches_at=[0, 4, 5, 7])
+    assert_equal(TokenSequence.concatenate([whole.timesteps(0, cut), whole.timesteps(cut, 3)]), whole)
+
+
+@pytest.mark.parametrize(
+    "first, max_tokens, expected",
+    [(0, 0, 0), (0, 2, 0), (0, 3, 1), (0, 6, 1), (0, 7, 2), (0, 100, 3), (1, 4, 1), (2, 2, 1), (3, 5, 0)],
+)
+def test_num_fitting_counts_whole_timesteps(first, max_tokens, expected):
+    assert sequence([3, 4, 2]).num_fitting(first, max_tokens) == expected
+
+
+@pytest.mark.parametrize(
+    "first, max_patches, expected", [(0, 0, 0), (0, 1, 1), (0, 2, 1), (0, 3, 2), (0, 4, 3), (1, 2, 1)]
+)
+def test_num_fitting_respects_patches(first, max_patches, expected):
+    assert sequence([3, 4, 2], patches_at=[0, 4, 5, 7]).num_fitting(first, 100, max_patches) == expected
+
+
+def test_num_fitting_takes_the_tighter_limit():
+    assert sequence([3, 4, 2], patches_at=[0, 4, 5, 7]).num_fitting(0, 3, 4) == 1
