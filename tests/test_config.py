@@ -181,3 +181,16 @@ def test_impossible_values_are_refused(make, message):
 def test_configs_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         OptimizerConfig().peak_lr = 1.0
+
+
+def test_a_config_of_before_the_policy_had_a_prompt_is_read():
+    saved = json.loads(RunConfig().to_json())
+    del saved["policy"]["prompt"]
+    saved["policy"] |= {"prompt_tokens": 64, "prompt_part": "end", "terminal_observation": True}
+    prompt = RunConfig.from_json(json.dumps(saved)).policy.prompt
+    assert prompt == PromptConfig(max_tokens=64, part="end", terminal_observation=True)
+
+
+def test_former_names_of_the_prompt_change_only_what_they_name():
+    run = RunConfig().override(["policy.prompt.pinned=false", "policy.prompt_tokens=64"])
+    assert run.policy.prompt == PromptConfig(max_tokens=64, pinned=False)
