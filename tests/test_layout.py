@@ -41,7 +41,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     ),
     "gato.inference": (
         {"gato.config", "gato.batch", "gato.tokenizer", "gato.model", "gato.release"},
-        {"jax", "numpy", "gymnasium.spaces"},
+        {"jax", "numpy", "gymnasium.spaces", "gymnasium.vector.utils"},
     ),
     "gato.evaluation": (
         {"gato.config", "gato.batch", "gato.envs", "gato.tokenizer", "gato.data", "gato.inference"},

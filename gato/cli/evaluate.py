@@ -288,6 +288,9 @@ def _names(tasks: list[str]) -> str:
 def _acting(policy: PolicyConfig, deterministic: bool) -> dict[str, Any]:
     """What else decides an action; the prompt is told apart."""
     acting = {name: value for name, value in dataclasses.asdict(policy).items() if name != "prompt"}
+    for name in ("top_k", "top_p"):  # left out where unused, so that evaluations begun before these settings go on
+        if acting[name] is None:
+            del acting[name]
     return {**acting, "deterministic": deterministic}
 
 

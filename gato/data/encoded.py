@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import fields
 from typing import Any, Protocol
 
 from gato.config import DataConfig, FieldScale, TokenizerConfig
@@ -143,4 +144,4 @@ def encode_language(
 
 
 def _size_bytes(sequence: TokenSequence) -> int:
-    return sum(array.nbytes for array in vars(sequence).values())
+    return sum(getattr(sequence, field.name).nbytes for field in fields(sequence))
