@@ -17,6 +17,7 @@ import gymnasium as gym
 import numpy as np
 
 from gato.data.episode import Episode
+from gato.data.sources.groups import group_ids
 from gato.data.sources.inferred_spaces import infer_space, parse_space, read_frame, read_leaf, unwrap
 from gato.data.sources.parquet import ParquetTable
 from gato.data.sources.table import require_type
@@ -88,8 +89,7 @@ class LeRobotSource:
         self._table = ParquetTable(self._path / "data", name)
         self._episodes, tasks = self._read_episodes(int(info["total_episodes"]))
         self.observation_space, self.action_space = self._make_spaces(dict(spaces or {}))
-        numbers = {task: number for number, task in enumerate(dict.fromkeys(tasks))}
-        self.groups: np.ndarray = np.array([numbers[task] for task in tasks])
+        self.groups = group_ids(tasks)
 
     def __len__(self) -> int:
         return len(self._episodes["length"])

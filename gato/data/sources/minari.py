@@ -13,7 +13,9 @@ from minari.dataset.minari_storage import MinariStorage
 from minari.storage.datasets_root_dir import get_dataset_path
 
 from gato.data.episode import Episode
-from gato.data.sources.minari_format import DATA_FOLDER, MASK_INFO, check_shapes
+from gato.data.sources.groups import group_ids
+from gato.data.sources.minari_format import DATA_FOLDER, MASK_INFO
+from gato.data.validation import check_shapes
 
 
 class MinariSource:
@@ -53,9 +55,7 @@ class MinariSource:
         self.action_space: gym.Space = self._dataset.action_space
         self._seeds = [None if item.get("seed") is None else int(item["seed"]) for item in metadata]
         self._options = [_read_options(item.get("options"), f"{name}: episode {i}") for i, item in enumerate(metadata)]
-        tasks = [json.dumps(options or {}, sort_keys=True) for options in self._options]
-        numbers = {task: number for number, task in enumerate(dict.fromkeys(tasks))}
-        self.groups: np.ndarray = np.array([numbers[task] for task in tasks])
+        self.groups = group_ids(json.dumps(options or {}, sort_keys=True) for options in self._options)
 
     def __len__(self) -> int:
         return len(self._options)

@@ -16,7 +16,8 @@ from gymnasium.envs.registration import EnvSpec
 from minari.dataset.minari_storage import MinariStorage
 
 from gato.data.episode import Episode
-from gato.data.sources.minari_format import DATA_FOLDER, MASK_INFO, check_shapes
+from gato.data.sources.minari_format import DATA_FOLDER, MASK_INFO
+from gato.data.validation import check_shapes
 
 _FILE = "main_data.hdf5"  # Minari's name for all episodes of a dataset
 _COMPRESSED_FROM_BYTES = 4096  # smaller arrays cost more in chunk bookkeeping than compression saves

@@ -20,10 +20,11 @@ import gymnasium as gym
 import numpy as np
 
 from gato.data.episode import Episode
-from gato.data.sources.memory import check_members
+from gato.data.sources.groups import group_ids
 from gato.data.sources.rlds_layout import Field, open_shards, read_fields, read_info
 from gato.data.sources.rlds_values import decode_values
 from gato.data.sources.tfrecord import Values, parse_example
+from gato.data.validation import check_members
 
 _STEPS = "steps/"
 _OBSERVATION = "observation"
@@ -117,9 +118,7 @@ class RldsSource:
         if group_by is not None:
             if group_by not in fields:
                 raise ValueError(f"{self._where}: group_by is {group_by!r}, {_nearest(group_by, fields)}")
-            tasks = [self._task(index, group_by) for index in range(len(self))]
-            numbers = {task: number for number, task in enumerate(dict.fromkeys(tasks))}
-            self.groups = np.array([numbers[task] for task in tasks])
+            self.groups = group_ids(self._task(index, group_by) for index in range(len(self)))
 
     def __len__(self) -> int:
         return int(self._stops[-1])

@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 from PIL import Image
 
-from gato.data.sources.pictures import decode_image
+from gato.data.sources.images import decode_image
 from gato.data.sources.rlds_layout import Field
 from gato.data.sources.tfrecord import Values
 

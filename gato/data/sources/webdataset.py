@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from gato.data.episode import Dialogue, ImageText
+from gato.data.sources.images import MAX_FILE_BYTES, decode_image
 from gato.data.sources.jsonl import decode_text
-from gato.data.sources.pictures import MAX_FILE_BYTES, decode_image
 
 _PICTURES = ("png", "jpg", "jpeg", "webp")
 _CAPTIONS = ("txt", "caption")

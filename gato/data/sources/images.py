@@ -7,6 +7,7 @@ and held out ones; without it, those of one file are twins. Any format that Pill
 PNG, without loss.
 """
 
+import functools
 import hashlib
 import io
 import itertools
@@ -22,22 +23,22 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from gato.data.episode import Dialogue, ImageText, Speaker
+from gato.data.sources.image_lines import FIELDS, Columns, ImageKind, ImageLine, read_lines
 from gato.data.sources.jsonl import line_or_error
-from gato.data.sources.picture_lines import FIELDS, Columns, PictureKind, PictureLine, read_lines
 
 MAX_PIXELS = 1 << 24  # a larger picture is refused before it is decoded
 MAX_FILE_BYTES = 1 << 26  # a larger picture file is refused before it is read
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # fixed, so that equal items give equal files
 
 
-class PictureSource:
+class ImageSource:
     """Captioned pictures, or dialogues about pictures; texts are held in memory, pictures decoded when asked for."""
 
     def __init__(
         self,
         path: str | Path,
         name: str,
-        kind: PictureKind,
+        kind: ImageKind,
         *,
         lines: str | None = None,
         columns: Columns | None = None,
@@ -79,7 +80,7 @@ class PictureSource:
         # Each record is the lines about one picture, or a bad line.
         self._records = [[line] for line in read]
         if kind == "questions":
-            self._records = [list(lines) for _, lines in itertools.groupby(read, _picture_of)]
+            self._records = [list(lines) for _, lines in itertools.groupby(read, _image_of)]
         self.twins = [
             f"bad line {number}" if isinstance(line, ValueError) else str(line[1].get("twins", line[1]["image"]))
             for number, (line, *_) in enumerate(self._records)
@@ -103,7 +104,11 @@ class PictureSource:
             raise ValueError(f"{place}: image {item['image']!r}: {error}") from error
 
 
-def _picture_of(line: PictureLine | ValueError) -> str | int:
+open_captions = functools.partial(ImageSource, kind="captions")
+open_questions = functools.partial(ImageSource, kind="questions")
+
+
+def _image_of(line: ImageLine | ValueError) -> str | int:
     """What lines about one picture share; a bad line shares it with none."""
     return id(line) if isinstance(line, ValueError) else line[1]["image"]
 
@@ -128,8 +133,8 @@ def decode_image(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         raise ValueError(f"cannot be decoded ({error}), expected a PNG, JPEG or other picture") from error
 
 
-def write_pictures(path: str | Path, items: Iterable[ImageText | Dialogue]) -> None:
-    """Writes a zip file that `PictureSource` reads: all captions or all dialogues. Equal items give equal bytes.
+def write_images(path: str | Path, items: Iterable[ImageText | Dialogue]) -> None:
+    """Writes a zip file that `ImageSource` reads: all captions or all dialogues. Equal items give equal bytes.
 
     The file appears under its name only when it is complete. Equal pictures are stored once.
 
