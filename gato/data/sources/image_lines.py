@@ -1,4 +1,4 @@
-"""The lines that say what pictures show: JSON Lines or one JSON list, of objects or lists, under any field names."""
+"""The lines that say what images show: JSON Lines or one JSON list, of objects or lists, under any field names."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ def read_lines(
         where: the file's name, for errors.
         kind: decides the fields.
         columns: the fields of the dataset that stand for ours; those not named have our names.
-        image_file: the picture's file, with {} where the field "image" goes.
+        image_file: the image's file, with {} where the field "image" goes.
         skip_bad: a bad line leaves its error in its place, instead of ending the call.
 
     Returns:

@@ -17,7 +17,7 @@ from gato.data.validation import check_members
 
 
 class MemorySource:
-    """Documents, dialogues and pictures with text."""
+    """Documents, dialogues and images with text."""
 
     def __init__(self, records: Iterable[Document | Dialogue | ImageText], name: str) -> None:
         """Takes the records.
@@ -66,8 +66,8 @@ class MemoryControlSource:
             name: names the source in errors and metrics.
             observation_space: every observation is a member, as every episode is checked for when it is taken.
             action_space: the same of actions.
-            groups: one integer an episode; episodes with equal ones show the same task and may prompt one another. None
-                = those with equal `options`; to read these, all episodes are taken once.
+            groups: one integer per episode; episodes with equal ones show the same task and may prompt one another.
+                None = those with equal `options`; to read these, all episodes are taken once.
 
         Raises:
             ValueError: no episodes, one that does not fit the spaces, or as many groups as there are not episodes.
@@ -109,7 +109,7 @@ class MemoryControlSource:
 
 
 def _listed(records: Iterable[Any], name: str) -> Sequence[Any]:
-    """The records themselves if they can be asked for by index, or else all of them in a list."""
+    """Returns the records themselves if they can be asked for by index, or else all of them in a list."""
     if isinstance(records, str | bytes | Mapping | Set):
         raise TypeError(f"{name}: {type(records).__name__} came, expected records in an order: a list or an iterator")
     listed: Any = records if hasattr(records, "__getitem__") and hasattr(records, "__len__") else list(records)

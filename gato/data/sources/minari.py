@@ -61,7 +61,7 @@ class MinariSource:
         return len(self._options)
 
     def episode_returns(self) -> list[float]:
-        """Undiscounted, without reading observations.
+        """Sums the rewards of each episode, undiscounted, without reading observations.
 
         Raises:
             ValueError: the rewards of an episode cannot be read.
@@ -102,7 +102,7 @@ class MinariSource:
 
 
 def _fetched(dataset_id: str, name: str) -> Path:
-    """The folder of a dataset of Minari's, fetched from its server if it is not on this machine."""
+    """Finds the folder of a dataset of Minari's, and fetches it from its server if it is not on this machine."""
     try:
         minari.dataset.minari_dataset.parse_dataset_id(dataset_id)
     except (ValueError, TypeError) as error:  # the latter where the version is missing
@@ -121,7 +121,7 @@ def _fetched(dataset_id: str, name: str) -> Path:
 
 
 def _read_options(stored: Any, where: str) -> dict[str, Any] | None:
-    """Reset options as we store them (JSON), or as Minari itself does (nested attributes)."""
+    """Reads reset options as we store them (JSON), or as Minari itself does (nested attributes)."""
     if stored is None or isinstance(stored, Mapping):
         return None if stored is None else _plain(stored)
     try:

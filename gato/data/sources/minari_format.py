@@ -14,7 +14,7 @@ MASK_INFO = "action_loss_mask"
 
 
 def reference_scores(path: str | Path) -> tuple[float, float] | None:
-    """The returns (of random actions, of the expert) that a dataset's metadata states, if it states both.
+    """Reads the returns (of random actions, of the expert) that a dataset's metadata states, if it states both.
 
     Source: `ref_min_score` and `ref_max_score` of Minari's dataset standard.
     """

@@ -80,7 +80,7 @@ class TfrecordFile:
         return len(self._places)
 
     def __getitem__(self, index: int) -> bytes:
-        """The data of one record; opens the file each time, so threads do not meet.
+        """Reads the data of one record; opens the file each time, so threads do not meet.
 
         Raises:
             ValueError: the data are damaged.
