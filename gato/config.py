@@ -191,20 +191,7 @@ class SourceConfig:
     """One dataset of the mixture."""
 
     name: str  # unique; metrics are reported under it
-    kind: Literal[
-        "minari",
-        "text",
-        "dialogue",
-        "captions",
-        "questions",
-        "parquet",
-        "huggingface",
-        "huggingface_text",
-        "lerobot",
-        "rlds",
-        "webdataset",
-        "prepared",
-    ]
+    kind: str  # of the formats in `gato.data.sources.formats` or of another package; checked when it is opened
     path: str  # a file or folder that the kind reads
     options: dict[str, Any] = field(default_factory=dict)  # of the kind, JSON values; see docs/data.md
     weight: float = 1.0  # share of rows, relative to the other sources
