@@ -170,7 +170,9 @@ def test_imports_keep_to_the_table() -> None:
         home, there = package_of(module), owner(target)
         ours, foreign = TABLE.get(home, (set(), set()))
         if there is not None:
-            allowed = package_of(there) in ours | {home} or (there == "gato" and home in {"gato.experiments", "gato.cli"})
+            allowed = package_of(there) in ours | {home} or (
+                there == "gato" and home in {"gato.experiments", "gato.cli"}
+            )
         else:
             allowed = target.split(".")[0] in sys.stdlib_module_names or is_within(target, foreign)
         if not allowed:
