@@ -12,9 +12,9 @@ Command:
     gato train context --run runs/context
     gato evaluate runs/context --study
 Cost: 18 minutes of one busy core for the training, 20 for the demonstrations.
-Expected: normalised scores after a right demonstration of 1.00 in dark-room and go-to-shown-places, 0.83 in pendulum-mode
-  and 0.81 in cart-position; after a wrong one -0.11 to 0.01. Meta-World's groups succeed in 47 to 73 % of episodes after a
-  right demonstration; the other groups are not learned. Source: docs/experiments.md, one seed.
+Expected: normalised scores after a right demonstration of 1.00 in dark-room and go-to-shown-places, 0.83 in pendulum-
+  mode and 0.81 in cart-position; after a wrong one -0.11 to 0.01. Meta-World's groups succeed in 47 to 73 % of
+  episodes after a right demonstration; the other groups are not learned. Source: docs/experiments.md, one seed.
 """
 
 from typing import Literal
@@ -35,9 +35,9 @@ from gato.config import (
 # The deciding part of a demonstration is its end, with the last observation. The paper prompts a quarter of the
 # rows; where the observation does not tell the task, nearly all rows need a prompt.
 #
-# Rows are short on purpose. In a long window the episode's own past tells the goal, so that only its first actions teach
-# the network to read the prompt. Beside a prompt of one to five timesteps and the last observation, a row holds one to
-# six more timesteps.
+# Rows are short on purpose. In a long window the episode's own past tells the goal, so that only its first actions
+# teach the network to read the prompt. Beside a prompt of one to five timesteps and the last observation, a row holds
+# one to six more timesteps.
 _PROMPT_TOKENS, _CONTEXT_LENGTH = 26, 48
 _PROMPT = PromptConfig(probability=0.9, end_share=1.0, max_tokens=_PROMPT_TOKENS, terminal_observation=True, loss=False)
 
