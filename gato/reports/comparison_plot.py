@@ -5,15 +5,15 @@ from matplotlib.figure import Figure
 
 from gato.evaluation.comparison import Comparison
 from gato.evaluation.scores import ScoreRecord
+from gato.reports.format import signed_number
 from gato.reports.style import LABEL_SIZE, LIGHT, SMALL_SIZE, Theme, legend_above, new_figure, plain_axes
-from gato.reports.tables import signed_number
 
 _SHOWN_SCORES = (-0.5, 1.5)  # what lies beyond is drawn at the border; the difference still tells the value
 _APART = 0.17  # rows, so that the intervals of one task do not cover each other
 
 
 def comparison_plot(comparison: Comparison, theme: Theme = LIGHT) -> Figure:
-    """A row a task, sorted by the difference B - A; bold where its interval leaves out 0."""
+    """Draws one row per task, sorted by the difference B - A, which is bold where its interval leaves out 0."""
     tasks = [task for task in comparison.tasks if task.difference is not None]
     if not tasks:
         raise ValueError("no task has a normalised score on both sides: nothing to draw")
@@ -60,5 +60,5 @@ def comparison_plot(comparison: Comparison, theme: Theme = LIGHT) -> Figure:
 
 
 def _score_and_ends(record: ScoreRecord) -> np.ndarray:
-    """(3,) score, lower and upper end of a record that has them."""
+    """Returns (3,) score, lower and upper end of a record that has them."""
     return np.array([record.normalized, record.ci_low, record.ci_high], dtype=float)

@@ -15,7 +15,7 @@ _DASHES = (0, (4, 3))
 
 
 def few_shot_plot(results: FewShotResults, theme: Theme = LIGHT) -> Figure:
-    """Mean over the cascades as a line, the cascades as dots, their range as a band; episodes on a logarithmic axis.
+    """Draws the mean over the cascades as a line, each as a dot, their range as a band; the axis is logarithmic.
 
     Raises:
         ValueError: there are no runs.

@@ -1,4 +1,4 @@
-"""The picture of a prompt study in a room of cells: same start, same room, another demonstration, another way."""
+"""The figure of a prompt ablation in a room of cells: same start, another demonstration, another way."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class RoomTrial:
 
 
 def room_trials(study: PromptStudy, size: int) -> list[RoomTrial]:
-    """The trials of an environment that shows the agent its own cell.
+    """Reads the trials of an environment that shows the agent its own cell.
 
     Args:
         study: its reset options hold `goal`, numbered row * size + column, and its observations are (row, column).
@@ -61,7 +61,7 @@ def room_trials(study: PromptStudy, size: int) -> list[RoomTrial]:
 
 
 def room_figure(trials: Sequence[RoomTrial], size: int, theme: Theme = LIGHT) -> Figure:
-    """One example room and all final cells for each prompt, beside the shares that reached the goal.
+    """Draws one example and all final cells for each prompt, beside the shares that reached the goal.
 
     The example is the first episode whose start, goal and shown cell lie well apart, held-out goals first; how it
     ended plays no part in the choice.
@@ -98,7 +98,7 @@ def room_figure(trials: Sequence[RoomTrial], size: int, theme: Theme = LIGHT) ->
 
 
 def _example(trials: Sequence[RoomTrial]) -> dict[Prompt, RoomTrial]:
-    """The same episode under each prompt."""
+    """Picks the same episode under each prompt."""
     groups = sorted({trial.variants for trial in trials}, key=lambda group: group != "held-out")
     for distance in (_CLEAR_DISTANCE, 0):
         for group in groups:
@@ -160,7 +160,7 @@ def _draw_room(axes: Axes, trial: RoomTrial, size: int, theme: Theme) -> None:
 
 
 def _draw_ends(axes: Axes, trials: Sequence[RoomTrial], size: int, theme: Theme) -> None:
-    """Share of episodes by last cell minus goal: a dot in the middle where the goal is found."""
+    """Draws the share of episodes by last cell minus goal: a dot in the middle where the goal is found."""
     _square(axes, theme)
     shares = np.zeros((2 * size - 1, 2 * size - 1))
     for trial in trials:
@@ -190,7 +190,7 @@ def _square(axes: Axes, theme: Theme) -> None:
 
 
 def _draw_shares(axes: Axes, trials: Sequence[RoomTrial], theme: Theme) -> None:
-    """The measured shares with Wilson intervals; trained and held-out goals side by side."""
+    """Draws the measured shares with Wilson intervals; trained and held-out goals side by side."""
     plain_axes(axes, theme)
     axes.axvline(0, color=theme.muted, linewidth=1)
     groups = [group for group in get_args(Variants) if any(trial.variants == group for trial in trials)]

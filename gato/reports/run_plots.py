@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
 
-from gato.reports.plots import Curve
+from gato.reports.curves import Curve
 from gato.reports.style import (
     GREEN,
     LABEL_SIZE,
@@ -45,7 +45,7 @@ class Marks:
 
 
 def run_panels(panels: Sequence[Panel], marks: Marks, theme: Theme = LIGHT) -> Figure:
-    """Plots one below another over the same steps.
+    """Draws plots one below another over the same steps.
 
     Raises:
         ValueError: there is nothing to draw.
@@ -74,7 +74,7 @@ def run_panels(panels: Sequence[Panel], marks: Marks, theme: Theme = LIGHT) -> F
 
 
 def source_panels(curves: Sequence[Curve], marks: Marks, theme: Theme = LIGHT) -> Figure:
-    """A small plot for each label: its curve, and where it was held out too, that one dashed.
+    """Draws a small plot for each label: its curve, and the one of held-out data dashed.
 
     Raises:
         ValueError: there is nothing to draw.
@@ -149,7 +149,7 @@ def _mark(axes: Axes, marks: Marks, theme: Theme) -> None:
 
 
 def _thinned(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and values of at most so many points; a point stands for the mean of its neighbours."""
+    """Returns steps and values of at most `_MOST_POINTS` points, each the mean of its neighbours."""
     steps, values = np.asarray(curve.steps, dtype=float), np.asarray(curve.values, dtype=float)
     if len(steps) <= _MOST_POINTS:
         return steps, values

@@ -83,13 +83,13 @@ def save_figure(path: Path, figure: Figure) -> None:
 
 
 def new_figure(theme: Theme, width: float, height: float) -> Figure:
-    """An empty figure of that size in inches, in the colours of the theme."""
+    """Makes an empty figure of a size in inches, in the colours of the theme."""
     layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
     return Figure(figsize=(width, height), facecolor=theme.page, layout=layout)
 
 
 def plain_axes(axes: Axes, theme: Theme, *, grid: Literal["x", "y"] | None = None) -> None:
-    """Leaves the axes only what carries information; `grid` names the axis whose grid lines are drawn."""
+    """Removes from the axes what carries no information; `grid` names the axis whose grid lines are drawn."""
     axes.set_facecolor(theme.page)
     for side in ("top", "right", "left", "bottom"):
         axes.spines[side].set_visible(False)
@@ -102,7 +102,7 @@ def plain_axes(axes: Axes, theme: Theme, *, grid: Literal["x", "y"] | None = Non
 
 
 def legend_above(axes: Axes, theme: Theme, *, columns: int, size: float = SMALL_SIZE, **options: Any) -> None:
-    """A legend without a frame on top of the axes, from their left end.
+    """Places a legend without a frame on top of the axes, from their left end.
 
     Args:
         size: of its text, points.
