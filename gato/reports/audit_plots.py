@@ -22,6 +22,7 @@ from gato.reports.style import (
     LIGHT,
     ORANGE,
     PURPLE,
+    REFERENCE_DASHES,
     SKY,
     SMALL_SIZE,
     VERMILLION,
@@ -29,6 +30,7 @@ from gato.reports.style import (
     legend_above,
     new_figure,
     plain_axes,
+    text_above,
 )
 
 KIND_COLORS = dict(zip(KINDS, (PURPLE, "#8C6D31", SKY, BLUE, "#98a1ac", ORANGE, VERMILLION, GREEN), strict=True))
@@ -84,17 +86,8 @@ def episode_histograms(
         axes.set_ylabel("episodes", fontsize=SMALL_SIZE)
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     for name, value in marks.items():
-        left.axvline(value, color=theme.secondary, linewidth=1.4, linestyle=(0, (4, 3)))
-        left.text(
-            value,
-            1.0,
-            name,
-            transform=left.get_xaxis_transform(),
-            ha="center",
-            va="bottom",
-            color=theme.muted,
-            fontsize=SMALL_SIZE,
-        )
+        left.axvline(value, color=theme.secondary, linewidth=1.4, linestyle=REFERENCE_DASHES)
+        text_above(left, value, name, theme)
     return figure
 
 
@@ -106,7 +99,7 @@ def length_histogram(lengths: Sequence[int], context_length: int, theme: Theme =
     high = float(max(*lengths, 1))
     axes.hist(lengths, bins=np.linspace(0, high, 41).tolist(), color=theme.primary)
     if context_length <= 1.2 * high:
-        axes.axvline(context_length, color=theme.secondary, linewidth=1.4, linestyle=(0, (4, 3)))
+        axes.axvline(context_length, color=theme.secondary, linewidth=1.4, linestyle=REFERENCE_DASHES)
     axes.set_xlabel(f"tokens of a record (a row takes {context_length})", fontsize=SMALL_SIZE)
     axes.set_ylabel("records", fontsize=SMALL_SIZE)
     return figure

@@ -6,7 +6,17 @@ from matplotlib.figure import Figure
 from gato.evaluation.comparison import Comparison
 from gato.evaluation.scores import ScoreRecord
 from gato.reports.format import signed_number
-from gato.reports.style import LABEL_SIZE, LIGHT, SMALL_SIZE, Theme, legend_above, new_figure, plain_axes
+from gato.reports.style import (
+    LABEL_SIZE,
+    LIGHT,
+    REFERENCE_DASHES,
+    SMALL_SIZE,
+    Theme,
+    legend_above,
+    new_figure,
+    plain_axes,
+    text_beside,
+)
 
 _SHOWN_SCORES = (-0.5, 1.5)  # what lies beyond is drawn at the border; the difference still tells the value
 _APART = 0.17  # rows, so that the intervals of one task do not cover each other
@@ -38,17 +48,9 @@ def comparison_plot(comparison: Comparison, theme: Theme = LIGHT) -> Figure:
         difference = task.difference
         assert difference is not None
         certain = difference.low > 0 or difference.high < 0
-        axes.text(
-            1.01,
-            row,
-            signed_number(difference.value),
-            transform=axes.get_yaxis_transform(),
-            va="center",
-            color=theme.text if certain else theme.muted,
-            fontweight="bold" if certain else "normal",
-            fontsize=LABEL_SIZE,
-        )
-    for reference, style in ((0, "-"), (1, (0, (4, 3)))):
+        color, weight = (theme.text, "bold") if certain else (theme.muted, "normal")
+        text_beside(axes, row, signed_number(difference.value), color, weight=weight)
+    for reference, style in ((0, "-"), (1, REFERENCE_DASHES)):
         axes.axvline(reference, color=theme.muted, linewidth=1, linestyle=style, zorder=0)
     everything = np.concatenate([scores["a"], scores["b"]])
     axes.set_xlim(min(-0.06, everything.min() - 0.04), max(1.06, everything.max() + 0.04))

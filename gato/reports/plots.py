@@ -12,15 +12,19 @@ from gato.reports.curves import CopycatPoint, Curve
 from gato.reports.format import minus
 from gato.reports.style import (
     GREEN,
+    HELD_OUT_DASHES,
     LABEL_SIZE,
     LIGHT,
     PURPLE,
+    REFERENCE_DASHES,
     SMALL_SIZE,
     VERMILLION,
     Theme,
     legend_above,
     new_figure,
     plain_axes,
+    text_above,
+    text_beside,
 )
 
 _SHOWN_SCORES = (-0.5, 1.5)  # a bar beyond is cut there; its label still tells the value
@@ -47,27 +51,12 @@ def score_bars(records: Sequence[ScoreRecord], theme: Theme = LIGHT) -> Figure:
         rows, np.clip(lows, left, right), np.clip(highs, left, right), color=theme.text, linewidth=1.4, zorder=3
     )
     for reference, name in ((0, "random"), (1, "expert")):
-        axes.axvline(reference, color=theme.muted, linewidth=1, linestyle=(0, (4, 3)) if reference else "-", zorder=1)
-        axes.text(
-            reference,
-            1.0,
-            name,
-            transform=axes.get_xaxis_transform(),
-            ha="center",
-            va="bottom",
-            color=theme.muted,
-            fontsize=SMALL_SIZE,
+        axes.axvline(
+            reference, color=theme.muted, linewidth=1, linestyle=REFERENCE_DASHES if reference else "-", zorder=1
         )
+        text_above(axes, reference, name, theme)
     for row, value in enumerate(values):
-        axes.text(
-            1.01,
-            row,
-            minus(f"{value:.2f}"),
-            transform=axes.get_yaxis_transform(),
-            va="center",
-            color=theme.text,
-            fontsize=LABEL_SIZE,
-        )
+        text_beside(axes, row, minus(f"{value:.2f}"), theme.text)
     axes.set_yticks(rows, labels, color=theme.text, fontsize=LABEL_SIZE)
     axes.set_xlim(left, right)
     axes.set_ylim(len(scored) - 0.45, -0.55)
@@ -92,7 +81,7 @@ def loss_curves(curves: Sequence[Curve], theme: Theme = LIGHT) -> Figure:
             curve.values,
             color=color_of[curve.label],
             linewidth=1.8,
-            linestyle=(0, (3, 2)) if curve.held_out else "-",
+            linestyle=HELD_OUT_DASHES if curve.held_out else "-",
         )
     all_values = np.concatenate([np.asarray(curve.values, dtype=float) for curve in curves])
     axes.set_ylim(0, float(np.nanpercentile(all_values, 99)) * 1.08)
@@ -104,7 +93,7 @@ def loss_curves(curves: Sequence[Curve], theme: Theme = LIGHT) -> Figure:
     if any(curve.held_out for curve in curves):
         handles = [
             Line2D([], [], color=theme.muted, linewidth=1.8, label="training"),
-            Line2D([], [], color=theme.muted, linewidth=1.8, linestyle=(0, (3, 2)), label="held out"),
+            Line2D([], [], color=theme.muted, linewidth=1.8, linestyle=HELD_OUT_DASHES, label="held out"),
         ]
         axes.legend(handles=handles, frameon=False, fontsize=SMALL_SIZE, labelcolor=theme.muted, loc="upper right")
     return figure
@@ -118,15 +107,7 @@ def _name_line_ends(axes: Axes, curves: Sequence[Curve], color_of: dict[str, str
     height = -np.inf
     for value, name in ends:
         height = max(value, height + gap)
-        axes.text(
-            1.01,
-            height,
-            name,
-            transform=axes.get_yaxis_transform(),
-            color=color_of[name],
-            fontsize=LABEL_SIZE,
-            va="center",
-        )
+        text_beside(axes, height, name, color_of[name])
 
 
 def copycat_plot(points: Sequence[CopycatPoint], theme: Theme = LIGHT) -> Figure:

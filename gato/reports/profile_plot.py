@@ -17,6 +17,7 @@ from gato.reports.style import (
     LABEL_SIZE,
     LIGHT,
     PURPLE,
+    REFERENCE_DASHES,
     SMALL_SIZE,
     VERMILLION,
     Theme,
@@ -124,4 +125,4 @@ def _largest(families: Mapping[str, list[ScoreRecord]]) -> dict[str, list[ScoreR
 def _reference_ticks(axes: Axes, theme: Theme) -> None:
     axes.set_xlim(_THRESHOLDS[0], _THRESHOLDS[-1])
     axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2], ["random", "20%", "40%", "60%", "80%", "expert", "120%"])
-    axes.axvline(1, color=theme.muted, linewidth=1, linestyle=(0, (4, 3)))
+    axes.axvline(1, color=theme.muted, linewidth=1, linestyle=REFERENCE_DASHES)

@@ -14,7 +14,17 @@ from matplotlib.patches import Rectangle
 from gato.evaluation.evaluate import PromptStudy
 from gato.evaluation.scores import Prompt, Variants
 from gato.evaluation.statistics import Interval, wilson_interval
-from gato.reports.style import LABEL_SIZE, LIGHT, SMALL_SIZE, TITLE_SIZE, Theme, new_figure, plain_axes
+from gato.reports.style import (
+    LABEL_SIZE,
+    LIGHT,
+    SMALL_SIZE,
+    TITLE_SIZE,
+    Theme,
+    legend_above,
+    new_figure,
+    plain_axes,
+    text_beside,
+)
 
 Cell = tuple[int, int]  # row, column
 
@@ -209,33 +219,14 @@ def _draw_shares(axes: Axes, trials: Sequence[RoomTrial], theme: Theme) -> None:
             middle = row - 0.24 + height * (index + 0.5)
             axes.barh(middle, share.value, height=height * 0.86, color=colors[group], zorder=2)
             axes.hlines(middle, share.low, share.high, color=theme.text, linewidth=1.2, zorder=3)
-            axes.text(
-                1.03,
-                middle,
-                f"{share.value:.2f}",
-                transform=axes.get_yaxis_transform(),
-                va="center",
-                color=theme.text,
-                fontsize=LABEL_SIZE,
-            )
+            text_beside(axes, middle, f"{share.value:.2f}", theme.text, x=1.03)
     axes.set_yticks([])
     axes.set_xlim(0, 1)
     axes.set_ylim(len(measures) - 0.55, -0.85)
     axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes.set_xlabel("share of episodes, 95% interval", fontsize=SMALL_SIZE)
     handles = [Rectangle((0, 0), 1, 1, facecolor=colors[group], label=f"{group} goals") for group in groups]
-    axes.legend(
-        handles=handles,
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        ncols=3,
-        frameon=False,
-        fontsize=SMALL_SIZE,
-        labelcolor=theme.text,
-        borderaxespad=0.2,
-        handlelength=1,
-        handleheight=1,
-    )
+    legend_above(axes, theme, columns=3, handles=handles, handlelength=1, handleheight=1)
 
 
 def _share(trials: Sequence[RoomTrial], to_shown: bool) -> Interval:

@@ -11,6 +11,7 @@ from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
 from gato.reports.curves import Curve
 from gato.reports.style import (
     GREEN,
+    HELD_OUT_DASHES,
     LABEL_SIZE,
     LIGHT,
     PURPLE,
@@ -91,7 +92,7 @@ def source_panels(curves: Sequence[Curve], marks: Marks, theme: Theme = LIGHT) -
         plain_axes(axes, theme, grid="y")
         own = [curve for curve in curves if curve.label == label]
         for curve in own:
-            color, line = (theme.secondary, (0, (3, 2))) if curve.held_out else (theme.primary, "-")
+            color, line = (theme.secondary, HELD_OUT_DASHES) if curve.held_out else (theme.primary, "-")
             axes.plot(*_thinned(curve), color=color, linestyle=line, linewidth=1.4)
         _fit(axes, own, log=False, cut=True)
         _mark(axes, marks, theme)
@@ -112,7 +113,7 @@ def _draw(axes: Axes, curves: Sequence[Curve], theme: Theme) -> None:
         axes.plot(
             *_thinned(curve),
             color=colors[names.index(curve.label) % len(colors)],
-            linestyle=(0, (3, 2)) if curve.held_out else "-",
+            linestyle=HELD_OUT_DASHES if curve.held_out else "-",
             linewidth=1.6,
             marker="o" if len(curve.steps) == 1 else None,
             label=f"{curve.label}, held out" if curve.held_out else curve.label,

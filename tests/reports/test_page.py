@@ -3,11 +3,13 @@ import hashlib
 import io
 import re
 from html.parser import HTMLParser
+from typing import get_args
 
 import pytest
 from PIL import Image
 
 from gato.reports.page import (
+    Block,
     Chart,
     Code,
     Fact,
@@ -127,6 +129,13 @@ def test_a_page_is_written_in_utf8(tmp_path):
 
 def moving(block) -> str:
     return page_html(Page(title="t", lead="l", facts=(), sections=(Section(title="s", blocks=(block,)),)))
+
+
+def test_every_class_of_block_has_its_markup():
+    blocks = (*page("plain").sections[0].blocks, SORTABLE, Tabs(panels=()), Scrubber(content={}))
+    assert {type(block) for block in blocks} == set(get_args(Block))
+    for block in blocks:
+        assert re.search(r"</h2>\s*<(?!/section)", moving(block)), block
 
 
 SORTABLE = Table(headings=("a",), rows=(("1",),), sortable=True)
