@@ -18,7 +18,7 @@ from gato.data.encoded import episode_encoder
 from gato.data.episode import ControlSource, Episode
 from gato.data.rows import split_records
 from gato.data.timestep_sample import TimestepSample
-from gato.data.window import last_start
+from gato.tokenizer.demonstration import last_start
 from gato.tokenizer.leaves import ContinuousLeaf, ImageLeaf, TextActionLeaf, TextLeaf
 from gato.tokenizer.rules import action_leaf, observation_leaf
 from gato.tokenizer.sequence import TokenSequence

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gato.config import DataConfig
+from gato.config import DataConfig, PromptPart
 from gato.data.encoded import BadRecordError
+from gato.data.partners import Partners
 from gato.data.prepared import EncodedRecords
-from gato.data.prompt import Part, Partners, join_demonstrations
-from gato.data.window import Row, draw_span, draw_window, largest_timestep
+from gato.data.window import Row, draw_span, draw_window
+from gato.tokenizer.demonstration import join_demonstrations, largest_timestep
 from gato.tokenizer.sequence import TokenSequence
 
 _MOST_BAD = 100  # bad records that one row may meet before something is wrong with all of them
@@ -166,7 +167,7 @@ class ControlRows(Rows):
     def _draw_prompt(
         self, episode: int, body: TokenSequence, partners: np.ndarray, rng: np.random.Generator
     ) -> TokenSequence:
-        part: Part = "end" if rng.random() < self._prompt.end_share else "uniform"
+        part: PromptPart = "end" if rng.random() < self._prompt.end_share else "uniform"
         # The row must keep room for a timestep of its own.
         num_tokens, num_patches = largest_timestep(body)
         demonstrations = [self._encoded[int(partner)] for partner in partners]

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from gato.config import RunConfig, SourceConfig
+from gato.data.sources.formats import find_format
 from gato.evaluation.scores import ScoreRecord
 from gato.reports.tables import SCALE, aggregate_table, score_table
-
-_EPISODE_KINDS = frozenset({"minari", "huggingface", "lerobot", "rlds", "prepared"})  # what is prepared may be either
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +109,7 @@ def _trained(facts: CardFacts) -> str:
     lines = ["| source | kind | share of rows | numbers scaled by | least return |", "|---|---|---:|---|---|"]
     for source, weight in zip(data.sources, data.row_weights, strict=True):
         least = "–" if source.min_return is None else f"{source.min_return:.0%} of the expert's"
-        scaling = source.scaling if source.kind in _EPISODE_KINDS else "–"
+        scaling = source.scaling if _yields_episodes(source) else "–"
         cells = (_plain(source.name), source.kind, f"{weight / total:.1%}", scaling, least)
         lines.append(f"| {' | '.join(cells)} |")
     limited = [source for source in data.sources if source.max_epochs is not None or source.max_tokens is not None]
@@ -158,7 +157,12 @@ def _licence(license_id: str | None) -> str:
 
 def _controls(config: RunConfig) -> list[SourceConfig]:
     """Returns the sources of episodes."""
-    return [source for source in config.data.sources if source.kind in _EPISODE_KINDS]
+    return [source for source in config.data.sources if _yields_episodes(source)]
+
+
+def _yields_episodes(source: SourceConfig) -> bool:
+    """Says whether a source's records are episodes, or may be, as those of a prepared one."""
+    return "episodes" in find_format(source.kind).yields
 
 
 def _results(name: str, scores: Sequence[ScoreRecord]) -> Iterator[str]:
