@@ -49,19 +49,8 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
         {"gymnasium", "numpy", "PIL"},
     ),
     "gato.reports": (
-        {
-            "gato.config",
-            "gato.envs",
-            "gato.tokenizer",
-            "gato.data",
-            "gato.model",
-            "gato.checkpoint",
-            "gato.release",
-            "gato.audit",
-            "gato.inference",
-            "gato.evaluation",
-        },
-        {"gymnasium", "numpy", "matplotlib", "PIL"},
+        {"gato.config", "gato.tokenizer", "gato.data", "gato.audit", "gato.evaluation"},
+        {"gymnasium", "numpy", "matplotlib", "PIL", "jinja2"},
     ),
 }
 TABLE["gato.experiments"] = (set(TABLE), {"rich", "jax", "numpy", "gymnasium"})

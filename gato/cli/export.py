@@ -11,9 +11,11 @@ import tyro
 from rich.console import Console
 
 from gato import __version__
+from gato.envs import get_task
 from gato.evaluation.scores import ScoreRecord, read_scores, write_scores
+from gato.model.size import parameter_counts
 from gato.release import identity, load_checkpoint, write_release
-from gato.reports.model_card import model_card
+from gato.reports.model_card import CardFacts, model_card
 
 _SCORES_KEPT = ("checkpoint", "tasks", "study", "prompt", "policy", "episodes", "seed")  # of how they were measured
 
@@ -54,10 +56,22 @@ def export(
     exported_from = identity(run)
     records, scores_text = ([], None) if scores is None else _measured(scores, exported_from)
     checkpoint = load_checkpoint(run)
+    config = checkpoint.config
+    facts = CardFacts(
+        config=config,
+        step=checkpoint.step,
+        num_parameters=sum(parameter_counts(config.model, config.tokenizer).values()),
+        rounded=dtype == "bfloat16",
+        has_text=checkpoint.tokenizer_model is not None,
+        tasks=frozenset(source.name for source in config.data.sources if _is_task(source.name)),
+        license_id=license,
+        datasets=datasets,
+        scores=tuple(records),
+    )
     write_release(
         out,
         checkpoint,
-        card=model_card(checkpoint, dtype=dtype, license_id=license, datasets=datasets, scores=records),
+        card=model_card(facts),
         written_by=__version__,
         exported_from=exported_from,
         dtype=dtype,
@@ -71,6 +85,14 @@ def export(
         "Paths and options of the sources are left out. Read README.md and add what you know before you share it.",
         soft_wrap=True,
     )
+
+
+def _is_task(name: str) -> bool:
+    try:
+        get_task(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _measured(path: Path, weights: dict[str, Any]) -> tuple[Sequence[ScoreRecord], str]:

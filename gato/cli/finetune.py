@@ -41,7 +41,6 @@ from gato.release import identity
 from gato.reports.few_shot_plot import few_shot_plot
 from gato.reports.few_shot_tables import few_shot_table
 from gato.reports.style import save_figure
-from gato.reports.table_markup import markdown
 from gato.training.lock import RunLock
 from gato.training.parts import num_moving
 
@@ -312,7 +311,7 @@ class _Finetuning:
         results.save(self._out / RESULTS_FILE, settings)
         if not results.runs:
             return results
-        (self._out / "few_shot.md").write_text(markdown(few_shot_table(results)), encoding="utf-8")
+        (self._out / "few_shot.md").write_text(few_shot_table(results).markdown(), encoding="utf-8")
         save_figure(self._out / "few_shot.png", few_shot_plot(results))
         return results
 

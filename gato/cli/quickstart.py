@@ -29,10 +29,10 @@ from gato.experiments.scoring import score_task, study_task
 from gato.experiments.training import text_tokenizer, train_run
 from gato.inference.agent import Agent
 from gato.inference.generate import Generator
-from gato.reports.page import Page, Table, write_page
+from gato.reports.curves import copycat_points_of
+from gato.reports.page import Page, write_page
 from gato.reports.sections import (
     clip_section,
-    copycat_points_of,
     copycat_section,
     headline_facts,
     language_section,
@@ -42,6 +42,7 @@ from gato.reports.sections import (
     run_section,
     score_section,
 )
+from gato.reports.table import Table
 from gato.reports.tables import score_table
 from gato.reports.videos import Clip, gif_bytes
 from gato.tokenizer.text import TextTokenizer

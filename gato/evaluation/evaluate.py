@@ -174,12 +174,6 @@ class PromptStudy:
     records: tuple[ScoreRecord, ...]
     trials: tuple[Trial, ...]
 
-    def context_effect(self, variants: Variants) -> float | None:
-        """Normalised score with the right demonstration minus that with a wrong one: what the prompt is worth."""
-        scores = {record.prompt: record.normalized for record in self.records if record.variants == variants}
-        right, wrong = scores.get("right"), scores.get("wrong")
-        return None if right is None or wrong is None else right - wrong
-
 
 def study_prompts(task: PlayedTask, cells: Sequence[Cell], actor: Actor, *, num_envs: int) -> PromptStudy:
     """Plays a study of one task, as `plan_study` plans it, and keeps the episodes."""

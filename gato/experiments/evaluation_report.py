@@ -72,11 +72,11 @@ def write_report(
 
 def _write_films(folder: Path, shown: Sequence[ShownEpisode]) -> None:
     for episode in shown:
-        if episode.film is not None:
+        if episode.video is not None:
             cell, rank = episode.choice.cell, episode.choice.rank.replace(" ", "-")
             setting = "" if cell.variants == "all" else f"-{cell.prompt}-{cell.variants}"
             folder.mkdir(exist_ok=True)
-            (folder / f"{cell.task}{setting}-{rank}.gif").write_bytes(episode.film)
+            (folder / f"{cell.task}{setting}-{rank}.gif").write_bytes(episode.video)
 
 
 def _written() -> dict[str, str]:

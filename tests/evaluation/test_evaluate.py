@@ -18,6 +18,7 @@ from gato.evaluation.evaluate import (
 from gato.evaluation.journal import EpisodeResult, key_of
 from gato.evaluation.plan import Cell, PlannedTask, plan_scores, plan_study
 from gato.evaluation.rollout import EpisodeStart
+from gato.evaluation.scores import context_effect
 
 NUMBERS = [{"number": number} for number in range(4)]
 
@@ -98,12 +99,11 @@ def test_a_prompt_follower_scores_by_its_prompt():
 
 
 def test_context_effect_is_right_minus_wrong():
-    assert study().context_effect("trained") == pytest.approx(4 / 3)
-    assert study().context_effect("held-out") is None
+    assert context_effect(study().records).interval.value == pytest.approx(4 / 3)
 
 
 def test_an_agent_deaf_to_its_prompt_has_no_context_effect():
-    assert study(Deaf).context_effect("trained") == 0
+    assert context_effect(study(Deaf).records).interval.value == 0
 
 
 def test_held_out_variants_are_told_apart():

@@ -6,14 +6,13 @@ from gato.evaluation.evaluate import PromptStudy, Trial
 from gato.evaluation.language_scores import LanguageExample, LanguageTrial
 from gato.evaluation.rollout import Rollout
 from gato.evaluation.scores import ScoreRecord
+from gato.reports.curves import copycat_points_of
 from gato.reports.page import Page, page_html
 from gato.reports.sections import (
     clip_section,
-    copycat_points_of,
     copycat_section,
     headline_facts,
     language_section,
-    loss_curves_of,
     loss_section,
     next_section,
     room_section,
@@ -88,23 +87,9 @@ def test_tasks_without_a_normalised_score_are_named():
     assert any(text.endswith("not above random: lost.") for text in texts)
 
 
-def test_loss_curves_skip_what_was_not_measured():
-    text, held_out, actions = loss_curves_of(METRICS)
-    assert (text.label, list(text.steps), list(text.values), text.held_out) == ("text", [50, 150], [3.0, 1.0], False)
-    assert (held_out.label, list(held_out.values), held_out.held_out) == ("text", [2.5], True)
-    assert (actions.label, list(actions.steps)) == ("actions", [50, 100])
-
-
-def test_copycat_points_are_the_last_ones_of_sources_with_actions():
-    (point,) = copycat_points_of(METRICS)
-    assert (point.task, point.accuracy, point.changed_accuracy) == ("lander", 0.75, 0.1)
-    (held_out,) = copycat_points_of(METRICS, prefix="held_out/")
-    assert (held_out.accuracy, held_out.changed_accuracy) == (0.4, 0.05)
-
-
 def test_wrong_answers_stand_with_their_reference():
     grid = language_section(language()).blocks[1]
-    assert [picture.caption for picture in grid.pictures] == ["✓ a red ball", "how many?\n✗ <one>\nshould be: two"]
+    assert [image.caption for image in grid.images] == ["✓ a red ball", "how many?\n✗ <one>\nshould be: two"]
 
 
 @pytest.fixture(scope="module")

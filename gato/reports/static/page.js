@@ -1,12 +1,6 @@
-"""The one script of our pages and its rules of style: tables that sort, panels behind tabs, an episode by timesteps.
-
-It builds what it shows out of text nodes and attributes, never out of markup, so that no content can become code.
-Everything that it hides stands in the page and is seen where scripts are off, but for the timesteps.
-"""
-
-from typing import Final
-
-SCRIPT: Final = r"""
+// The one script of the pages: tables that sort, panels behind tabs, an episode timestep by timestep.
+// It builds what it shows from text nodes and attributes, never from markup, so that no content can become code.
+// Everything that it hides stands in the page and is seen where scripts are off, except for the timesteps.
 "use strict";
 (() => {
   const make = (tag, attributes, ...children) => {
@@ -21,7 +15,7 @@ SCRIPT: Final = r"""
     return node;
   };
 
-  // Tables. What holds no number, such as a dash, stays at the end in both directions.
+  // Tables. A cell without a number, such as a dash, stays at the end in both directions.
   const keyOf = (text, numeric) => {
     if (!numeric) return text || null;
     const found = text.replace(/\u2212/g, "-").replace(/(\d),(?=\d{3})/g, "$1").match(/-?\d+(\.\d+)?(e[-+]?\d+)?/i);
@@ -45,8 +39,7 @@ SCRIPT: Final = r"""
         });
         body.append(...keyed.map(([, row]) => row));
       };
-      const pressed = button(heading.textContent, sort, {title: "sort"});
-      heading.replaceChildren(pressed);
+      heading.replaceChildren(button(heading.textContent, sort, {title: "sort"}));
     });
   }
 
@@ -75,18 +68,18 @@ SCRIPT: Final = r"""
       make("tr", {}, ...row.map((text) => make("td", {class: "number"}, text)))))));
   const seen = {
     numbers: (leaf, step) => table(
-      leaf.binned ? ["element", "id", "bin", "observed", "read as"] : ["element", "id", "observed", "read as"],
+      leaf.binned ? ["token", "id", "bin", "observed", "read as"] : ["token", "id", "observed", "read as"],
       step.ids.map((id, i) => [`${step.first + i}`, `${id}`, ...(leaf.binned ? [`${id - leaf.first_id}`] : []),
         step.observed[i], step.read[i]])),
     text: (leaf, step) => make("p", {class: "pieces"}, ...step.ids.map((id, i) =>
-      make("span", {title: `element ${step.first + i}, id ${id}`}, step.pieces[i]))),
-    picture: (leaf, step) => make("div", {class: "patches", style: `--columns:${leaf.columns};--rows:${leaf.rows}`},
-      make("img", {src: step.image, alt: "the picture as it is cut into patches"}),
+      make("span", {title: `token ${step.first + i}, id ${id}`}, step.pieces[i]))),
+    image: (leaf, step) => make("div", {class: "patches", style: `--columns:${leaf.columns};--rows:${leaf.rows}`},
+      make("img", {src: step.image, alt: "the image as it is cut into patches"}),
       make("div", {}, ...Array.from({length: leaf.rows * leaf.columns}, (_, i) =>
         make("span", {}, `${step.first + i}`)))),
   };
-  const token = (one) => make("div", {class: "token"},
-    make("p", {}, `${one.field}: element ${one.element}, id ${one.id} of ${one.legal}, which means ${one.value}`),
+  const tokenOf = (one) => make("div", {class: "token"},
+    make("p", {}, `${one.field}: token ${one.token}, id ${one.id} of ${one.legal}, which means ${one.value}`),
     make("ul", {}, ...one.options.map(([id, value, share, told]) =>
       make("li", id === one.id ? {class: "chosen"} : {},
         make("span", {}, `${value} (id ${id})`),
@@ -98,8 +91,8 @@ SCRIPT: Final = r"""
     let place = 0;
     let timer = null;
     const told = make("output", {});
-    const picture = make("img", {alt: "the environment as it is drawn at this timestep"});
-    const drawn = make("div", {class: "drawn"}, picture);
+    const frame = make("img", {alt: "the environment as it is drawn at this timestep"});
+    const drawn = make("div", {class: "drawn"}, frame);
     const details = make("div", {class: "details"});
     const slider = make("input", {type: "range", min: "0", max: `${steps.length - 1}`, value: "0",
       "aria-label": "timestep"});
@@ -109,13 +102,13 @@ SCRIPT: Final = r"""
       slider.value = `${place}`;
       told.textContent = `timestep ${step.timestep} of ${total}, reward ${step.reward}, return ${step.total}`;
       drawn.hidden = !step.frame;
-      if (step.frame) picture.setAttribute("src", step.frame);
+      if (step.frame) frame.setAttribute("src", step.frame);
       details.replaceChildren(
         make("p", {class: "quiet"}, step.context),
         ...leaves.flatMap((leaf, i) => [make("h4", {}, leaf.title), seen[leaf.kind](leaf, step.seen[i])]),
-        make("p", {class: "quiet"}, `Element ${step.separator}: the separator, id ${separator}.`),
+        make("p", {class: "quiet"}, `Token ${step.separator}: the separator, id ${separator}.`),
         make("h4", {}, "action"),
-        ...step.action.map(token));
+        ...step.action.map(tokenOf));
     };
     const stop = () => {
       clearInterval(timer);
@@ -137,46 +130,3 @@ SCRIPT: Final = r"""
     show(0);
   }
 })();
-"""
-
-SCRIPT_RULES: Final = """
-[hidden]{display:none!important}
-button{font:inherit;color:inherit;background:none;border:1px solid var(--line);border-radius:6px;padding:.15rem .6rem;
- cursor:pointer}
-button:hover,button:focus-visible{border-color:var(--primary)}
-button[aria-selected=true]{border-color:var(--primary);color:var(--primary);font-weight:600}
-th button{border:0;padding:0;border-radius:0}
-th button:hover,th button:focus-visible{text-decoration:underline}
-th[aria-sort] button{color:var(--text)}
-th[aria-sort=ascending] button::after{content:" ▲"}
-th[aria-sort=descending] button::after{content:" ▼"}
-.choices{display:flex;flex-wrap:wrap;gap:.4rem .5rem;align-items:center;margin:.8rem 0;font-size:.92rem}
-.choices input{flex:1 1 12rem;min-width:8rem;accent-color:var(--primary)}
-.choices output{flex-basis:100%;color:var(--muted);font-variant-numeric:tabular-nums}
-.scrubber{border:1px solid var(--line);border-radius:10px;padding:.2rem 1rem 1rem;margin:1rem 0}
-.timestep{display:flex;flex-wrap:wrap;gap:1rem 1.6rem;align-items:flex-start}
-.drawn{flex:0 1 15rem}
-.drawn img{border-radius:6px;outline:1px solid var(--line);width:100%}
-.details{flex:1 1 20rem;min-width:0}
-.details h4{margin:1rem 0 .3rem;font-size:.95rem}
-.details p{margin:.3rem 0;font-size:.94rem;overflow-wrap:anywhere}
-.details .quiet{color:var(--muted);font-size:.86rem}
-.low{max-height:17rem;overflow:auto}
-.low table{width:auto;margin:.2rem 0;font-size:.88rem}
-.low td,.low th{padding:.15rem 1.2rem .15rem 0}
-.pieces{white-space:pre-wrap;line-height:2}
-.pieces span{border:1px solid var(--line);border-radius:4px;padding:.1rem .15rem;margin-right:1px}
-.patches{position:relative;width:min(100%,20rem)}
-.patches img{width:100%;image-rendering:pixelated}
-.patches div{position:absolute;inset:0;display:grid;grid-template:repeat(var(--rows),1fr)/repeat(var(--columns),1fr)}
-.patches span{outline:1px solid #fff9;color:#fff;font:10px/1.2 monospace;padding:1px 2px;overflow:hidden;
- text-shadow:0 0 2px #000,0 0 3px #000}
-.token{margin:.3rem 0 .8rem}
-.token ul{list-style:none;margin:.3rem 0;padding:0;font-size:.88rem;font-variant-numeric:tabular-nums}
-.token li{display:grid;grid-template-columns:minmax(5rem,1fr) 2fr 3.6rem;gap:.6rem;align-items:center}
-.token li span{overflow-wrap:anywhere}
-.token li b{font-weight:400;text-align:right}
-.token li.chosen span,.token li.chosen b{font-weight:650}
-.token i{height:.7rem;border-radius:3px;background:var(--surface)
- linear-gradient(var(--primary),var(--primary)) left/calc(var(--share)*100%) 100% no-repeat}
-"""
