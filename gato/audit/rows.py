@@ -10,9 +10,9 @@ import numpy as np
 
 from gato.batch import Batch
 from gato.config import DataConfig, TokenizerConfig
+from gato.data.collate import make_batch
 from gato.data.encoded import SequenceCache
 from gato.data.mixture import open_rows
-from gato.data.window import make_batch
 from gato.tokenizer.text import TextTokenizer
 
 KINDS = (

@@ -13,11 +13,11 @@ import numpy as np
 from gato.batch import Batch
 from gato.config import DataConfig, TokenizerConfig
 from gato.data.budgets import row_shares
+from gato.data.collate import make_batch
 from gato.data.encoded import SequenceCache
 from gato.data.opened import open_encoded
 from gato.data.returns import good_episodes
 from gato.data.rows import ControlRows, PairRows, Rows, TextRows
-from gato.data.window import make_batch
 from gato.tokenizer.text import TextTokenizer
 
 CACHE_BYTES = 1 << 30  # of encoded records kept in memory, all sources together

@@ -4,17 +4,17 @@ One row is a demonstration, if one is drawn, and a window of one episode; or a w
 several image-text pairs (section 2.3 of the paper).
 """
 
-import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
 
 from gato.config import DataConfig
+from gato.data.collate import Row
 from gato.data.encoded import BadRecordError
 from gato.data.prepared import EncodedRecords
 from gato.data.prompt import Part, Partners, join_demonstrations
-from gato.data.window import Row, draw_span, draw_window, largest_timestep
+from gato.data.window import draw_span, draw_window, largest_timestep
 from gato.tokenizer.sequence import TokenSequence
 
 _MOST_BAD = 100  # bad records that one row may meet before something is wrong with all of them
@@ -180,7 +180,7 @@ class ControlRows(Rows):
             )
         except ValueError as error:
             raise ValueError(f"{self._encoded.name}: prompt of episode {episode}: {error}") from error
-        return prompt if self._prompt_loss else dataclasses.replace(prompt, loss_mask=np.zeros_like(prompt.loss_mask))
+        return prompt if self._prompt_loss else prompt.without_targets()
 
 
 class TextRows(Rows):

@@ -8,12 +8,12 @@ import jax
 import numpy as np
 
 from gato.config import DataConfig, RunConfig, SourceConfig
+from gato.data.collate import make_batch
 from gato.data.encoded import SequenceCache
 from gato.data.episode import ControlSource, Dialogue, ImageText
 from gato.data.mixture import CACHE_BYTES, open_rows
 from gato.data.rows import Rows
 from gato.data.sources.opening import open_source
-from gato.data.window import make_batch
 from gato.evaluation.held_out_scores import HeldOutScore, piece_bytes, text_bytes
 from gato.evaluation.language_scores import LanguageExample, LanguageScore, evaluate_language, score_language
 from gato.inference.agent import Agent

@@ -8,6 +8,7 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete, Text
 
 from gato.config import DataConfig, PromptConfig, SourceConfig
+from gato.data.collate import make_batch
 from gato.data.encoded import EncodedSource, SequenceCache, episode_encoder
 from gato.data.episode import Dialogue, Episode, ImageText
 from gato.data.mixture import build_mixture, open_rows
@@ -16,7 +17,6 @@ from gato.data.rows import ControlRows, split_records
 from gato.data.sources.minari import MinariSource
 from gato.data.sources.minari_writer import write_minari
 from gato.data.sources.pictures import write_pictures
-from gato.data.window import make_batch
 
 NUM_EPISODES = 10
 
