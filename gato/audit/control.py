@@ -14,13 +14,12 @@ from gato.audit.fields import FieldAudit, audit_fields
 from gato.audit.rows import count_kinds, element_kinds
 from gato.audit.sample import AuditLimits, Summary, read_records, sample_records, summarize
 from gato.config import DataConfig, FieldScale, TokenizerConfig
-from gato.data.encoded import episode_encoder
+from gato.data.encoded import encode_episode, timestep_tokenizer
 from gato.data.episode import ControlSource, Episode
 from gato.data.rows import split_records
 from gato.data.timestep_sample import TimestepSample
 from gato.data.window import last_start
 from gato.tokenizer.leaves import ContinuousLeaf, ImageLeaf, TextActionLeaf, TextLeaf
-from gato.tokenizer.rules import action_leaf, observation_leaf
 from gato.tokenizer.sequence import TokenSequence
 from gato.tokenizer.text import TextTokenizer
 from gato.tokenizer.tree import flatten, leaf_spaces
@@ -129,15 +128,9 @@ class _Reader:
         sample: TimestepSample,
     ) -> None:
         self._source, self._data, self._tokenizer, self._sample = source, data, tokenizer, sample
-        observed = leaf_spaces(source.observation_space, "observation")
-        acted = leaf_spaces(source.action_space, "action")
-        self._encode = episode_encoder(source, data, tokenizer, text, terminal_observation=False, fields=fields)
-        scales = {scale.path: scale for scale in fields}
-        self._leaves = [
-            observation_leaf(path, space, tokenizer, text, None, scales.get(path)) for path, space in observed
-        ]
-        self._action_leaves = [action_leaf(path, space, tokenizer, text, scales.get(path)) for path, space in acted]
-        self._action_spaces = [space for _, space in acted]
+        self._timesteps = timestep_tokenizer(source, tokenizer, text, fields=fields)
+        self._leaves, self._action_leaves = self._timesteps.observation_codecs, self._timesteps.action_codecs
+        self._action_spaces = [space for _, space in leaf_spaces(source.action_space, "action")]
         self._discrete_first = not any(isinstance(leaf, TextLeaf) for leaf in self._leaves)
         self._non_finite: dict[str, np.ndarray] = {}
         self._pixels: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # lowest and highest value of each pixel
@@ -182,7 +175,7 @@ class _Reader:
         steps = np.linspace(0, length - 1, _FINGERPRINT_STEPS).round().astype(int)
         self.fingerprints.append(np.concatenate([columns["features"], *moves], axis=1)[steps].reshape(-1))
         try:
-            encoded = self._encode(episode)
+            encoded = encode_episode(episode, self._timesteps, terminal_observation=False)
             tokens = [leaf.encode(part).tokens for leaf, part in zip(self._action_leaves, acted, strict=True)]
         except ValueError as error:
             self.problems.append(f"{self._source.name}: episode {index}: {error}")

@@ -9,12 +9,11 @@ import numpy as np
 from gato.audit.rows import KINDS, batch_kinds
 from gato.batch import Batch
 from gato.config import FieldScale, TokenizerConfig
+from gato.data.encoded import timestep_tokenizer
 from gato.data.episode import ControlSource
 from gato.tokenizer.continuous import from_bins, mu_law_decode
 from gato.tokenizer.leaves import ActionLeaf, ContinuousLeaf, ObservationLeaf
-from gato.tokenizer.rules import action_leaf, observation_leaf
 from gato.tokenizer.text import TextTokenizer
-from gato.tokenizer.tree import leaf_spaces
 
 MAX_CHARACTERS = 400  # of one line of `row_text`
 
@@ -53,7 +52,6 @@ def decode_row(
         discrete_first: see `element_kinds`.
         fields: the scales of the source, by which its numbers are decoded.
     """
-    scales = {scale.path: scale for scale in fields}
     length = int(batch.lengths[row])
     tokens = batch.tokens[row, :length]
     kinds = batch_kinds(batch, tokenizer, control=control is not None, discrete_first=discrete_first)[row, :length]
@@ -67,16 +65,10 @@ def decode_row(
         # A timestep ends with its last action token, or with its separator where no action follows.
         ends = (actions | separators) & ~np.append(actions[1:], False)
         timesteps = np.cumsum(ends) - ends
-        observed = [
-            observation_leaf(path, space, tokenizer, text, None, scales.get(path))
-            for path, space in leaf_spaces(control.observation_space, "observation")
-        ]
-        acted = [
-            action_leaf(path, space, tokenizer, text, scales.get(path))
-            for path, space in leaf_spaces(control.action_space, "action")
-        ]
-        _name_observations(names, values, tokens, kinds, separators, observed, scales)
-        _decode_actions(names, values, tokens, np.flatnonzero(actions), acted)
+        codecs = timestep_tokenizer(control, tokenizer, text, fields=fields)
+        scaled = {scale.path for scale in fields}
+        _name_observations(names, values, tokens, kinds, separators, codecs.observation_codecs, scaled)
+        _decode_actions(names, values, tokens, np.flatnonzero(actions), codecs.action_codecs)
     return RowExample(
         kinds=kinds,
         loss_mask=batch.loss_mask[row, :length],

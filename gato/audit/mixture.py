@@ -156,7 +156,7 @@ def _audit_records(
     """Records first, since they can be measured where rows cannot be drawn; then the rows."""
     control = opened if isinstance(opened, ControlSource) else None
     if control is not None:
-        measured_source = measure(control, audit.source, tokenizer, max_episodes=limits.episodes)
+        measured_source = measure(control, audit.source, tokenizer, text, max_episodes=limits.episodes)
         sources = [measured_source if i == source_id else source for i, source in enumerate(data.sources)]
         audit = dataclasses.replace(audit, source=measured_source)
         data = dataclasses.replace(data, sources=tuple(sources))

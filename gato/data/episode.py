@@ -6,12 +6,13 @@ leaf has time as its first axis (a list of str for Text).
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import gymnasium as gym
 import numpy as np
 
 Speaker: TypeAlias = Literal["user", "agent"]
+_Item = TypeVar("_Item", covariant=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,14 @@ class Episode:
 
     def __len__(self) -> int:
         return len(self.rewards)
+
+    def __repr__(self) -> str:
+        parts = [f"{len(self)} timesteps"]
+        for name, tree in (("observations", self.observations), ("actions", self.actions)):
+            for path, leaf in tree_leaves(tree, name):
+                kind = f"{leaf.dtype} {leaf.shape}" if isinstance(leaf, np.ndarray) else f"{len(leaf)} values"
+                parts.append(f"{path}: {kind}")
+        return f"Episode({', '.join(parts)}, terminated={self.terminated}, truncated={self.truncated})"
 
     @property
     def episode_return(self) -> float:
@@ -91,28 +100,26 @@ class ImageText:
 Record: TypeAlias = Episode | Document | Dialogue | ImageText
 
 
-class Source(Protocol):
-    """A dataset: records by index, the same record every time."""
+class Records(Protocol[_Item]):
+    """Anything of one kind by index, the same every time: records as they are stored, or their tokens."""
 
     name: str
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> Record: ...
+    def __getitem__(self, index: int) -> _Item: ...
+
+
+Source: TypeAlias = Records[Record]  # a dataset
 
 
 @runtime_checkable
-class ControlSource(Protocol):
+class ControlSource(Records[Episode], Protocol):
     """A dataset of episodes of one environment."""
 
-    name: str
     observation_space: gym.Space
     action_space: gym.Space
     groups: np.ndarray  # (episodes,) int; episodes of one group show the same task and may prompt one another
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Episode: ...
 
 
 def tree_leaves(tree: Any, path: str) -> Iterator[tuple[str, Any]]:

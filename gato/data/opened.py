@@ -5,9 +5,18 @@ from functools import partial
 import numpy as np
 
 from gato.config import DataConfig, SourceConfig, TokenizerConfig
-from gato.data.encoded import EncodedSource, SequenceCache, encode_language, episode_encoder
+from gato.data.encoded import (
+    EncodedRecords,
+    EncodedSource,
+    RowFacts,
+    SequenceCache,
+    encode_episode,
+    encode_language,
+    encoding_of,
+    timestep_tokenizer,
+)
 from gato.data.episode import ControlSource, Dialogue, ImageText, Record, Source
-from gato.data.prepared import EncodedRecords, PreparedSource, RowFacts, encoding_of
+from gato.data.prepared import PreparedSource
 from gato.data.returns import episode_returns
 from gato.data.sources.opening import open_source
 from gato.tokenizer.sequence import TokenSequence
@@ -50,7 +59,10 @@ def open_encoded(
         return EncodedSource(prepared, _as_they_are, cache), prepared.facts
     opened = open_source(source)
     if isinstance(opened, ControlSource):
-        encode = episode_encoder(opened, data, tokenizer, text, terminal_observation=terminal, fields=source.fields)
+        timesteps = timestep_tokenizer(
+            opened, tokenizer, text, fields=source.fields, text_loss=data.text_observation_loss
+        )
+        encode = partial(encode_episode, timesteps=timesteps, terminal_observation=terminal)
         skip_bad = source.bad_records == "skip"
         returns = _or_none(episode_returns(opened, skip_bad=skip_bad)) if with_returns else None
         facts = RowFacts(kind="control", groups=opened.groups.tolist(), returns=returns)

@@ -12,20 +12,16 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any
 
 import numpy as np
 from array_record.python import array_record_module
 
-from gato.config import DataConfig, FieldScale, TokenizerConfig
-from gato.data.encoded import BadRecordError
+from gato.data.encoded import BadRecordError, EncodedRecords, RowFacts
 from gato.tokenizer.sequence import TokenSequence
-from gato.tokenizer.text import TextTokenizer
-
-RowKind: TypeAlias = Literal["control", "text", "pairs"]
 
 _RECORDS, _MANIFEST = "records.array_record", "manifest.json"
 _VERSION = 2
@@ -40,45 +36,6 @@ _FIELDS: dict[str, tuple[type, int]] = {  # of Tokens: type, and number of axes
     "starts": (np.int64, 1),
 }
 _WIDE = 1 << 16  # numbers below take two bytes, others four: a record is read in half the time
-
-
-class EncodedRecords(Protocol):
-    """Records as tokens, by index."""
-
-    name: str
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> TokenSequence: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class RowFacts:
-    """What rows need to know of a source beside its tokens; lists have one entry a record."""
-
-    kind: RowKind
-    groups: list[int] | None = None  # episodes that may prompt one another
-    returns: list[float | None] | None = None  # of episodes; None where one cannot be read
-    twins: list[str] | None = None  # records that stay on one side of the split
-
-
-def encoding_of(
-    data: DataConfig,
-    tokenizer: TokenizerConfig,
-    text: TextTokenizer | None,
-    *,
-    terminal_observation: bool,
-    fields: Sequence[FieldScale] = (),
-) -> dict[str, Any]:
-    """Everything that decides how a record becomes tokens, as JSON values."""
-    return {
-        "tokenizer": asdict(tokenizer),
-        "text_model": None if text is None else hashlib.sha256(text.to_bytes()).hexdigest(),
-        "text_observation_loss": data.text_observation_loss,
-        "question_loss": data.question_loss,
-        "terminal_observation": terminal_observation,
-        "fields": [{"path": scale.path, "low": list(scale.low), "high": list(scale.high)} for scale in fields],
-    }
 
 
 def pack(sequence: TokenSequence) -> bytes:

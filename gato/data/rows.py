@@ -11,8 +11,7 @@ import numpy as np
 
 from gato.config import DataConfig
 from gato.data.collate import Row
-from gato.data.encoded import BadRecordError
-from gato.data.prepared import EncodedRecords
+from gato.data.encoded import BadRecordError, EncodedRecords
 from gato.data.prompt import Part, Partners, join_demonstrations
 from gato.data.window import draw_span, draw_window, largest_timestep
 from gato.tokenizer.sequence import TokenSequence

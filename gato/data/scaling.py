@@ -9,16 +9,16 @@ from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
 import numpy as np
-from gymnasium import spaces
 
 from gato.config import DataConfig, FieldScale, SourceConfig, TokenizerConfig
+from gato.data.encoded import timestep_tokenizer
 from gato.data.episode import ControlSource
 from gato.data.returns import episode_returns, good_episodes
 from gato.data.rows import split_records
 from gato.data.sources.opening import open_source
 from gato.data.timestep_sample import TimestepSample
 from gato.tokenizer.leaves import ContinuousLeaf
-from gato.tokenizer.rules import action_leaf, observation_leaf
+from gato.tokenizer.text import TextTokenizer
 from gato.tokenizer.tree import flatten, leaf_spaces
 
 Span: TypeAlias = Literal["range", "quantiles"]
@@ -49,7 +49,12 @@ def span(values: np.ndarray, rule: Span, extremes: np.ndarray | None = None) -> 
 
 
 def measure(
-    opened: ControlSource, source: SourceConfig, tokenizer: TokenizerConfig, *, max_episodes: int = MAX_EPISODES
+    opened: ControlSource,
+    source: SourceConfig,
+    tokenizer: TokenizerConfig,
+    text: TextTokenizer | None,
+    *,
+    max_episodes: int = MAX_EPISODES,
 ) -> SourceConfig:
     """The source with its fields, as its `scaling` asks; itself where nothing is asked for or the fields are there.
 
@@ -58,7 +63,8 @@ def measure(
     Args:
         opened: its episodes.
         source: its settings.
-        tokenizer: tells which numbers are continuous.
+        tokenizer: decides which numbers are continuous.
+        text: needed where the source holds text.
         max_episodes: most that are read, evenly spread.
 
     Raises:
@@ -68,7 +74,9 @@ def measure(
     rule = source.scaling
     if rule == "mu-law" or source.fields:
         return source
-    paths = _continuous_paths(opened, tokenizer)
+    timesteps = timestep_tokenizer(opened, tokenizer, text)
+    codecs = [*timesteps.observation_codecs, *timesteps.action_codecs]
+    paths = [codec.path for codec in codecs if isinstance(codec, ContinuousLeaf) and codec.width]
     if not paths:
         raise ValueError(
             f"{source.name}: scaling is {rule!r}, but its spaces hold no continuous numbers: leave scaling out"
@@ -98,13 +106,18 @@ def measure(
 
 
 def with_scales(
-    data: DataConfig, tokenizer: TokenizerConfig, *, report_progress: Callable[[str], None] = lambda name: None
+    data: DataConfig,
+    tokenizer: TokenizerConfig,
+    text: TextTokenizer | None,
+    *,
+    report_progress: Callable[[str], None] = lambda name: None,
 ) -> DataConfig:
     """The config with the fields of every source that asks for scaling and has none yet.
 
     Args:
         data: the sources.
-        tokenizer: tells which numbers are continuous.
+        tokenizer: decides which numbers are continuous.
+        text: needed where a source holds text.
         report_progress: called with the name of each source before it is measured.
 
     Raises:
@@ -112,11 +125,13 @@ def with_scales(
         ValueError: a source holds no episodes, or is prepared and came without its fields; or as `measure`.
     """
     return dataclasses.replace(
-        data, sources=tuple(_with_scale(source, tokenizer, report_progress) for source in data.sources)
+        data, sources=tuple(_with_scale(source, tokenizer, text, report_progress) for source in data.sources)
     )
 
 
-def _with_scale(source: SourceConfig, tokenizer: TokenizerConfig, report: Callable[[str], None]) -> SourceConfig:
+def _with_scale(
+    source: SourceConfig, tokenizer: TokenizerConfig, text: TextTokenizer | None, report: Callable[[str], None]
+) -> SourceConfig:
     if source.scaling == "mu-law" or source.fields:
         return source
     if source.kind == "prepared":
@@ -128,24 +143,7 @@ def _with_scale(source: SourceConfig, tokenizer: TokenizerConfig, report: Callab
     opened = open_source(source)
     if not isinstance(opened, ControlSource):
         raise ValueError(f"{source.name}: scaling is {source.scaling!r}, but it holds no episodes: leave scaling out")
-    return measure(opened, source, tokenizer)
-
-
-def _continuous_paths(opened: ControlSource, tokenizer: TokenizerConfig) -> list[str]:
-    """The continuous leaves, as the tokenizer's own rules tell them."""
-    leaves = [
-        *(
-            observation_leaf(path, space, tokenizer, None, None)
-            for path, space in leaf_spaces(opened.observation_space, "observation")
-            if isinstance(space, spaces.Box)
-        ),
-        *(
-            action_leaf(path, space, tokenizer, None)
-            for path, space in leaf_spaces(opened.action_space, "action")
-            if isinstance(space, spaces.Box)
-        ),
-    ]
-    return [leaf.path for leaf in leaves if isinstance(leaf, ContinuousLeaf) and leaf.width]
+    return measure(opened, source, tokenizer, text)
 
 
 def _read(opened: ControlSource, index: int, paths: Sequence[str]) -> dict[str, np.ndarray]:

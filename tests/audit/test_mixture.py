@@ -23,10 +23,10 @@ from gato.audit.rows import KINDS, PADDING, element_kinds, loss_shares
 from gato.audit.sample import AuditLimits, read_records, sample_records, summarize
 from gato.audit.text import audit_language
 from gato.config import DataConfig, FieldScale, PromptConfig, SourceConfig, TokenizerConfig
-from gato.data.encoded import SequenceCache
+from gato.data.encoded import SequenceCache, encoding_of
 from gato.data.episode import Dialogue, Document, Episode, ImageText
 from gato.data.opened import open_encoded
-from gato.data.prepared import encoding_of, write_prepared
+from gato.data.prepared import write_prepared
 from gato.data.rows import split_records
 from gato.data.sources.minari_writer import write_minari
 from gato.data.sources.opening import open_source
