@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete, Graph, Text
 
-from gato.config import DataConfig
+from gato.config import DataConfig, SourceConfig
 from gato.data.encoded import EncodedSource, SequenceCache, encode_episode, encode_language, timestep_tokenizer
 from gato.data.episode import Dialogue, Document, Episode, ImageText
+from gato.data.opened import open_encoded
 from gato.tokenizer.language import encode_caption, encode_dialogue, encode_document
 from gato.tokenizer.spaces import TimestepTokenizer
 
@@ -202,6 +203,15 @@ def test_episodes_are_encoded_as_the_timestep_tokenizer_does(
     )
     assert_same(sequence, expected)
     assert sequence.num_timesteps == 3 + terminal_observation
+
+
+@pytest.mark.parametrize("text_loss", [False, True])
+def test_the_config_says_whether_observed_text_is_a_target(rooms, config, text, monkeypatch, text_loss):
+    rooms.groups = np.zeros(1, np.int64)
+    monkeypatch.setattr("gato.data.opened.open_source", lambda source: rooms)
+    source, data = SourceConfig(name="rooms", kind="minari", path=""), DataConfig(text_observation_loss=text_loss)
+    encoded, _ = open_encoded(source, data, config, text, SequenceCache(0), with_returns=False)
+    assert bool(encoded[0].loss_mask[0]) is text_loss
 
 
 def test_masked_actions_are_shown_but_are_no_targets(rooms, config, text):
