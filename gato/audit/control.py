@@ -11,12 +11,12 @@ from gymnasium import spaces
 from gato.audit.actions import ActionAudit, ActionTable, audit_action, nearest
 from gato.audit.duplicates import Duplicates, count_duplicates, episode_hash, near_vectors
 from gato.audit.fields import FieldAudit, audit_fields
-from gato.audit.rows import count_kinds, element_kinds
+from gato.audit.rows import count_kinds, token_kinds
 from gato.audit.sample import AuditLimits, Summary, read_records, sample_records, summarize
 from gato.config import DataConfig, FieldScale, TokenizerConfig
 from gato.data.encoded import encode_episode, timestep_tokenizer
 from gato.data.episode import ControlSource, Episode
-from gato.data.rows import split_records
+from gato.data.split import split_records
 from gato.data.timestep_sample import TimestepSample
 from gato.data.window import last_start
 from gato.tokenizer.leaves import ContinuousLeaf, ImageLeaf, TextActionLeaf, TextLeaf
@@ -193,7 +193,7 @@ class _Reader:
     def _count(self, encoded: TokenSequence) -> None:
         patch_mask = np.zeros(len(encoded), bool)
         patch_mask[encoded.patch_indices] = True
-        kinds = element_kinds(
+        kinds = token_kinds(
             encoded.tokens,
             encoded.local_positions,
             patch_mask,

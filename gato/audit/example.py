@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gato.audit.rows import KINDS, batch_kinds
+from gato.audit.rows import TOKEN_KINDS, batch_kinds
 from gato.batch import Batch
 from gato.config import FieldScale, TokenizerConfig
 from gato.data.encoded import timestep_tokenizer
@@ -22,7 +22,7 @@ MAX_CHARACTERS = 400  # of one line of `row_text`
 class RowExample:
     """The n tokens of one row before its padding."""
 
-    kinds: np.ndarray  # (n,) int8; indices in `KINDS`
+    kinds: np.ndarray  # (n,) int8; indices in `TOKEN_KINDS`
     loss_mask: np.ndarray  # (n,) bool
     timesteps: np.ndarray  # (n,) int; counted from 0, prompt included; all 0 where there are none
     fields: tuple[str, ...]  # the leaf of the space that a token belongs to; "" where it is of none
@@ -49,19 +49,19 @@ def decode_row(
         tokenizer: vocabulary and constants.
         text: decodes text.
         control: the source, if it is one of episodes; names the fields and decodes the actions.
-        discrete_first: see `element_kinds`.
+        discrete_first: see `token_kinds`.
         fields: the scales of the source, by which its numbers are decoded.
     """
     length = int(batch.lengths[row])
     tokens = batch.tokens[row, :length]
     kinds = batch_kinds(batch, tokenizer, control=control is not None, discrete_first=discrete_first)[row, :length]
     present = batch.patch_indices[row] < batch.tokens.shape[1]
-    values = [_value(int(token), KINDS[kind], tokenizer, text) for token, kind in zip(tokens, kinds, strict=True)]
+    values = [_value(int(token), TOKEN_KINDS[kind], tokenizer, text) for token, kind in zip(tokens, kinds, strict=True)]
     names = [""] * length
     timesteps = np.zeros(length, np.int64)
     if control is not None:
         actions = batch.local_positions[row, :length] == tokenizer.action_position
-        separators = kinds == KINDS.index("separators")
+        separators = kinds == TOKEN_KINDS.index("separators")
         # A timestep ends with its last action token, or with its separator where no action follows.
         ends = (actions | separators) & ~np.append(actions[1:], False)
         timesteps = np.cumsum(ends) - ends
@@ -87,14 +87,14 @@ def row_text(example: RowExample) -> str:
     for i in range(len(example.kinds)):
         same = (
             i + 1 < len(example.kinds)
-            and KINDS[example.kinds[i]] in ("text", "patches", "text actions")
+            and TOKEN_KINDS[example.kinds[i]] in ("text", "patches", "text actions")
             and example.kinds[i + 1] == example.kinds[i]
             and example.timesteps[i + 1] == example.timesteps[i]
             and example.loss_mask[i + 1] == example.loss_mask[i]
         )
         if same:
             continue
-        kind = KINDS[example.kinds[i]]
+        kind = TOKEN_KINDS[example.kinds[i]]
         value = f"{i + 1 - first} patches" if kind == "patches" else "".join(example.values[first : i + 1])
         value = value.replace("\\", "\\\\").replace("\n", "\\n")
         value = value if len(value) <= MAX_CHARACTERS else f"{value[:MAX_CHARACTERS]} ..."
@@ -135,7 +135,9 @@ def _name_observations(
     """Fills in the observation leaf of each token; text takes as many tokens as the others leave."""
     fixed = sum(leaf.width or 0 for leaf in leaves)
     stops = np.flatnonzero(separators)
-    observed = [KINDS.index(name) for name in ("text", "patches", "discrete observations", "continuous observations")]
+    observed = [
+        TOKEN_KINDS.index(name) for name in ("text", "patches", "discrete observations", "continuous observations")
+    ]
     for stop in stops:
         start = stop
         while start and kinds[start - 1] in observed:
@@ -146,7 +148,7 @@ def _name_observations(
         for leaf in leaves:
             width = leaf.width if leaf.width is not None else spare
             if leaf.width is None and texts > 1:  # where texts stand side by side, the first takes all
-                width = next((n for n in range(spare) if kinds[i + n] != KINDS.index("text")), spare)
+                width = next((n for n in range(spare) if kinds[i + n] != TOKEN_KINDS.index("text")), spare)
             for n in range(width):
                 fields[i + n] = leaf.path if width == 1 or leaf.width is None else f"{leaf.path}[{n}]"
             if isinstance(leaf, ContinuousLeaf) and leaf.path in scaled:

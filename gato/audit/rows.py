@@ -15,7 +15,7 @@ from gato.data.encoded import SequenceCache
 from gato.data.mixture import open_rows
 from gato.tokenizer.text import TextTokenizer
 
-KINDS = (
+TOKEN_KINDS = (
     "text",
     "patches",
     "discrete observations",
@@ -44,7 +44,7 @@ class RowsAudit:
     examples: Batch  # the first rows, to be looked at
 
 
-def element_kinds(
+def token_kinds(
     tokens: np.ndarray,
     local_positions: np.ndarray,
     patch_mask: np.ndarray,
@@ -53,7 +53,7 @@ def element_kinds(
     control: bool,
     discrete_first: bool,
 ) -> np.ndarray:
-    """The index in `KINDS` of each token, `PADDING` for padding.
+    """The index in `TOKEN_KINDS` of each token, `PADDING` for padding.
 
     Args:
         tokens: (...) int32 ids.
@@ -66,7 +66,7 @@ def element_kinds(
     Returns:
         int8 array of the same shape.
     """
-    kinds = np.full(tokens.shape, KINDS.index("text"), np.int8)
+    kinds = np.full(tokens.shape, TOKEN_KINDS.index("text"), np.int8)
     action = local_positions == tokenizer.action_position
     if control:
         ids = tokenizer.discrete_ids
@@ -75,21 +75,21 @@ def element_kinds(
             discrete[...] = False
         ids = tokenizer.continuous_ids
         continuous = (tokens >= ids.start) & (tokens < ids.stop)
-        kinds[action] = KINDS.index("text actions")
+        kinds[action] = TOKEN_KINDS.index("text actions")
         for name, mask in (("discrete", discrete), ("continuous", continuous)):
-            kinds[mask & ~action] = KINDS.index(f"{name} observations")
-            kinds[mask & action] = KINDS.index(f"{name} actions")
-        kinds[tokens == tokenizer.separator_id] = KINDS.index("separators")
+            kinds[mask & ~action] = TOKEN_KINDS.index(f"{name} observations")
+            kinds[mask & action] = TOKEN_KINDS.index(f"{name} actions")
+        kinds[tokens == tokenizer.separator_id] = TOKEN_KINDS.index("separators")
     kinds[tokens == tokenizer.padding_id] = PADDING
-    kinds[patch_mask] = KINDS.index("patches")
+    kinds[patch_mask] = TOKEN_KINDS.index("patches")
     return kinds
 
 
 def batch_kinds(batch: Batch, tokenizer: TokenizerConfig, *, control: bool, discrete_first: bool) -> np.ndarray:
-    """`element_kinds` of all rows of a batch."""
+    """`token_kinds` of all rows of a batch."""
     patch_mask = np.zeros((len(batch.tokens), batch.tokens.shape[1] + 1), bool)
     np.put_along_axis(patch_mask, batch.patch_indices, True, axis=1)  # absent patches point behind the row
-    return element_kinds(
+    return token_kinds(
         batch.tokens,
         batch.local_positions,
         patch_mask[:, :-1],
@@ -103,9 +103,9 @@ def count_kinds(kinds: np.ndarray, weights: np.ndarray | None = None) -> dict[st
     """How many tokens of each kind there are, or the sum of their weights; kinds without any are left out."""
     present = kinds != PADDING
     sums = np.bincount(
-        kinds[present], None if weights is None else np.broadcast_to(weights, kinds.shape)[present], len(KINDS)
+        kinds[present], None if weights is None else np.broadcast_to(weights, kinds.shape)[present], len(TOKEN_KINDS)
     )
-    return {name: float(value) for name, value in zip(KINDS, sums, strict=True) if value}
+    return {name: float(value) for name, value in zip(TOKEN_KINDS, sums, strict=True) if value}
 
 
 def audit_rows(

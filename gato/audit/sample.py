@@ -1,12 +1,13 @@
 """Which records an audit reads: all of a small source, a seeded sample of a large one, so that its time is bounded."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from gato.data.episode import Record, Source, tree_leaves
+from gato.data.episode import Record, Records, tree_leaves
+from gato.data.reading import readable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,20 +41,15 @@ def sample_records(num_records: int, held_out: np.ndarray, max_records: int, see
 
 
 def read_records(
-    source: Source, indices: Sequence[int] | np.ndarray, max_bytes: int, problems: list[str]
+    source: Records[Any], indices: Iterable[int], max_bytes: int, problems: list[str]
 ) -> Iterator[tuple[int, Any]]:
-    """(index, record) of the records that can be read, until they hold `max_bytes`; `Any`: of the source's kind.
+    """Yields (index, record) until the records hold `max_bytes`; `Any`: of the source's kind.
 
-    What cannot be read is written to `problems`, one message a record.
+    The message of each record that cannot be read goes to `problems`.
     """
     size_bytes = 0
-    for index in indices:
-        try:
-            record = source[int(index)]
-        except ValueError as error:
-            problems.append(str(error))
-            continue
-        yield int(index), record
+    for index, record in readable(source, indices, skip_bad=True, problems=problems):
+        yield index, record
         size_bytes += record_bytes(record)
         if size_bytes >= max_bytes:
             return

@@ -12,7 +12,7 @@ from gato.audit.sample import AuditLimits, Summary, read_records, sample_records
 from gato.config import DataConfig, TokenizerConfig
 from gato.data.encoded import encode_language
 from gato.data.episode import Dialogue, Document, ImageText, Source
-from gato.data.rows import split_records
+from gato.data.split import split_records
 from gato.tokenizer.text import TextTokenizer
 
 _MAX_SHOWN = 15
@@ -72,8 +72,8 @@ def audit_language(
     Raises:
         ValueError: no record can be read.
     """
-    share, twins = data.sources[source_id].held_out, getattr(source, "twins", None)
-    held_out = split_records(len(source), share, held_out=True, twins=twins)
+    fraction, split_groups = data.sources[source_id].held_out, getattr(source, "twins", None)
+    held_out = split_records(len(source), fraction, held_out=True, split_groups=split_groups)
     order = sample_records(len(source), held_out, limits.records, limits.seed)
     problems: list[str] = []
     records: list[int] = []

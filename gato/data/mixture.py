@@ -164,7 +164,7 @@ def open_rows(
         if filtered:
             raise ValueError(f"{encoded.name} holds no episodes: leave min_return out")
         kind = PairRows if facts.kind == "pairs" else TextRows
-        return kind(encoded, config, source_id, seed=seed, held_out=held_out, twins=facts.twins)
+        return kind(encoded, config, source_id, seed=seed, held_out=held_out, split_groups=facts.twins)
     good = None
     if source.min_return is not None:
         good = good_episodes(np.array(facts.returns, np.float64), source.min_return)

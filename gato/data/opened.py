@@ -15,8 +15,9 @@ from gato.data.encoded import (
     encoding_of,
     timestep_tokenizer,
 )
-from gato.data.episode import ControlSource, Dialogue, ImageText, Record, Source
+from gato.data.episode import ControlSource, Dialogue, ImageText
 from gato.data.prepared import PreparedSource
+from gato.data.reading import readable
 from gato.data.returns import episode_returns
 from gato.data.sources.opening import open_source
 from gato.tokenizer.sequence import TokenSequence
@@ -72,20 +73,11 @@ def open_encoded(
     if text is None:
         raise ValueError(f"{opened.name} holds text, but no text tokenizer was given: train or load one")
     encoded = EncodedSource(opened, partial(encode_language, data=data, tokenizer=tokenizer, text=text), cache)
-    first = _first_readable(opened, skip_bad=source.bad_records == "skip")
+    _, first = next(readable(opened, skip_bad=source.bad_records == "skip"), (0, None))
+    if first is None:
+        raise ValueError(f"{opened.name}: none of {len(opened)} records can be read")
     pictured = isinstance(first, ImageText) or (isinstance(first, Dialogue) and first.image is not None)
     return encoded, RowFacts(kind="pairs" if pictured else "text", twins=getattr(opened, "twins", None))
-
-
-def _first_readable(source: Source, *, skip_bad: bool) -> Record:
-    """A record of the source's kind."""
-    for index in range(len(source)):
-        try:
-            return source[index]
-        except (ValueError, OSError):
-            if not skip_bad:
-                raise
-    raise ValueError(f"{source.name}: none of {len(source)} records can be read")
 
 
 def _or_none(returns: np.ndarray) -> list[float | None]:

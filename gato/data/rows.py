@@ -13,28 +13,13 @@ from gato.config import DataConfig
 from gato.data.collate import Row
 from gato.data.encoded import BadRecordError, EncodedRecords
 from gato.data.prompt import Part, Partners, join_demonstrations
+from gato.data.reading import readable
+from gato.data.split import split_records, spread
 from gato.data.window import draw_span, draw_window, largest_timestep
 from gato.tokenizer.sequence import TokenSequence
 
 _MOST_BAD = 100  # bad records that one row may meet before something is wrong with all of them
 NUM_ROWS = 1 << 48  # rows of a source: more than any run takes, and few enough for index arithmetic in 64 bits
-
-
-def split_records(num_records: int, share: float, *, held_out: bool, twins: Sequence[str] | None = None) -> np.ndarray:
-    """The records trained on, or those held out: ascending indices, the same for every seed and run.
-
-    Args:
-        num_records: of the source.
-        share: held out, [0, 1); at least one record if it is above 0, but never all.
-        held_out: which side to return.
-        twins: one name a record; records of one name stay on one side, and the share is one of names.
-    """
-    if twins is not None:
-        names, name_of_record = np.unique(np.asarray(twins), return_inverse=True)
-        return np.flatnonzero(np.isin(name_of_record, split_records(len(names), share, held_out=held_out)))
-    num_held_out = min(max(round(num_records * share), int(share > 0)), num_records - 1)
-    order = np.random.default_rng(num_records).permutation(num_records)
-    return np.sort(order[:num_held_out] if held_out else order[num_held_out:])
 
 
 class Rows(ABC):
@@ -51,7 +36,7 @@ class Rows(ABC):
         seed: int,
         held_out: bool,
         good: np.ndarray | None = None,
-        twins: Sequence[str] | None = None,
+        split_groups: Sequence[str] | None = None,
     ) -> None:
         """Chooses the records that rows may start from.
 
@@ -62,7 +47,7 @@ class Rows(ABC):
             seed: of the run.
             held_out: rows of what is kept from training, instead of what is trained on.
             good: (records,) bool, which records are used at all; None uses all of them.
-            twins: one name a record; records of one name are all trained on or all held out.
+            split_groups: one name per record; records of one name are all trained on or all held out.
 
         Raises:
             ValueError: no record is left.
@@ -73,7 +58,8 @@ class Rows(ABC):
         self.skipped: dict[int, str] = {}  # records that could not be used so far, and why
         # What is good decides within a side, never the side: another filter leaks nothing across.
         self._usable = np.arange(len(encoded)) if good is None else np.flatnonzero(good)
-        split = split_records(len(encoded), data.sources[source_id].held_out, held_out=held_out, twins=twins)
+        held_out_fraction = data.sources[source_id].held_out
+        split = split_records(len(encoded), held_out_fraction, held_out=held_out, split_groups=split_groups)
         self.records = np.intersect1d(split, self._usable)
         if not len(self.records) and not held_out:
             raise ValueError(f"{encoded.name}: none of {len(split)} records is left to train on: lower min_return")
@@ -101,13 +87,8 @@ class Rows(ABC):
         Raises:
             ValueError: no record of the sample can be used.
         """
-        lengths = []
-        for index in self.records[np.linspace(0, len(self.records) - 1, min(sample, len(self.records))).astype(int)]:
-            try:
-                lengths.append(len(self._encoded[int(index)]))
-            except BadRecordError:
-                if not self._skips_bad:
-                    raise
+        indices = spread(self.records, sample)
+        lengths = [len(sequence) for _, sequence in readable(self._encoded, indices, skip_bad=self._skips_bad)]
         if not lengths:
             raise ValueError(f"{self._encoded.name}: none of {sample} records can be used")
         return float(np.mean(lengths)) * len(self.records)

@@ -13,9 +13,9 @@ import numpy as np
 from gato.config import DataConfig, FieldScale, SourceConfig, TokenizerConfig
 from gato.data.encoded import timestep_tokenizer
 from gato.data.episode import ControlSource
-from gato.data.returns import episode_returns, good_episodes
-from gato.data.rows import split_records
+from gato.data.reading import readable
 from gato.data.sources.opening import open_source
+from gato.data.split import spread, training_records
 from gato.data.timestep_sample import TimestepSample
 from gato.tokenizer.leaves import ContinuousLeaf
 from gato.tokenizer.text import TextTokenizer
@@ -81,16 +81,10 @@ def measure(
         raise ValueError(
             f"{source.name}: scaling is {rule!r}, but its spaces hold no continuous numbers: leave scaling out"
         )
-    skip_bad = source.bad_records == "skip"
     sample = TimestepSample(_MAX_TIMESTEPS, np.random.default_rng(0))
     extremes: dict[str, np.ndarray] = {}
-    for index in _spread(_trained_on(opened, source), max_episodes):
-        try:
-            columns = _read(opened, int(index), paths)
-        except (ValueError, OSError):
-            if not skip_bad:
-                raise
-            continue
+    episodes = spread(training_records(opened, source), max_episodes)
+    for _, columns in readable(_Columns(opened, paths), episodes, skip_bad=source.bad_records == "skip"):
         sample.add(columns)
         for path, values in columns.items():
             seen = span(values, "range")
@@ -146,38 +140,34 @@ def _with_scale(
     return measure(opened, source, tokenizer, text)
 
 
-def _read(opened: ControlSource, index: int, paths: Sequence[str]) -> dict[str, np.ndarray]:
-    """(timesteps, elements) of the leaves of one episode; the observation after the last action does not count.
+class _Columns:
+    """The numbers of a source's episodes by path; the observation after the last action does not count."""
 
-    Raises:
-        ValueError, OSError: the episode cannot be read, or a number is not finite.
-    """
-    episode = opened[index]
-    columns: dict[str, np.ndarray] = {}
-    for root, space, tree in (
-        ("observation", opened.observation_space, episode.observations),
-        ("action", opened.action_space, episode.actions),
-    ):
-        for (path, _), part in zip(leaf_spaces(space, root), flatten(space, tree, root), strict=True):
-            if path in paths:
-                columns[path] = np.asarray(part[: len(episode)]).reshape(len(episode), -1)
-                if not np.isfinite(columns[path]).all():
-                    raise ValueError(
-                        f"{opened.name}: episode {index}: {path} holds numbers that are not finite: correct the data, "
-                        "or leave such records out with bad_records 'skip'"
-                    )
-    return columns
+    def __init__(self, opened: ControlSource, paths: Sequence[str]) -> None:
+        self.name = opened.name
+        self._opened, self._paths = opened, paths
 
+    def __len__(self) -> int:
+        return len(self._opened)
 
-def _trained_on(opened: ControlSource, source: SourceConfig) -> np.ndarray:
-    """The episodes that rows are made of, ascending."""
-    trained = split_records(len(opened), source.held_out, held_out=False)
-    if source.min_return is None:
-        return trained
-    returns = episode_returns(opened, skip_bad=source.bad_records == "skip")
-    return np.intersect1d(trained, np.flatnonzero(good_episodes(returns, source.min_return)))
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        """Reads the leaves of one episode, (timesteps, elements) each.
 
-
-def _spread(indices: np.ndarray, most: int) -> np.ndarray:
-    """So many of them at even distances, or all."""
-    return indices if len(indices) <= most else indices[np.linspace(0, len(indices) - 1, most).astype(int)]
+        Raises:
+            ValueError, OSError: the episode cannot be read, or a number is not finite.
+        """
+        opened, episode = self._opened, self._opened[index]
+        columns: dict[str, np.ndarray] = {}
+        for root, space, tree in (
+            ("observation", opened.observation_space, episode.observations),
+            ("action", opened.action_space, episode.actions),
+        ):
+            for (path, _), part in zip(leaf_spaces(space, root), flatten(space, tree, root), strict=True):
+                if path in self._paths:
+                    columns[path] = np.asarray(part[: len(episode)]).reshape(len(episode), -1)
+                    if not np.isfinite(columns[path]).all():
+                        raise ValueError(
+                            f"{self.name}: episode {index}: {path} holds numbers that are not finite: correct the "
+                            "data, or leave such records out with bad_records 'skip'"
+                        )
+        return columns

@@ -14,8 +14,8 @@ from gato.config import DataConfig, SourceConfig, TokenizerConfig
 from gato.data.encoded import SequenceCache
 from gato.data.mixture import CACHE_BYTES, Mixture, open_rows
 from gato.data.opened import open_encoded
-from gato.data.returns import good_episodes
-from gato.data.rows import ControlRows, Rows, split_records
+from gato.data.rows import ControlRows, Rows
+from gato.data.split import training_records
 from gato.tokenizer.text import TextTokenizer
 
 
@@ -38,9 +38,8 @@ def open_pool(
     if facts.kind != "control" or facts.returns is None:
         raise ValueError(f"{encoded.name} holds no episodes: few-shot subsets are drawn from a source of episodes")
     returns = np.array(facts.returns, np.float64)
-    usable = ~np.isnan(returns) if source.min_return is None else good_episodes(returns, source.min_return)
-    trained = split_records(len(encoded), source.held_out, held_out=False)
-    pool = best_episodes(returns, trained[usable[trained]], best)
+    trained = training_records(encoded, source, returns)
+    pool = best_episodes(returns, trained[~np.isnan(returns[trained])], best)
     if not len(pool):
         raise ValueError(f"{encoded.name}: none of its {len(encoded)} episodes can be trained on: lower min_return")
     return pool

@@ -14,10 +14,11 @@ from gato.data.encoded import EncodedSource, SequenceCache, encode_episode, time
 from gato.data.episode import Dialogue, Episode, ImageText
 from gato.data.mixture import build_mixture, open_rows
 from gato.data.returns import episode_returns, good_episodes
-from gato.data.rows import ControlRows, split_records
+from gato.data.rows import ControlRows
 from gato.data.sources.minari import MinariSource
 from gato.data.sources.minari_writer import write_minari
 from gato.data.sources.pictures import write_pictures
+from gato.data.split import split_records
 
 NUM_EPISODES = 10
 

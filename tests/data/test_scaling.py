@@ -13,10 +13,10 @@ from gato.data.episode import Episode
 from gato.data.mixture import build_mixture
 from gato.data.opened import open_encoded
 from gato.data.prepared import write_prepared
-from gato.data.rows import split_records
 from gato.data.scaling import measure, span, with_scales
 from gato.data.sources.memory import MemoryControlSource
 from gato.data.sources.minari_writer import write_minari
+from gato.data.split import split_records
 
 OBSERVATIONS = Dict({"camera": Box(0, 255, (4, 4, 3), np.uint8), "goal": Text(9), "n": Box(-np.inf, np.inf, (2,))})
 ACTIONS = Box(-1, 1, (1,))
