@@ -81,7 +81,7 @@ def decode_row(
 
 
 def row_text(example: RowExample) -> str:
-    """The row in lines: one a run of text or patches of a timestep, one a token of another kind; * carries loss."""
+    """Lists the row: a line per run of text or patches of a timestep, a line per other token; * carries loss."""
     lines = []
     first = 0
     for i in range(len(example.kinds)):

@@ -15,7 +15,7 @@ class AuditLimits:
     """How much an audit reads of each source."""
 
     episodes: int = 200  # most episodes
-    records: int = 2_000  # most documents, dialogues or pictures
+    records: int = 2_000  # most documents, dialogues or images
     size_bytes: int = 1 << 29  # of decoded records; the sample ends with the record that reaches it
     timesteps: int = 10_000  # kept for the statistics of fields and actions
     rows: int = 48  # rows drawn as for training
@@ -28,7 +28,7 @@ class AuditLimits:
 
 
 def sample_records(num_records: int, held_out: np.ndarray, max_records: int, seed: int) -> np.ndarray:
-    """Indices of the records to read, in random order: all if there are no more than `max_records`.
+    """Draws the records to read, in random order: all if there are no more than `max_records`.
 
     A quarter of a sample is of held-out records, as far as there are so many, so that leaks can be found.
     """
@@ -56,7 +56,7 @@ def read_records(
 
 
 def record_bytes(record: Record) -> int:
-    """The memory that a record's arrays and texts take, about."""
+    """Estimates the memory that a record's arrays and texts take."""
     total = 0
     for value in vars(record).values():
         for _, leaf in tree_leaves(value, ""):
@@ -80,7 +80,7 @@ class Summary:
 
 
 def summarize(values: Sequence[float] | np.ndarray) -> Summary:
-    """Of one number or more."""
+    """Summarizes one number or more."""
     array = np.asarray(values, np.float64)
     if not array.size:
         raise ValueError("there are no values to summarize, expected one or more")

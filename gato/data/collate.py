@@ -20,7 +20,7 @@ class Row:
 
 
 def make_batch(rows: Sequence[Row], data: DataConfig, tokenizer: TokenizerConfig) -> Batch:
-    """Pads rows on the right. The first token of a row is never a target: nothing stands before it.
+    """Pads rows on the right, and clears the first token of each as a target: nothing stands before it.
 
     Raises:
         ValueError: a row holds more tokens or patches than a batch takes.

@@ -7,7 +7,7 @@ from gato.data.reading import readable
 
 
 def corpus(sources: Iterable[Source], max_records: int, *, skip_bad: Collection[str] = ()) -> Iterator[str]:
-    """Every distinct text of the first `max_records` records of each source, text in observations included.
+    """Yields every distinct text of the first `max_records` records of each source, text in observations included.
 
     A source whose first record holds no text is passed over.
 

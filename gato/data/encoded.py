@@ -1,4 +1,4 @@
-"""Records as tokens, kept in memory: encoding costs far more than cutting a row out of the result."""
+"""What an encoded source is: records as tokens, kept in memory, since encoding costs far more than cutting a row."""
 
 import hashlib
 import threading
@@ -28,7 +28,7 @@ class SequenceCache:
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], TokenSequence]) -> TokenSequence:
-        """What is kept under the key, or else what `make` returns, kept from now on."""
+        """Returns what is kept under the key, or else what `make` returns, kept from now on."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
@@ -45,12 +45,12 @@ class SequenceCache:
 
 @dataclass(frozen=True, kw_only=True)
 class RowFacts:
-    """What rows need to know of a source beside its tokens; lists have one entry a record."""
+    """What rows need to know of a source beside its tokens; lists have one entry per record."""
 
     kind: RowKind
     groups: list[int] | None = None  # episodes that may prompt one another
     returns: list[float | None] | None = None  # of episodes; None where one cannot be read
-    twins: list[str] | None = None  # records that stay on one side of the split
+    twins: list[str] | None = None  # one name per record: `split_records` calls them split groups; as `twins` in files
 
 
 class BadRecordError(ValueError):
@@ -130,7 +130,7 @@ def encode_episode(episode: Episode, timesteps: TimestepTokenizer, *, terminal_o
 def encode_language(
     record: Document | Dialogue | ImageText, data: DataConfig, tokenizer: TokenizerConfig, text: TextTokenizer
 ) -> TokenSequence:
-    """Text, a picture with its caption, or a dialogue, perhaps about a picture, as one timestep."""
+    """Encodes text, an image with its caption, or a dialogue, perhaps about an image, as one timestep."""
     match record:
         case Document():
             return encode_document(record.text, text, tokenizer)
@@ -152,7 +152,7 @@ def encoding_of(
     terminal_observation: bool,
     fields: Sequence[FieldScale] = (),
 ) -> dict[str, Any]:
-    """Everything that decides how a record becomes tokens, as JSON values."""
+    """Returns everything that decides how a record becomes tokens, as JSON values."""
     return {
         "tokenizer": asdict(tokenizer),
         "text_model": None if text is None else hashlib.sha256(text.to_bytes()).hexdigest(),

@@ -69,7 +69,7 @@ class Document:
 
 @dataclass(frozen=True, kw_only=True)
 class Dialogue:
-    """What two speakers said, in order, perhaps about a picture."""
+    """What two speakers said, in order, perhaps about an image."""
 
     turns: tuple[tuple[Speaker, str], ...]
     image: np.ndarray | None = None  # (height, width) or (height, width, 1, 3 or 4) uint8
@@ -86,7 +86,7 @@ class Dialogue:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageText:
-    """A picture with its caption."""
+    """An image with its caption."""
 
     image: np.ndarray  # (height, width) or (height, width, 1, 3 or 4) uint8
     text: str
@@ -123,7 +123,7 @@ class ControlSource(Records[Episode], Protocol):
 
 
 def tree_leaves(tree: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """The leaves of a batched tree with their paths, like ("observations/camera", array)."""
+    """Yields the leaves of a batched tree with their paths, like ("observations/camera", array)."""
     if isinstance(tree, Mapping):
         for key, part in tree.items():
             yield from tree_leaves(part, f"{path}/{key}")
@@ -147,4 +147,4 @@ def _check_lengths(tree: Any, path: str, allowed: tuple[int, ...]) -> None:
             expected = " or ".join(map(str, allowed))
             raise ValueError(f"{name} has {length} entries, expected {expected} to go with {allowed[0]} rewards")
     if len(set(lengths.values())) > 1:
-        raise ValueError(f"the {path} differ in length: {lengths}, expected one entry a timestep in each")
+        raise ValueError(f"the {path} differ in length: {lengths}, expected one entry per timestep in each")

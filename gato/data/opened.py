@@ -81,7 +81,7 @@ def open_encoded(
 
 
 def _or_none(returns: np.ndarray) -> list[float | None]:
-    """As JSON values."""
+    """Returns them as JSON values."""
     return [None if np.isnan(value) else float(value) for value in returns]
 
 

@@ -25,7 +25,7 @@ from gato.tokenizer.sequence import TokenSequence
 
 _RECORDS, _MANIFEST = "records.array_record", "manifest.json"
 _VERSION = 2
-_FIELDS: dict[str, tuple[type, int]] = {  # of Tokens: type, and number of axes
+_FIELDS: dict[str, tuple[type, int]] = {  # of a TokenSequence: type, and number of axes
     "tokens": (np.int32, 1),
     "local_positions": (np.int32, 1),
     "loss_mask": (np.bool_, 1),
@@ -39,9 +39,9 @@ _WIDE = 1 << 16  # numbers below take two bytes, others four: a record is read i
 
 
 def pack(sequence: TokenSequence) -> bytes:
-    """Tokens as bytes: shapes of all fields and whether their numbers are wide, as uint32; then the fields.
+    """Packs tokens as bytes: shapes of all fields and whether their numbers are wide, as uint32; then the fields.
 
-    Masks take a bit an entry, pixels a byte, other numbers two bytes, or four where one of the field is wide.
+    Masks take a bit per entry, pixels a byte, other numbers two bytes, or four where one of the field is wide.
     """
     header, body = [], []
     for field, (kind, _) in _FIELDS.items():
@@ -58,7 +58,7 @@ def pack(sequence: TokenSequence) -> bytes:
 
 
 def unpack(content: bytes) -> TokenSequence:
-    """What `pack` packed; pixels are a read-only view of `content`.
+    """Reads what `pack` packed; pixels are a read-only view of `content`.
 
     Raises:
         ValueError: these bytes are no packed tokens.
@@ -131,8 +131,8 @@ class PreparedSource:
         flat, wanted = _flat(self.encoding), _flat(expected)
         different = [key for key in wanted if flat.get(key) != wanted[key]]
         if different:
-            told = ", ".join(f"{key} {_told(flat.get(key))} instead of {_told(wanted[key])}" for key in different)
-            raise ValueError(f"{self.name} was prepared with {told}: prepare it anew, or set the run accordingly")
+            pairs = ", ".join(f"{key} {_shown(flat.get(key))} instead of {_shown(wanted[key])}" for key in different)
+            raise ValueError(f"{self.name} was prepared with {pairs}: prepare it anew, or set the run accordingly")
 
 
 def write_prepared(
@@ -197,8 +197,8 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _told(value: Any) -> str:
-    """In words, but never longer than a line: fields may hold hundreds of numbers."""
+def _shown(value: Any) -> str:
+    """Shows a value, but never longer than a line: fields may hold hundreds of numbers."""
     text = repr(value)
     return text if len(text) <= 100 else f"{text[:100]}..."
 

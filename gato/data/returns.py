@@ -12,7 +12,7 @@ MAX_WINDOW = 1000  # episodes over which the expert's return is averaged
 
 
 def expert_return(returns: np.ndarray) -> float:
-    """The best mean return of consecutive episodes: a tenth of all, at most `MAX_WINDOW`, at least one.
+    """Returns the best mean return of consecutive episodes: a tenth of all, at most `MAX_WINDOW`, at least one.
 
     Args:
         returns: (episodes,), in the order in which they were recorded.
@@ -25,7 +25,7 @@ def expert_return(returns: np.ndarray) -> float:
 
 
 def good_episodes(returns: np.ndarray, fraction: float) -> np.ndarray:
-    """Tells whose return misses the expert's by at most 1 - `fraction` of its magnitude: (episodes,) bool.
+    """Marks the episodes, (episodes,) bool, whose return misses the expert's by at most 1 - `fraction` of it.
 
     For a positive expert return this is the paper's "at least `fraction` of it"; costs, which are negative, get the
     same leeway. NaN is never good.
@@ -38,15 +38,15 @@ def good_episodes(returns: np.ndarray, fraction: float) -> np.ndarray:
 
 
 def episode_returns(source: Records[Episode], *, skip_bad: bool = False) -> np.ndarray:
-    """(episodes,) float64; reads every episode where the source cannot tell its returns by itself.
+    """Returns (episodes,) float64; reads every episode of a source that has no `episode_returns` of its own.
 
     Args:
         skip_bad: the return of an episode that cannot be read is NaN.
     """
-    told = getattr(source, "episode_returns", None)
+    known = getattr(source, "episode_returns", None)
     try:
-        if told:
-            return np.array(told(), np.float64)
+        if known:
+            return np.array(known(), np.float64)
     except (ValueError, OSError):  # of one episode, which is found below
         if not skip_bad:
             raise

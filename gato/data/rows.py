@@ -82,7 +82,7 @@ class Rows(ABC):
         )
 
     def estimate_tokens(self, sample: int) -> float:
-        """About how many tokens the records of this side have together, from a sample of so many.
+        """Estimates how many tokens the records of this side have together, from a sample of so many.
 
         Raises:
             ValueError: no record of the sample can be used.
@@ -114,7 +114,7 @@ class ControlRows(Rows):
         held_out: bool,
         good: np.ndarray | None = None,
     ) -> None:
-        """As `Rows`; `groups` (episodes,) tells which episodes may prompt one another.
+        """Chooses records as `Rows` does; episodes of one of the `groups` (episodes,) may prompt one another.
 
         Training episodes are prompted by training episodes only. Held-out ones may be prompted by any, as when acting,
         but what their prompts show is never counted in the held-out loss.
@@ -147,7 +147,7 @@ class ControlRows(Rows):
         self, episode: int, body: TokenSequence, partners: np.ndarray, rng: np.random.Generator
     ) -> TokenSequence:
         part: Part = "end" if rng.random() < self._prompt.end_share else "uniform"
-        # The row must keep room for a timestep of its own.
+        # A timestep of the row itself must fit beside its prompt.
         num_tokens, num_patches = largest_timestep(body)
         demonstrations = [self._encoded[int(partner)] for partner in partners]
         try:
@@ -171,7 +171,7 @@ class TextRows(Rows):
 
 
 class PairRows(Rows):
-    """Rows of several different pictures with text, as many as fit whole."""
+    """Rows of several different images with text, as many as fit whole."""
 
     isolated = True
 

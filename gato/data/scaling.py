@@ -29,10 +29,10 @@ _MAX_TIMESTEPS = 100_000  # of them, that quantiles are taken from
 
 
 def span(values: np.ndarray, rule: Span, extremes: np.ndarray | None = None) -> np.ndarray:
-    """Low and high of each element, (2, elements) float64.
+    """Computes low and high of each element, (2, elements) float64.
 
     Where the quantiles of values that differ are equal, as of a contact that is rare, the range stands in for them:
-    otherwise what is rare could not be told at all.
+    otherwise what is rare would all fall into one bin.
 
     Args:
         values: (n, elements), finite, n of 1 or more.
@@ -56,7 +56,7 @@ def measure(
     *,
     max_episodes: int = MAX_EPISODES,
 ) -> SourceConfig:
-    """The source with its fields, as its `scaling` asks; itself where nothing is asked for or the fields are there.
+    """Returns the source with its fields, as its `scaling` asks; unchanged if it asks for none or has them.
 
     What is held out, or left out by `min_return`, is never looked at. The same episodes give the same fields.
 
@@ -106,7 +106,7 @@ def with_scales(
     *,
     report_progress: Callable[[str], None] = lambda name: None,
 ) -> DataConfig:
-    """The config with the fields of every source that asks for scaling and has none yet.
+    """Returns the config with the fields of every source that asks for scaling and has none yet.
 
     Args:
         data: the sources.

@@ -22,7 +22,7 @@ from gato.tokenizer.text import TextTokenizer
 def open_pool(
     source: SourceConfig, data: DataConfig, tokenizer: TokenizerConfig, text: TextTokenizer | None, *, best: int
 ) -> np.ndarray:
-    """The episodes that subsets of a source are drawn from: ascending indices, none of them held out.
+    """Returns the episodes that subsets of a source are drawn from: ascending indices, none of them held out.
 
     Args:
         source: one of episodes.
@@ -46,13 +46,13 @@ def open_pool(
 
 
 def best_episodes(returns: np.ndarray, candidates: np.ndarray, count: int) -> np.ndarray:
-    """The candidates of highest return, at most `count`; ascending indices."""
+    """Returns the candidates of highest return, at most `count`; ascending indices."""
     order = np.argsort(-returns[candidates], kind="stable")
     return np.sort(candidates[order[:count]])
 
 
 def draw_subset(pool: np.ndarray, count: int, cascade: int) -> np.ndarray:
-    """The first `count` episodes of a cascade's order, in that order; depends on nothing but the arguments.
+    """Draws the first `count` episodes of a cascade's order, in that order; depends on the arguments only.
 
     Args:
         pool: indices of episodes.
@@ -77,7 +77,7 @@ def build_few_mixture(
     episodes: Collection[int],
     num_rows: int | None = None,
 ) -> Mixture:
-    """The training mixture in which one source is trained on and prompted by the given episodes only.
+    """Builds the training mixture in which one source is trained on and prompted by the given episodes only.
 
     Args:
         config, tokenizer, text, seed, num_rows: as for `gato.data.mixture.build_mixture`.

@@ -35,14 +35,14 @@ def _patch_counts(sequence: TokenSequence) -> np.ndarray:
 
 
 def draw_start(num_steps: int, window: int, rng: np.random.Generator) -> int:
-    """Where a window of `window` out of `num_steps` steps starts, by the rule of this module."""
+    """Draws where a window of `window` out of `num_steps` steps starts, by the rule of this module."""
     return min(max(int(rng.integers(1 - window, num_steps)), 0), num_steps - window)
 
 
 def draw_window(
     sequence: TokenSequence, max_tokens: int, max_patches: int, rng: np.random.Generator, *, start_share: float = 0.0
 ) -> TokenSequence:
-    """A random run of whole timesteps that fits; all of them if they fit.
+    """Draws a random run of whole timesteps that fits; all of them if they fit.
 
     Args:
         start_share: of runs that begin in one of the first `START_TIMESTEPS` timesteps, each equally often.
@@ -65,7 +65,7 @@ def draw_window(
 
 
 def draw_span(document: TokenSequence, max_tokens: int, rng: np.random.Generator) -> TokenSequence:
-    """A random run of tokens of a document, which has no patches and may be cut anywhere."""
+    """Draws a random run of tokens of a document, which may be cut anywhere."""
     length = min(len(document), max_tokens)
     low = draw_start(len(document), length, rng)
     return document.slice(low, low + length)

@@ -140,17 +140,17 @@ class TimestepTokenizer:
         return self._assemble(columns, action_tokens, action_mask, num_timesteps)
 
     def encode_observation(self, observation: Any) -> TokenSequence:
-        """One timestep without its action: the tokens of a member of the observation space, then the separator."""
+        """Encodes one timestep without its action: a member of the observation space, then the separator."""
         parts = flatten(self._observation_space, observation, "observation")
         columns = [leaf.encode([part]) for leaf, part in zip(self.observation_codecs, parts, strict=True)]
         return self._assemble(columns, np.zeros((0, 0), np.int32), None, 1)
 
     def encode_action(self, action: Any) -> np.ndarray:
-        """Tokens of a member of the action space, (num_action_tokens,) int32."""
+        """Encodes a member of the action space, (num_action_tokens,) int32."""
         return self._encode_actions([[part] for part in flatten(self._action_space, action, "action")])[0]
 
     def decode_action(self, ids: Sequence[int] | np.ndarray) -> Any:
-        """The member of the action space that the ids (num_action_tokens,) stand for.
+        """Returns the member of the action space that the ids (num_action_tokens,) stand for.
 
         Raises:
             ValueError: there are more or fewer ids, or one is outside its legal range.
@@ -171,7 +171,7 @@ class TimestepTokenizer:
         return unflatten(self._action_space, iter(decoded))
 
     def _encode_actions(self, parts: Sequence[Any]) -> np.ndarray:
-        """Tokens (T, num_action_tokens) of batched action leaves."""
+        """Encodes batched action leaves, (T, num_action_tokens) int32."""
         return np.concatenate(
             [leaf.encode(part).tokens for leaf, part in zip(self.action_codecs, parts, strict=True)], axis=1
         )
@@ -243,16 +243,16 @@ class TimestepTokenizer:
 
 
 def _read(matrix: np.ndarray, used: np.ndarray, reads_all: bool) -> np.ndarray:
-    """The used entries row by row."""
+    """Returns the used entries row by row."""
     return matrix.reshape(-1) if reads_all else matrix[used]
 
 
 def _length(part: Any, path: str) -> int:
-    """The number of timesteps of one batched leaf."""
+    """Returns the number of timesteps of one batched leaf."""
     try:
         return len(part)
     except TypeError:
-        raise ValueError(f"{path} is {part!r}, expected one value a timestep") from None
+        raise ValueError(f"{path} is {part!r}, expected one value per timestep") from None
 
 
 def _check_modalities(modalities: Mapping[str, str], paths: Sequence[str]) -> None:
