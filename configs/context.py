@@ -106,7 +106,8 @@ def get_config() -> RunConfig:
         ),
         training=TrainingConfig(num_steps=12_000, log_every=100, evaluate_every=0, checkpoint_every=500),
         policy=PolicyConfig(
-            context_length=_CONTEXT_LENGTH, prompt_tokens=_PROMPT_TOKENS, prompt_part="end", terminal_observation=True
+            context_length=_CONTEXT_LENGTH,
+            prompt=PromptConfig(max_tokens=_PROMPT_TOKENS, part="end", terminal_observation=True),
         ),
         evaluation=EvaluationConfig(episodes=100, num_envs=20),
     )

@@ -78,6 +78,6 @@ def get_config() -> RunConfig:
             peak_lr=2e-3, warmup_from=0.0, warmup_steps=100, decay_steps=5_500, final_fraction=0.05
         ),
         training=TrainingConfig(num_steps=5_600, log_every=50, evaluate_every=0, checkpoint_every=2_000),
-        policy=PolicyConfig(context_length=256, prompt_tokens=128, terminal_observation=True),
+        policy=PolicyConfig(context_length=256, prompt=PromptConfig(max_tokens=128, terminal_observation=True)),
         evaluation=EvaluationConfig(episodes=20, num_envs=20),
     )

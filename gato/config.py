@@ -13,7 +13,7 @@ import typing
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeAlias, TypeVar
 
 _Config = TypeVar("_Config")
 
@@ -138,24 +138,32 @@ class ModelConfig:
         )
 
 
+PromptPart: TypeAlias = Literal["first", "end", "uniform"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class PromptConfig:
-    """Demonstration prompting of control rows (section 2.3). Shares are probabilities in [0, 1]."""
+    """Demonstrations before an episode: in the rows of a control source (section 2.3), or when acting (section 2.4)."""
 
-    probability: float = 0.25  # share of rows that start with a demonstration
-    end_share: float = 0.5  # of those, share taken from the end of the episode; the rest uniformly
     max_tokens: int = 512  # longest prompt; cut at timestep boundaries
     demonstrations: int = 1  # different episodes shown one after another, sharing max_tokens
     terminal_observation: bool = (
         False  # departure: a demonstration that reaches its end also shows the last observation
     )
+    # In training only. Shares are probabilities in [0, 1].
+    probability: float = 0.25  # share of rows that start with a demonstration
+    end_share: float = 0.5  # of those, share taken from the end of the episode; the rest uniformly
     loss: bool = True  # demonstrated actions carry loss like any other
+    # When acting only.
+    part: PromptPart = "first"  # of a demonstration; "uniform" is a run of timesteps that starts anywhere
+    pinned: bool = True  # stays at the front of the context; False lets it leave as the oldest timesteps do
 
     def __post_init__(self) -> None:
         for name in ("probability", "end_share"):
             value = getattr(self, name)
             _require(0 <= value <= 1, f"prompt.{name} is {value}, must lie in [0, 1]")
-        _require(self.demonstrations >= 1, f"prompt.demonstrations is {self.demonstrations}, needs 1 or more")
+        for name in ("max_tokens", "demonstrations"):
+            _require(getattr(self, name) >= 1, f"prompt.{name} is {getattr(self, name)}, needs 1 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +182,7 @@ class FieldScale:
         for element, (low, high) in enumerate(zip(self.low, self.high, strict=True)):
             _require(
                 math.isfinite(low) and math.isfinite(high) and low <= high,
-                f"scale of {self.path!r}: token {element} spans {low} to {high}, needs finite numbers in order",
+                f"scale of {self.path!r}: element {element} spans {low} to {high}, needs finite numbers in order",
             )
 
 
@@ -183,20 +191,7 @@ class SourceConfig:
     """One dataset of the mixture."""
 
     name: str  # unique; metrics are reported under it
-    kind: Literal[
-        "minari",
-        "text",
-        "dialogue",
-        "captions",
-        "questions",
-        "parquet",
-        "huggingface",
-        "huggingface_text",
-        "lerobot",
-        "rlds",
-        "webdataset",
-        "prepared",
-    ]
+    kind: str  # of the formats in `gato.data.sources.formats` or of another package; checked when it is opened
     path: str  # a file or folder that the kind reads
     options: dict[str, Any] = field(default_factory=dict)  # of the kind, JSON values; see docs/data.md
     weight: float = 1.0  # share of rows, relative to the other sources
@@ -355,9 +350,7 @@ class PolicyConfig:
     """How the agent acts."""
 
     context_length: int = 1024  # cached tokens an environment, prompt included
-    prompt_tokens: int = 512  # longest demonstration kept at the front of the context
-    prompt_part: Literal["first", "end"] = "first"  # which end of the demonstration is kept (the paper: the first)
-    terminal_observation: bool = False  # departure: a demonstration ends with the observation after its last action
+    prompt: PromptConfig = field(default_factory=PromptConfig)
     temperature: float = 1.0  # of action sampling; 0 takes the most likely legal action
     continuous_temperature: float | None = None  # the same for continuous action tokens; None takes `temperature`
     refresh_every: int = 0  # timesteps after which the whole window is encoded anew, which is exact; 0 = never
@@ -468,10 +461,22 @@ class RunConfig:
         return cls.from_json(path.read_text())
 
 
+# Fields of PolicyConfig in configs that were saved before it had a `prompt`: their names in that record.
+_FORMER_PROMPT_FIELDS = {
+    "prompt_tokens": "max_tokens",
+    "prompt_part": "part",
+    "terminal_observation": "terminal_observation",
+}
+
+
 def _from_plain(kind: type[_Config], value: Any, where: str) -> _Config:
     """Rebuilds a config dataclass from JSON values; refuses unknown keys and wrong types."""
     if not isinstance(value, dict):
         raise TypeError(f"{where} is {value!r}, expected an object with the fields of {kind.__name__}")
+    if kind is PolicyConfig and (former := value.keys() & _FORMER_PROMPT_FIELDS.keys()):
+        kept = {name: item for name, item in value.items() if name not in former}
+        moved = {_FORMER_PROMPT_FIELDS[name]: value[name] for name in sorted(former)}
+        value = {**kept, "prompt": {**kept.get("prompt", {}), **moved}}
     hints = typing.get_type_hints(kind)
     for key in value:
         if key not in hints:

@@ -100,7 +100,7 @@ def test_paper_literal_discrete_ids_reuse_text_ids():
             TypeError,
             r"config.data.sources\[0\].prompt.loss is 'no', expected bool",
         ),
-        ({"data": {"sources": [{"name": "a", "kind": "sound", "path": "p"}]}}, ValueError, "kind is 'sound'"),
+        ({"data": {"sources": [{"name": "a", "kind": 3, "path": "p"}]}}, TypeError, "kind is 3, expected str"),
         (
             {
                 "data": {
@@ -181,3 +181,16 @@ def test_impossible_values_are_refused(make, message):
 def test_configs_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         OptimizerConfig().peak_lr = 1.0
+
+
+def test_a_config_of_before_the_policy_had_a_prompt_is_read():
+    saved = json.loads(RunConfig().to_json())
+    del saved["policy"]["prompt"]
+    saved["policy"] |= {"prompt_tokens": 64, "prompt_part": "end", "terminal_observation": True}
+    prompt = RunConfig.from_json(json.dumps(saved)).policy.prompt
+    assert prompt == PromptConfig(max_tokens=64, part="end", terminal_observation=True)
+
+
+def test_former_names_of_the_prompt_change_only_what_they_name():
+    run = RunConfig().override(["policy.prompt.pinned=false", "policy.prompt_tokens=64"])
+    assert run.policy.prompt == PromptConfig(max_tokens=64, pinned=False)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gato.checkpoint import save_checkpoint
-from gato.config import ModelConfig, PolicyConfig, RunConfig, TokenizerConfig
+from gato.config import ModelConfig, PolicyConfig, PromptConfig, RunConfig, TokenizerConfig
 from gato.data.episode import Episode
 from gato.data.sources.minari_writer import write_minari
 from gato.inference.policy import Policy
@@ -26,7 +26,7 @@ def run_folder(tmp_path_factory):
     config = RunConfig(
         tokenizer=TokenizerConfig(text_vocab_size=260, num_bins=32, num_discrete=16),
         model=ModelConfig(width=32, num_layers=1, num_heads=2, head_dim=16, mlp_width=64, unit_rms_inputs=True),
-        policy=PolicyConfig(context_length=100, prompt_tokens=40),
+        policy=PolicyConfig(context_length=100, prompt=PromptConfig(max_tokens=40)),
     )
     params = jax.jit(init_parameters, static_argnums=(0, 1))(config.model, config.tokenizer, jax.random.key(0))
     attention = params["transformer"]["blocks"]["attention"]  # sharpened, so that a demonstration matters

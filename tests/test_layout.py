@@ -23,7 +23,8 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "gato.tokenizer": ({"gato.config"}, {"numpy", "sentencepiece", "gymnasium.spaces"}),
     "gato.data": (
         {"gato.config", "gato.batch", "gato.tokenizer"},
-        {"numpy", "grain", "array_record", "gymnasium", "minari", "h5py", "PIL"},
+        {"numpy", "grain", "array_record", "gymnasium", "minari", "h5py", "PIL"}
+        | {"av", "datasets", "google.protobuf", "google_crc32c", "pyarrow"},
     ),
     "gato.model": ({"gato.config", "gato.batch"}, {"jax", "flax"}),
     "gato.checkpoint": ({"gato.config"}, {"jax", "orbax", "numpy"}),
@@ -66,11 +67,11 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
 TABLE["gato.experiments"] = (set(TABLE), {"rich", "jax", "numpy", "gymnasium"})
 TABLE["gato.cli"] = (set(TABLE), {"tyro", "rich", "jax", "numpy", "PIL"})
 
-OPTIONAL = {"tensorboardX", "huggingface_hub"}  # extras, which may be imported inside a function
-DYNAMIC_IMPORTERS = {  # simulators, families by name, format libraries, and the user's config files
+OPTIONAL = {"tensorboardX", "huggingface_hub", "datasets"}  # extras, which may be imported inside a function
+DYNAMIC_IMPORTERS = {  # simulators, families and formats by name, and the user's config files
     "gato.envs.simulator",
     "gato.envs.catalog",
-    "gato.data.sources.library",
+    "gato.data.sources.formats",
     "gato.experiments.run_configs",
 }
 VAGUE_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}

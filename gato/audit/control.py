@@ -18,7 +18,7 @@ from gato.data.encoded import encode_episode, timestep_tokenizer
 from gato.data.episode import ControlSource, Episode
 from gato.data.split import split_records
 from gato.data.timestep_sample import TimestepSample
-from gato.data.window import last_start
+from gato.tokenizer.demonstration import last_start
 from gato.tokenizer.leaves import ContinuousLeaf, ImageLeaf, TextActionLeaf, TextLeaf
 from gato.tokenizer.sequence import TokenSequence
 from gato.tokenizer.text import TextTokenizer

@@ -11,13 +11,11 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from gato.config import EvaluationConfig, PolicyConfig
-from gato.data.prompt import Part
+from gato.config import EvaluationConfig, PolicyConfig, PromptPart
 from gato.envs import QUICK, Task, get_task, select_tasks
 from gato.evaluation.evaluate import PlayedTask, cells_by_record, play_cells, score_records
 from gato.evaluation.journal import Journal, key_of
 from gato.evaluation.plan import Cell, Plan
-from gato.evaluation.prompt_policy import PromptPolicy
 from gato.evaluation.remote_env import EnvWorkers
 from gato.evaluation.scores import Prompt, ScoreRecord, write_scores
 from gato.evaluation.time_shares import TimeShares
@@ -26,7 +24,7 @@ from gato.experiments.evaluation_report import write_report
 from gato.experiments.extra_results import Further
 from gato.experiments.held_out import HELD_OUT_ROWS, HELD_OUT_TEXTS, measure_held_out, moved_sources
 from gato.experiments.prompt_ablation import yardsticks
-from gato.experiments.scoring import check_context_task, prompt_policy
+from gato.experiments.scoring import check_context_task
 from gato.experiments.session import SLOW_STEP_MS, Match
 from gato.inference.agent import Agent
 from gato.release import identity, load_config
@@ -40,6 +38,7 @@ STUDY_EPISODES = 300  # of each prompt in each group of variants: a rate is then
 SCORE_EPISODES = 50  # a task (section 4)
 JOURNAL_FILE = "episodes.jsonl"
 SCORES_FILE = "scores.json"
+_ACTING_PROMPT = ("part", "max_tokens", "terminal_observation", "pinned", "demonstrations")  # what counts when acting
 
 
 def evaluate(
@@ -49,7 +48,7 @@ def evaluate(
     suite: Literal["quick", "context"] | None = None,
     study: bool = False,
     prompt: Prompt = "right",
-    prompt_part: Part | None = None,
+    prompt_part: PromptPart | None = None,
     prompt_tokens: int | None = None,
     prompt_terminal: bool | None = None,
     prompt_pinned: bool = True,
@@ -89,7 +88,7 @@ def evaluate(
             the same spaces, or of another variant, "none" with nothing.
         prompt_part: of a demonstration: its "first" timesteps, its "end", or a "uniform" run; the run's own if not
             given.
-        prompt_tokens: longest prompt, elements; the run's own if not given.
+        prompt_tokens: longest prompt, tokens; the run's own if not given.
         prompt_terminal: show the observation after the last action too; the run's own if not given.
         prompt_pinned: the prompt stays at the front of the context; if not, it leaves as the oldest timesteps do.
         prompt_demonstrations: different ones, one after another, sharing prompt-tokens.
@@ -130,20 +129,24 @@ def evaluate(
         episodes = STUDY_EPISODES if studied else SCORE_EPISODES
     config = EvaluationConfig(episodes=episodes, num_envs=num_envs, seed=seed)
     chosen = _choose(tasks, family, suite, studied, [source.name for source in run.data.sources])
-    prompts = prompt_policy(
-        agent.policy,
-        prompt if not studied else "right",
-        part=prompt_part,
-        max_tokens=prompt_tokens,
-        terminal_observation=prompt_terminal,
+    prompts = agent.policy.prompt
+    prompts = dataclasses.replace(
+        prompts,
+        part=prompts.part if prompt_part is None else prompt_part,
+        max_tokens=prompts.max_tokens if prompt_tokens is None else prompt_tokens,
+        terminal_observation=prompts.terminal_observation if prompt_terminal is None else prompt_terminal,
         pinned=prompt_pinned,
         demonstrations=prompt_demonstrations,
     )
+    kind: Prompt = "right" if studied else prompt
     measured: dict[str, Any] = {  # JSON values
         "checkpoint": {"run": run.name, **identity(checkpoint)},
         "tasks": [task.name for task in chosen],
         "study": {"first_actions": first_actions} if studied else None,
-        "prompt": {**dataclasses.asdict(prompts), **({"kind": "right, wrong and none"} if studied else {})},
+        "prompt": {
+            "kind": "right, wrong and none" if studied else prompt,
+            **{name: getattr(prompts, name) for name in _ACTING_PROMPT},
+        },
         "policy": _acting(agent.policy, deterministic),
         "episodes": episodes,
         "seed": seed,
@@ -156,7 +159,7 @@ def evaluate(
         (out / JOURNAL_FILE).unlink(missing_ok=True)
         forget(out)
     with Journal(out / JOURNAL_FILE, measured) as journal:
-        match = Match(agent, chosen, prompts, deterministic=deterministic, shares=shares)
+        match = Match(agent, chosen, prompts, kind=kind, deterministic=deterministic, shares=shares)
         plan = match.plan(config, study=studied)
         width = match.width(num_envs)
         contest = Contest(
@@ -284,8 +287,7 @@ def _names(tasks: list[str]) -> str:
 
 def _acting(policy: PolicyConfig, deterministic: bool) -> dict[str, Any]:
     """What else decides an action; the prompt is told apart."""
-    prompt_fields = {field.name for field in dataclasses.fields(PromptPolicy)} | {"prompt_tokens", "prompt_part"}
-    acting = {name: value for name, value in dataclasses.asdict(policy).items() if name not in prompt_fields}
+    acting = {name: value for name, value in dataclasses.asdict(policy).items() if name != "prompt"}
     return {**acting, "deterministic": deterministic}
 
 

@@ -16,7 +16,7 @@ import gato
 from gato.cli.train import INTERRUPTED
 from gato.config import RunConfig
 from gato.data.episode import Dialogue, ImageText
-from gato.data.sources.pictures import PictureSource
+from gato.data.sources.images import ImageSource
 from gato.envs import Task, get_task
 from gato.evaluation.evaluate import PromptStudy
 from gato.evaluation.language_scores import LanguageExample, LanguageTrial, evaluate_language
@@ -170,8 +170,8 @@ def _play_all(
 def speak(agent: Agent, data: Path) -> list[LanguageTrial]:
     """Captions of and answers about pictures that training never saw."""
     generator = Generator(agent)
-    captions = PictureSource(data / "held-out-captions.zip", "held-out captions", "captions")
-    dialogues = PictureSource(data / "held-out-questions.zip", "held-out questions", "questions")
+    captions = ImageSource(data / "held-out-captions.zip", "held-out captions", "captions")
+    dialogues = ImageSource(data / "held-out-questions.zip", "held-out questions", "questions")
     pictures, asked = [], []
     for record in map(captions.__getitem__, range(min(NUM_PICTURES, len(captions)))):
         assert isinstance(record, ImageText)

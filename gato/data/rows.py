@@ -9,13 +9,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gato.config import DataConfig
+from gato.config import DataConfig, PromptPart
 from gato.data.collate import Row
 from gato.data.encoded import BadRecordError, EncodedRecords
-from gato.data.prompt import Part, Partners, join_demonstrations
+from gato.data.partners import Partners
 from gato.data.reading import readable
 from gato.data.split import split_records, spread
-from gato.data.window import draw_span, draw_window, largest_timestep
+from gato.data.window import draw_span, draw_window
+from gato.tokenizer.demonstration import join_demonstrations, largest_timestep
 from gato.tokenizer.sequence import TokenSequence
 
 _MOST_BAD = 100  # bad records that one row may meet before something is wrong with all of them
@@ -146,7 +147,7 @@ class ControlRows(Rows):
     def _draw_prompt(
         self, episode: int, body: TokenSequence, partners: np.ndarray, rng: np.random.Generator
     ) -> TokenSequence:
-        part: Part = "end" if rng.random() < self._prompt.end_share else "uniform"
+        part: PromptPart = "end" if rng.random() < self._prompt.end_share else "uniform"
         # A timestep of the row itself must fit beside its prompt.
         num_tokens, num_patches = largest_timestep(body)
         demonstrations = [self._encoded[int(partner)] for partner in partners]

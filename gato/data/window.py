@@ -8,30 +8,10 @@ random subsequences (section 2.3).
 
 import numpy as np
 
+from gato.tokenizer.demonstration import largest_timestep, last_start
 from gato.tokenizer.sequence import TokenSequence
 
 START_TIMESTEPS = 16  # of an episode count as its start, for sources with a `start_share`
-
-
-def last_start(sequence: TokenSequence, max_tokens: int, max_patches: int) -> int:
-    """The earliest timestep from which everything up to the end fits; the number of timesteps if not even one does."""
-    starts = sequence.starts
-    first = int(starts.searchsorted(starts[-1] - max_tokens))
-    if len(sequence.patches):
-        counts = _patch_counts(sequence)
-        first = max(first, int(counts.searchsorted(counts[-1] - max_patches)))
-    return min(first, sequence.num_timesteps)
-
-
-def largest_timestep(sequence: TokenSequence) -> tuple[int, int]:
-    """The most tokens and the most patches of any one timestep."""
-    num_patches = int(np.diff(_patch_counts(sequence)).max()) if len(sequence.patches) else 0
-    return int((sequence.starts[1:] - sequence.starts[:-1]).max()), num_patches
-
-
-def _patch_counts(sequence: TokenSequence) -> np.ndarray:
-    """(timesteps + 1,): how many patches stand before each timestep, and before the end."""
-    return sequence.patch_indices.searchsorted(sequence.starts)
 
 
 def draw_start(num_steps: int, window: int, rng: np.random.Generator) -> int:

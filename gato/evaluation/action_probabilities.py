@@ -89,14 +89,14 @@ def action_probabilities(
     layout = _layout(head, sequence, rows, len(ranges))
     found: list[Prediction] = []
     for last, (first, own) in rows.items():
-        sequence = sequence.timesteps(first, last + 1)
+        row = sequence.timesteps(first, last + 1)
         if head is not None:
-            sequence = TokenSequence.concatenate([head, sequence])
+            row = TokenSequence.concatenate([head, row])
         offset = num_head - int(starts[first])
         before_action = np.array([starts[index + 1] for index in own]) - len(ranges) - 1 + offset
         places = np.ravel(before_action[:, None] + np.arange(len(ranges)))
         filled = np.pad(places, (0, bucket_size(len(places)) - len(places)), mode="edge")
-        batch = make_batch([Row(sequence=sequence, source_id=0)], layout, tokenizer)
+        batch = make_batch([Row(sequence=row, source_id=0)], layout, tokenizer)
         logits = logits_of(batch, filled.astype(np.int32), table.rows)[: len(places)]
         logits = logits.reshape(len(own), len(ranges), -1).astype(np.float64)
         for index, own_logits in zip(own, logits, strict=True):

@@ -30,9 +30,8 @@ from gato.evaluation.evaluate import PlayedTask, play_cells, score_records
 from gato.evaluation.journal import Journal, key_of
 from gato.evaluation.nearest_neighbour import Memory, NearestNeighbourActor
 from gato.evaluation.plan import Cell, Shown
-from gato.evaluation.prompt_policy import PromptPolicy
 from gato.evaluation.rollout import Actor
-from gato.evaluation.scores import BaselineScores
+from gato.evaluation.scores import BaselineScores, Prompt
 from gato.experiments.baseline_configs import TrainedBaseline, baseline_folder, is_finished, numbering_of
 from gato.experiments.session import Match
 from gato.inference.agent import Agent
@@ -301,7 +300,7 @@ def _cloning(contest: Contest) -> Contender:
         # A wrong demonstration may be of another task.
         needed = {name, *(cell.shown.task for cell in cells if cell.shown is not None)}
         tasks = [contest.match.met[each].task for each in needed]
-        match = _rematch(contest.match, Agent.load(folders[name]), tasks, contest.match.prompts)
+        match = _rematch(contest.match, Agent.load(folders[name]), tasks, contest.match.kind)
         return match.actor(cells, contest.num_envs)
 
     return Contender(
@@ -321,7 +320,7 @@ def _unprompted_network(contest: Contest) -> Contender:
 
     def actor_of(cells: Sequence[Cell]) -> Actor:
         task = contest.match.met[cells[0].task].task
-        return _rematch(contest.match, load(), [task], _no_prompts(contest.match)).actor(cells, contest.num_envs)
+        return _rematch(contest.match, load(), [task], "none").actor(cells, contest.num_envs)
 
     return Contender(
         name="no-prompt",
@@ -343,7 +342,7 @@ def _oracle(contest: Contest) -> Contender:
     played = contest.match.played()
 
     def actor_of(cells: Sequence[Cell]) -> Actor:
-        match = _rematch(contest.match, load(), [telling[cells[0].task]], _no_prompts(contest.match))
+        match = _rematch(contest.match, load(), [telling[cells[0].task]], "none")
         return match.actor(cells, contest.num_envs)
 
     return Contender(
@@ -356,7 +355,7 @@ def _oracle(contest: Contest) -> Contender:
     )
 
 
-def _rematch(match: Match, agent: Agent, tasks: Sequence[Task], prompts: PromptPolicy) -> Match:
+def _rematch(match: Match, agent: Agent, tasks: Sequence[Task], kind: Prompt) -> Match:
     """Another network at some of the tasks, which acts as the match's own does.
 
     Raises:
@@ -366,7 +365,8 @@ def _rematch(match: Match, agent: Agent, tasks: Sequence[Task], prompts: PromptP
     again = Match(
         dataclasses.replace(agent, policy=match.agent.policy),
         tasks,
-        prompts,
+        match.prompts,
+        kind=kind,
         deterministic=match.deterministic,
         make=lambda name: makers[name](),
         shares=match.shares,
@@ -374,10 +374,6 @@ def _rematch(match: Match, agent: Agent, tasks: Sequence[Task], prompts: PromptP
     if again.left_out:
         raise ValueError("; ".join(again.left_out.values()))
     return again
-
-
-def _no_prompts(match: Match) -> PromptPolicy:
-    return dataclasses.replace(match.prompts, kind="none")
 
 
 def _unusable(folder: Path, kind: TrainedBaseline, run: RunConfig) -> str | None:

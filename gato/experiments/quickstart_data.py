@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from gato.data.episode import Dialogue, ImageText, Speaker
-from gato.data.sources.pictures import write_pictures
+from gato.data.sources.images import write_images
 from gato.envs import select_tasks
 from gato.envs.scenes import Scene, descriptions, dialogues, scenes
 from gato.experiments.recording import Recording
@@ -47,8 +47,8 @@ def prepare(folder: Path, *, share: float, seed: int, console: Console) -> None:
     rng = np.random.default_rng(seed)
     training, held_out = scenes(rng, max(round(NUM_SCENES * share), 20), max(round(NUM_HELD_OUT_SCENES * share), 8))
     for split, drawn in (("", training), ("held-out-", held_out)):
-        _write_pictures(folder / f"{split}captions.zip", _captions(drawn))
-        _write_pictures(folder / f"{split}questions.zip", _questions(drawn))
+        _write_images(folder / f"{split}captions.zip", _captions(drawn))
+        _write_images(folder / f"{split}questions.zip", _questions(drawn))
     num_texts = max(round(NUM_TEXTS * share), 40)
     told = select_tasks(TOLD_TASKS, TOLD_FAMILIES)
     talks = [
@@ -82,9 +82,9 @@ def _documentation() -> Iterator[str]:
         yield from (paragraph for part in topic.split("\n\n") if (paragraph := part.strip()))
 
 
-def _write_pictures(path: Path, items: Iterator[ImageText] | Iterator[Dialogue]) -> None:
+def _write_images(path: Path, items: Iterator[ImageText] | Iterator[Dialogue]) -> None:
     if not path.exists():
-        write_pictures(path, items)
+        write_images(path, items)
 
 
 def _write_lines(path: Path, objects: Sequence[dict]) -> None:

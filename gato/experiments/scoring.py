@@ -4,37 +4,14 @@ from collections.abc import Callable, Container
 
 import gymnasium as gym
 
-from gato.config import EvaluationConfig, PolicyConfig
-from gato.data.prompt import Part
+from gato.config import EvaluationConfig
 from gato.envs import Task
 from gato.evaluation.evaluate import PromptStudy, play_cells, score_records, study_prompts
 from gato.evaluation.journal import key_of
-from gato.evaluation.prompt_policy import PromptPolicy
 from gato.evaluation.rollout import Rollout
-from gato.evaluation.scores import Prompt, ScoreRecord
+from gato.evaluation.scores import ScoreRecord
 from gato.experiments.session import Match
 from gato.inference.agent import Agent
-
-
-def prompt_policy(
-    policy: PolicyConfig,
-    kind: Prompt = "right",
-    *,
-    part: Part | None = None,
-    max_tokens: int | None = None,
-    terminal_observation: bool | None = None,
-    pinned: bool = True,
-    demonstrations: int = 1,
-) -> PromptPolicy:
-    """The prompts that a run's config describes, with what is given in place of it."""
-    return PromptPolicy(
-        kind=kind,
-        part=policy.prompt_part if part is None else part,
-        max_tokens=policy.prompt_tokens if max_tokens is None else max_tokens,
-        terminal_observation=policy.terminal_observation if terminal_observation is None else terminal_observation,
-        pinned=pinned,
-        demonstrations=demonstrations,
-    )
 
 
 def score_task(
@@ -58,7 +35,8 @@ def score_task(
     match = Match(
         agent,
         [task],
-        prompt_policy(agent.policy, "right" if prompted else "none"),
+        agent.policy.prompt,
+        kind="right" if prompted else "none",
         make=lambda name: task.make() if make is None else make(),
     )
     cells = match.plan(config).cells
@@ -78,7 +56,7 @@ def study_task(agent: Agent, task: Task, config: EvaluationConfig) -> PromptStud
         ValueError: the task is not one whose variants look alike.
     """
     check_context_task(task)
-    match = Match(agent, [task], prompt_policy(agent.policy))
+    match = Match(agent, [task], agent.policy.prompt)
     cells = match.plan(config, study=True).cells
     actor = match.actor(cells, config.num_envs)
     return study_prompts(match.played()[task.name], cells, actor, num_envs=config.num_envs)

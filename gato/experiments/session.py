@@ -11,16 +11,17 @@ from typing import Any, TypeAlias
 
 import gymnasium as gym
 
-from gato.config import EvaluationConfig
+from gato.config import EvaluationConfig, PromptConfig
 from gato.data.episode import Episode
 from gato.envs import Task, get_task
 from gato.evaluation.actors import ExpertActor
 from gato.evaluation.evaluate import PlayedTask, Subject
 from gato.evaluation.plan import Cell, Plan, PlannedTask, Shown, plan_scores, plan_study
 from gato.evaluation.policy_actor import Interface, PolicyActor
-from gato.evaluation.prompt_policy import PromptPolicy
+from gato.evaluation.prompt_policy import build_prompt
 from gato.evaluation.remote_env import EnvWorkers
 from gato.evaluation.rollout import EpisodeJob, play_jobs
+from gato.evaluation.scores import Prompt
 from gato.evaluation.time_shares import TimeShares
 from gato.inference.agent import NO_SOURCE, Agent
 from gato.inference.batch_policy import BatchPolicy
@@ -90,8 +91,9 @@ class Match:
         self,
         agent: Agent,
         tasks: Sequence[Task],
-        prompts: PromptPolicy,
+        prompts: PromptConfig,
         *,
+        kind: Prompt = "right",
         deterministic: bool = False,
         make: Callable[[str], gym.Env] = make_task,
         shares: TimeShares | None = None,
@@ -101,13 +103,15 @@ class Match:
         Args:
             agent: with the temperatures to act with.
             tasks: those that the agent cannot play go to `left_out`.
-            prompts: what stands before the episodes.
+            prompts: how much of a demonstration stands before an episode.
+            kind: which demonstration; a study shows all kinds.
             deterministic: takes the most likely actions.
             make: (task name) -> environment to be played; a function of a module where processes are to hold them.
             shares: is told what time was spent on.
         """
         self.agent = agent
         self.prompts = prompts
+        self.kind: Prompt = kind
         self.deterministic = deterministic
         self.shares = TimeShares() if shares is None else shares
         self.left_out: dict[str, str] = {}
@@ -135,7 +139,7 @@ class Match:
         else:
             plan = plan_scores(
                 tasks,
-                self.prompts.kind,
+                self.kind,
                 episodes=config.episodes,
                 seed=config.seed,
                 demonstrations=self.prompts.demonstrations,
@@ -188,7 +192,7 @@ class Match:
             first.action_space,
             num_envs=max(num_rows, _FEWEST_ROWS) if self.deterministic else num_rows,
             source=first.source,
-            config=dataclasses.replace(self.agent.policy, prompt_tokens=self.prompts.max_tokens),
+            config=dataclasses.replace(self.agent.policy, prompt=self.prompts),
         )
         return PolicyActor(
             policy,
@@ -250,7 +254,7 @@ class Match:
         context_length = self.agent.policy.context_length
         if num_tokens > context_length:
             raise ValueError(f"a timestep takes {num_tokens} tokens, the context holds {context_length}")
-        if self.prompts.kind != "none" and num_tokens > self._prompt_limit(num_tokens):
+        if self.kind != "none" and num_tokens > self._prompt_limit(num_tokens):
             raise ValueError(
                 f"a timestep takes {num_tokens} tokens: no demonstration fits before it into a context of "
                 f"{context_length} and a prompt of {self.prompts.max_tokens}"
@@ -299,7 +303,7 @@ class Match:
         )
         for shown, max_tokens in keys:
             episodes = [next(encoded) for _ in shown.seeds]
-            self._prompts[shown, max_tokens] = self.prompts.prompt(episodes, shown, max_tokens)
+            self._prompts[shown, max_tokens] = build_prompt(episodes, shown, self.prompts, max_tokens)
         while len(self._prompts) > _PROMPTS_KEPT:
             self._prompts.popitem(last=False)
 

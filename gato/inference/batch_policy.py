@@ -19,11 +19,11 @@ from gato.inference.action_table import ActionTable
 from gato.inference.agent import Agent
 from gato.inference.chunks import Row, assemble, bucket_size, pieces
 from gato.inference.context import Context
-from gato.inference.prompt import cut_demonstration
 from gato.inference.slot import Slot
 from gato.inference.step import ActionLayout, StepInput, act, place, prefill, turn_back
 from gato.inference.vector import split, stack
 from gato.model.cache import Cache
+from gato.tokenizer.demonstration import cut_demonstration
 from gato.tokenizer.rules import Modality
 from gato.tokenizer.sequence import TokenSequence
 from gato.tokenizer.spaces import TimestepTokenizer
@@ -121,7 +121,7 @@ class BatchPolicy:
         self._fit_table()
 
     def encode_demonstration(self, observations: Any, actions: Any, *, slot: int = 0) -> TokenSequence:
-        """A prompt for `reset`: whole timesteps of an episode, as many as `prompt_tokens` allows.
+        """A prompt for `reset`: whole timesteps of an episode, as many as the config's prompt allows.
 
         Args:
             observations: batched over time in Minari's form, as `TimestepTokenizer.encode_episode` takes it: one more
@@ -134,9 +134,10 @@ class BatchPolicy:
         """
         self._check_indices([slot])
         sequence = self._slots[slot].timesteps.encode_episode(
-            observations, actions, terminal_observation=self.config.terminal_observation
+            observations, actions, terminal_observation=self.config.prompt.terminal_observation
         )
-        return cut_demonstration(sequence, self.config.prompt_tokens, self.config.prompt_part)
+        prompt = self.config.prompt
+        return cut_demonstration(sequence, prompt.part, prompt.max_tokens)
 
     def reset(
         self,
@@ -296,11 +297,11 @@ class BatchPolicy:
             return
         if not isinstance(prompt, TokenSequence):
             raise TypeError(f"the prompt is {type(prompt).__name__}, expected TokenSequence: see encode_demonstration")
-        longest = min(self.config.prompt_tokens, self.config.context_length)
+        longest = min(self.config.prompt.max_tokens, self.config.context_length)
         if not 0 < len(prompt) <= longest:
             raise ValueError(
                 f"the prompt has {len(prompt)} tokens, expected 1 to {longest} "
-                f"(prompt_tokens {self.config.prompt_tokens}, context_length {self.config.context_length}): "
+                f"(prompt.max_tokens {self.config.prompt.max_tokens}, context_length {self.config.context_length}): "
                 "encode_demonstration cuts it to size"
             )
         config = self._agent.tokenizer
@@ -321,7 +322,7 @@ class BatchPolicy:
         if self._prefilled is None or self._prefilled[0] is not prompt:
             self._prefilled = prompt, self._prefill(prompt)
         if self._prompt_keys is None:
-            num_slots = min(self.config.prompt_tokens, self.config.context_length)
+            num_slots = min(self.config.prompt.max_tokens, self.config.context_length)
             self._prompt_keys = tuple(jnp.zeros_like(layer[:, :, :num_slots]) for layer in self._cache.keys)
         row_mask = np.isin(np.arange(self.num_envs), list(indices))
         self._cache, self._prompt_keys = place(self._cache, self._prompt_keys, self._prefilled[1], row_mask)

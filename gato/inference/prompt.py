@@ -1,37 +1,16 @@
-"""The demonstration at the front of the context: cut to size, prefilled once, and kept close to the window.
+"""The demonstration at the front of the context: prefilled once, and kept close to the window.
 
 In training the window follows its prompt directly. When old timesteps leave, a gap opens between the two that grows
 without bound; keys are stored rotated, so turning the prompt's keys by the width of the gap closes it again.
 """
 
 import dataclasses
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from gato.model.attention import rotate, rotation_of
 from gato.model.cache import Cache
-from gato.tokenizer.sequence import TokenSequence
-
-
-def cut_demonstration(sequence: TokenSequence, max_tokens: int, part: Literal["first", "end"]) -> TokenSequence:
-    """The longest run of whole timesteps of at most `max_tokens` tokens at one end of the demonstration.
-
-    Raises:
-        ValueError: not even one timestep fits.
-    """
-    if part == "first":
-        first, stop = 0, sequence.num_fitting(0, max_tokens)
-    else:
-        stop = sequence.num_timesteps
-        first = int(np.searchsorted(sequence.starts, len(sequence) - max_tokens))
-    if first >= stop:
-        sizes = np.diff(sequence.starts)
-        came = f"the one at that end has {sizes[0 if part == 'first' else -1]} tokens" if len(sizes) else "it is empty"
-        raise ValueError(f"no timestep of the demonstration fits into {max_tokens} tokens: {came}; raise prompt_tokens")
-    return sequence.timesteps(first, stop)
 
 
 def follow(

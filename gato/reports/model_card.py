@@ -9,6 +9,7 @@ from typing import Any
 
 from gato.checkpoint import Checkpoint
 from gato.config import RunConfig, SourceConfig
+from gato.data.sources.formats import find_format
 from gato.envs import get_task
 from gato.evaluation.scores import ScoreRecord
 from gato.model.size import parameter_counts
@@ -16,7 +17,6 @@ from gato.release.record import DType
 from gato.reports.tables import SCALE, aggregate_table, score_table
 
 _TAGS = ["gato", "jax", "generalist-agent"]
-_EPISODE_KINDS = frozenset({"minari", "huggingface", "lerobot", "rlds", "prepared"})  # what is prepared may be either
 
 
 def model_card(
@@ -116,7 +116,7 @@ def _trained(checkpoint: Checkpoint) -> str:
     lines = ["| source | kind | share of rows | numbers scaled by | least return |", "|---|---|---:|---|---|"]
     for source, weight in zip(data.sources, data.row_weights, strict=True):
         least = "–" if source.min_return is None else f"{source.min_return:.0%} of the expert's"
-        scaling = source.scaling if source.kind in _EPISODE_KINDS else "–"
+        scaling = source.scaling if _yields_episodes(source) else "–"
         cells = (_plain(source.name), source.kind, f"{weight / total:.1%}", scaling, least)
         lines.append(f"| {' | '.join(cells)} |")
     limited = [source for source in data.sources if source.max_epochs is not None or source.max_tokens is not None]
@@ -162,8 +162,13 @@ def _licence(license_id: str | None) -> str:
 
 
 def _controls(config: RunConfig) -> list[SourceConfig]:
-    """Sources of episodes."""
-    return [source for source in config.data.sources if source.kind in _EPISODE_KINDS]
+    """Returns the sources of episodes."""
+    return [source for source in config.data.sources if _yields_episodes(source)]
+
+
+def _yields_episodes(source: SourceConfig) -> bool:
+    """Says whether a source's records are episodes, or may be, as those of a prepared one."""
+    return "episodes" in find_format(source.kind).yields
 
 
 def _is_task(name: str) -> bool:

@@ -73,7 +73,7 @@ def config(data) -> RunConfig:
         ),
         optimizer=OptimizerConfig(warmup_steps=40, decay_steps=360),
         training=TrainingConfig(num_steps=8, evaluate_every=0, log_every=4, checkpoint_every=8),
-        policy=PolicyConfig(context_length=96, prompt_tokens=40),
+        policy=PolicyConfig(context_length=96, prompt=PromptConfig(max_tokens=40)),
     )
 
 

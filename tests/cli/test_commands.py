@@ -20,7 +20,7 @@ TINY = [
     "data.context_length=128",
     "data.max_patches=64",
     "policy.context_length=128",
-    "policy.prompt_tokens=64",
+    "policy.prompt.max_tokens=64",
     "training.checkpoint_every=2",
     "training.log_every=1",
 ]

@@ -14,6 +14,7 @@ from gato.config import (
     EvaluationConfig,
     ModelConfig,
     PolicyConfig,
+    PromptConfig,
     RunConfig,
     SourceConfig,
     TokenizerConfig,
@@ -23,7 +24,6 @@ from gato.envs import get_task
 from gato.evaluation.evaluate import play_cells
 from gato.evaluation.journal import Journal, key_of
 from gato.experiments.prompt_ablation import row_nll
-from gato.experiments.scoring import prompt_policy
 from gato.experiments.session import Match
 from gato.inference import batch_policy
 from gato.inference.agent import Agent
@@ -38,7 +38,7 @@ CONFIG = RunConfig(
         width=32, num_layers=1, num_heads=2, head_dim=16, mlp_width=64, patch_stem="tiles", unit_rms_inputs=True
     ),
     data=DataConfig(sources=(SourceConfig(name="cartpole", kind="minari", path="nowhere"),)),
-    policy=PolicyConfig(context_length=96, prompt_tokens=40),
+    policy=PolicyConfig(context_length=96, prompt=PromptConfig(max_tokens=40)),
 )
 
 
@@ -72,7 +72,7 @@ MIXED = ["--tasks", "cartpole", "dark-room", "--episodes", "4"]
 
 
 def returns(agent: Agent, names: list[str], width: int, *, deterministic: bool) -> dict:
-    match = Match(agent, [get_task(name) for name in names], prompt_policy(agent.policy), deterministic=deterministic)
+    match = Match(agent, [get_task(name) for name in names], agent.policy.prompt, deterministic=deterministic)
     cells = match.ordered(match.plan(EvaluationConfig(episodes=5, seed=3)).cells)
     played = play_cells(cells, match.played(), match.actor(cells, width), num_envs=width)
     return {key_of(cell): (done.episode.episode_return, len(done.episode)) for cell, done in played}
@@ -88,7 +88,7 @@ def test_returns_of_mixed_tasks_do_not_depend_on_the_width_or_on_company(agent, 
 
 def test_deterministic_rows_are_rounded_alike_at_any_width(agent, monkeypatch):
     """To the bit: what the first row caches of its first episode, whatever else the batch holds."""
-    match = Match(agent, [get_task("cartpole")], prompt_policy(agent.policy), deterministic=True)
+    match = Match(agent, [get_task("cartpole")], agent.policy.prompt, deterministic=True)
     cells = match.plan(EvaluationConfig(episodes=60, seed=3)).cells
     cached = {}
     for num_envs in (1, 30, 1_000):

@@ -13,7 +13,7 @@ import pytest
 
 from gato.checkpoint import load_checkpoint, save_checkpoint
 from gato.cli.main import run
-from gato.config import ModelConfig, PolicyConfig, RunConfig, TokenizerConfig
+from gato.config import ModelConfig, PolicyConfig, PromptConfig, RunConfig, TokenizerConfig
 from gato.experiments.run_configs import load_config
 from gato.experiments.skip_log import SkipLog
 from gato.inference.agent import Agent
@@ -26,7 +26,7 @@ BASE = RunConfig(
     model=ModelConfig(
         width=16, num_layers=2, num_heads=1, head_dim=16, mlp_width=32, patch_stem="tiles", patch_channels=4
     ),
-    policy=PolicyConfig(context_length=48, prompt_tokens=16),
+    policy=PolicyConfig(context_length=48, prompt=PromptConfig(max_tokens=16)),
 )
 SETTINGS = [
     "data.batch_size=2",

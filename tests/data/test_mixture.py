@@ -15,9 +15,9 @@ from gato.data.episode import Dialogue, Episode, ImageText
 from gato.data.mixture import build_mixture, open_rows
 from gato.data.returns import episode_returns, good_episodes
 from gato.data.rows import ControlRows
+from gato.data.sources.images import write_images
 from gato.data.sources.minari import MinariSource
 from gato.data.sources.minari_writer import write_minari
-from gato.data.sources.pictures import write_pictures
 from gato.data.split import split_records
 
 NUM_EPISODES = 10
@@ -50,8 +50,8 @@ def sources(tmp_path_factory):
     turns = [{"speaker": "user", "text": "where is it?"}, {"speaker": "agent", "text": "next to the door"}]
     (folder / "talk.jsonl").write_text("\n".join([json.dumps({"turns": turns})] * 4), encoding="utf-8")
     images = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
-    write_pictures(folder / "captions.zip", [ImageText(image=image, text="a red ball") for image in images])
-    write_pictures(
+    write_images(folder / "captions.zip", [ImageText(image=image, text="a red ball") for image in images])
+    write_images(
         folder / "questions.zip",
         [Dialogue(image=image, turns=(("user", "what?"), ("agent", "a ball"))) for image in images],
     )

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gato.data.window import START_TIMESTEPS, draw_span, draw_start, draw_window, largest_timestep, last_start
+from gato.data.window import START_TIMESTEPS, draw_span, draw_start, draw_window
+from gato.tokenizer.demonstration import largest_timestep, last_start
 
 EVERYTHING = 1_000
 

@@ -1,11 +1,9 @@
 import numpy as np
-import pytest
 from gymnasium import spaces
 
-from gato.config import TokenizerConfig
+from gato.config import PromptConfig, TokenizerConfig
 from gato.evaluation.plan import Shown
-from gato.evaluation.prompt_policy import PromptPolicy
-from gato.inference.prompt import cut_demonstration
+from gato.evaluation.prompt_policy import build_prompt
 from gato.tokenizer.sequence import TokenSequence
 from gato.tokenizer.spaces import TimestepTokenizer
 
@@ -18,42 +16,27 @@ def shown(*seeds: int) -> Shown:
     return Shown(task="count", variant=0, seeds=seeds or (7,))
 
 
-def policy(**changes) -> PromptPolicy:
-    return PromptPolicy(
-        **{"kind": "right", "part": "first", "max_tokens": 30, "terminal_observation": False, **changes}
-    )
+def built(*seeds: int, part="first", demonstrations=1) -> TokenSequence:
+    prompt = PromptConfig(part=part, max_tokens=30, demonstrations=demonstrations)
+    return build_prompt([EPISODE] * demonstrations, shown(*seeds), prompt, 30)
 
 
 def steps(prompt: TokenSequence) -> list[int]:
     return (prompt.tokens[::3] - TOKENIZER.discrete_ids.start).tolist()
 
 
-def test_parts_are_those_of_the_policy():
-    assert steps(policy().prompt([EPISODE], shown(), 30)) == list(range(10))
-    assert steps(policy(part="end").prompt([EPISODE], shown(), 30)) == list(range(30, 40))
-    found = steps(policy(part="uniform").prompt([EPISODE], shown(), 30))
+def test_parts_are_those_of_the_config():
+    assert steps(built()) == list(range(10))
+    assert steps(built(part="end")) == list(range(30, 40))
+    found = steps(built(part="uniform"))
     assert found == list(range(found[0], found[0] + 10))
 
 
-@pytest.mark.parametrize("part", ["first", "end"])
-def test_a_prompt_is_what_a_policy_makes_of_the_demonstration_itself(part):
-    ours, theirs = policy(part=part).prompt([EPISODE], shown(), 31), cut_demonstration(EPISODE, 31, part)
-    np.testing.assert_array_equal(ours.tokens, theirs.tokens)
-
-
 def test_a_uniform_part_depends_on_the_demonstration_alone():
-    uniform = policy(part="uniform")
-    starts = [steps(uniform.prompt([EPISODE], shown(seed), 30))[0] for seed in range(200)]
-    assert starts == [steps(uniform.prompt([EPISODE], shown(seed), 30))[0] for seed in range(200)]
+    starts = [steps(built(seed, part="uniform"))[0] for seed in range(200)]
+    assert starts == [steps(built(seed, part="uniform"))[0] for seed in range(200)]
     assert set(starts) == set(range(31))
 
 
 def test_several_demonstrations_share_the_limit():
-    prompt = policy(demonstrations=3).prompt([EPISODE] * 3, shown(1, 2, 3), 30)
-    assert steps(prompt) == [0, 1, 2, 0, 1, 2, 0, 1, 2, 3]
-
-
-@pytest.mark.parametrize("field", ["max_tokens", "demonstrations"])
-def test_counts_are_positive(field):
-    with pytest.raises(ValueError, match=f"{field} of the prompt is 0"):
-        policy(**{field: 0})
+    assert steps(built(1, 2, 3, demonstrations=3)) == [0, 1, 2, 0, 1, 2, 0, 1, 2, 3]

@@ -5,7 +5,7 @@ import pytest
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from gato.config import ModelConfig, PolicyConfig, TokenizerConfig
+from gato.config import ModelConfig, PolicyConfig, PromptConfig, TokenizerConfig
 from gato.evaluation.vector_play import play_vector
 from gato.inference.agent import Agent
 from gato.inference.batch_policy import BatchPolicy
@@ -45,7 +45,7 @@ def agent():
     model = ModelConfig(width=32, num_layers=1, num_heads=2, head_dim=16, mlp_width=64, compute_dtype="float32")
     params = jax.jit(init_parameters, static_argnums=(0, 1))(model, tokenizer, jax.random.key(0))
     params["transformer"]["final_norm"]["scale"] = 5 * params["transformer"]["final_norm"]["scale"]
-    policy = PolicyConfig(context_length=120, prompt_tokens=60)
+    policy = PolicyConfig(context_length=120, prompt=PromptConfig(max_tokens=60))
     return Agent(model=model, tokenizer=tokenizer, policy=policy, params=params, text=text)
 
 

@@ -12,6 +12,7 @@ from gato.config import (
     EvaluationConfig,
     ModelConfig,
     PolicyConfig,
+    PromptConfig,
     RunConfig,
     SourceConfig,
     TokenizerConfig,
@@ -23,7 +24,6 @@ from gato.evaluation.journal import Journal
 from gato.evaluation.rollout import rollout
 from gato.evaluation.scores import BaselineScores
 from gato.experiments.baselines import Baseline, Contest, contenders, forget, play_contender
-from gato.experiments.scoring import prompt_policy
 from gato.experiments.session import Match
 from gato.inference.agent import Agent
 
@@ -34,7 +34,7 @@ SETTINGS = {"seed": 7, "episodes": 4}
 @pytest.fixture(scope="module")
 def agent() -> Agent:
     """Without weights, since it is never asked."""
-    policy = PolicyConfig(context_length=96, prompt_tokens=40)
+    policy = PolicyConfig(context_length=96, prompt=PromptConfig(max_tokens=40))
     return Agent(model=ModelConfig(), tokenizer=TOKENIZER, policy=policy, params={})
 
 
@@ -55,7 +55,7 @@ def data(tmp_path_factory) -> Path:
 def contest(
     agent: Agent, names: Sequence[str], run: Path, *, studied=False, data: Path | None = None, sources=(), num_envs=2
 ) -> Contest:
-    match = Match(agent, [get_task(name) for name in names], prompt_policy(agent.policy))
+    match = Match(agent, [get_task(name) for name in names], agent.policy.prompt)
     return Contest(
         match=match,
         cells=match.plan(EvaluationConfig(episodes=4, seed=7), study=studied).cells,

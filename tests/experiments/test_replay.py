@@ -11,14 +11,13 @@ import pytest
 
 from gato.checkpoint import save_checkpoint
 from gato.cli.main import run
-from gato.config import EvaluationConfig, ModelConfig, PolicyConfig, RunConfig, TokenizerConfig
+from gato.config import EvaluationConfig, ModelConfig, PolicyConfig, PromptConfig, RunConfig, TokenizerConfig
 from gato.envs import get_task
 from gato.evaluation.evaluate import play_cells
 from gato.evaluation.journal import key_of
 from gato.experiments import evaluation_report as reporting
 from gato.experiments import replay as replaying
 from gato.experiments.replay import replay
-from gato.experiments.scoring import prompt_policy
 from gato.experiments.session import Match
 from gato.inference.agent import Agent
 from gato.model.gato import init_parameters
@@ -30,7 +29,7 @@ CONFIG = RunConfig(
     model=ModelConfig(
         width=32, num_layers=2, num_heads=2, head_dim=16, mlp_width=64, patch_stem="tiles", unit_rms_inputs=True
     ),
-    policy=PolicyConfig(context_length=96, prompt_tokens=40),
+    policy=PolicyConfig(context_length=96, prompt=PromptConfig(max_tokens=40)),
 )
 LEFT = "What came before has left it."  # how a timestep tells that something is gone from the context
 
@@ -54,8 +53,8 @@ def agent(checkpoint) -> Agent:
 
 def played(agent: Agent, name: str, *, pinned: bool = True, kind="right", deterministic: bool = False, episodes=4):
     """A match and the choices of its episodes."""
-    prompts = prompt_policy(agent.policy, kind, pinned=pinned)
-    match = Match(agent, [get_task(name)], prompts, deterministic=deterministic)
+    prompts = dataclasses.replace(agent.policy.prompt, pinned=pinned)
+    match = Match(agent, [get_task(name)], prompts, kind=kind, deterministic=deterministic)
     plan = match.plan(EvaluationConfig(episodes=episodes, seed=3))
     tasks = match.played()
     results = {

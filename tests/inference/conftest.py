@@ -3,7 +3,7 @@
 import jax
 import pytest
 
-from gato.config import ModelConfig, PolicyConfig, TokenizerConfig
+from gato.config import ModelConfig, PolicyConfig, PromptConfig, TokenizerConfig
 from gato.inference.agent import Agent
 from gato.model.gato import init_parameters
 from gato.tokenizer.text import TextTokenizer
@@ -37,7 +37,7 @@ def make_agent(text):
         attention["qkv"]["kernel"] = 2 * attention["qkv"]["kernel"]
         attention["out"]["kernel"] = 3 * attention["out"]["kernel"]
         params["transformer"]["final_norm"]["scale"] = 3 * params["transformer"]["final_norm"]["scale"]
-        settings = PolicyConfig(**{"context_length": 60, "prompt_tokens": 24, **policy})
+        settings = PolicyConfig(**{"context_length": 60, "prompt": PromptConfig(max_tokens=24), **policy})
         return Agent(model=model, tokenizer=tokenizer, policy=settings, params=params, text=text)
 
     return make

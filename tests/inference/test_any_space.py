@@ -8,6 +8,7 @@ from gymnasium import spaces
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from gato.config import PromptConfig
 from gato.inference.batch_policy import BatchPolicy
 from gato.inference.vector import stack
 from gato.tokenizer.spaces import TimestepTokenizer
@@ -90,7 +91,7 @@ action_spaces = nested(boxes() | discretes() | texts())
 
 @pytest.fixture(scope="module")
 def agent(make_agent):
-    plain = make_agent(context_length=200, prompt_tokens=64)
+    plain = make_agent(context_length=200, prompt=PromptConfig(max_tokens=64))
     return dataclasses.replace(plain, tokenizer=dataclasses.replace(plain.tokenizer, text_action_tokens=4))
 
 

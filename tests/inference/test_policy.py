@@ -8,7 +8,7 @@ from gymnasium import spaces
 
 from gato.batch import Batch
 from gato.checkpoint import save_checkpoint
-from gato.config import PolicyConfig, RunConfig
+from gato.config import PolicyConfig, PromptConfig, RunConfig
 from gato.inference import batch_policy
 from gato.inference.batch_policy import BatchPolicy
 from gato.inference.policy import Policy
@@ -460,9 +460,9 @@ def test_wrong_arguments_are_refused_with_what_was_expected(make_agent, demonstr
     with pytest.raises(ValueError, match=r"local positions up to .* another tokenizer config"):
         policy.reset(seeds=[0, 1], prompt=foreign)
     with pytest.raises(ValueError, match="no timestep of the demonstration fits into 3 tokens"):
-        BatchPolicy(agent, OBSERVATIONS, ACTIONS, config=PolicyConfig(prompt_tokens=3)).encode_demonstration(
-            *demonstration
-        )
+        BatchPolicy(
+            agent, OBSERVATIONS, ACTIONS, config=PolicyConfig(prompt=PromptConfig(max_tokens=3))
+        ).encode_demonstration(*demonstration)
     with pytest.raises(ValueError, match="num_envs is 0"):
         BatchPolicy(agent, OBSERVATIONS, ACTIONS, num_envs=0)
     with pytest.raises(ValueError, match="state is tuple, expected None"):

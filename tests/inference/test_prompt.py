@@ -6,7 +6,7 @@ import pytest
 
 from gato.inference.chunks import Row, assemble
 from gato.inference.context import Context
-from gato.inference.prompt import cut_demonstration, follow
+from gato.inference.prompt import follow
 from gato.model.gato import rebuild
 from gato.tokenizer.language import encode_document
 
@@ -17,22 +17,6 @@ def demonstration(text, make_agent):
     sequence = encode_document("go to the red ball" * 3, text, make_agent().tokenizer)
     part = dataclasses.replace(sequence, starts=np.array([0, 18, len(sequence)])).timesteps(0, 1)
     return dataclasses.replace(part, starts=np.array([0, 4, 10, 15, 18]))
-
-
-@pytest.mark.parametrize(
-    ("part", "max_tokens", "expected"),
-    [("first", 4, (0, 4)), ("first", 14, (0, 10)), ("first", 99, (0, 18)), ("end", 3, (15, 18)), ("end", 13, (10, 18))],
-)
-def test_a_demonstration_is_cut_to_whole_timesteps_of_one_end(demonstration, part, max_tokens, expected):
-    low, high = expected
-    cut = cut_demonstration(demonstration, max_tokens, part)
-    np.testing.assert_array_equal(cut.tokens, demonstration.tokens[low:high])
-
-
-@pytest.mark.parametrize(("part", "max_tokens", "size"), [("first", 3, 4), ("end", 2, 3)])
-def test_a_timestep_too_long_for_the_prompt_is_refused(demonstration, part, max_tokens, size):
-    with pytest.raises(ValueError, match=f"fits into {max_tokens} tokens: the one at that end has {size}"):
-        cut_demonstration(demonstration, max_tokens, part)
 
 
 def test_a_prompt_that_follows_has_the_keys_of_later_positions(make_agent, demonstration):

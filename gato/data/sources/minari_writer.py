@@ -16,7 +16,8 @@ from gymnasium.envs.registration import EnvSpec
 from minari.dataset.minari_storage import MinariStorage
 
 from gato.data.episode import Episode
-from gato.data.sources.minari_format import DATA_FOLDER, MASK_INFO, check_shapes
+from gato.data.sources.minari_format import DATA_FOLDER, MASK_INFO
+from gato.data.validation import check_shapes
 
 _FILE = "main_data.hdf5"  # Minari's name for all episodes of a dataset
 _COMPRESSED_FROM_BYTES = 4096  # smaller arrays cost more in chunk bookkeeping than compression saves
@@ -121,7 +122,7 @@ def join_minari(
 
 @contextlib.contextmanager
 def _new_dataset(path: str | Path, dataset_id: str) -> Iterator[Path]:
-    """A folder to fill, which becomes `path` when the block ends well and vanishes otherwise."""
+    """Makes a folder to fill, which becomes `path` when the block ends well and vanishes otherwise."""
     path = Path(path).absolute()  # Minari joins a relative data folder to itself
     if path.exists():
         raise FileExistsError(f"{path} exists: delete it or choose another path")
@@ -187,7 +188,7 @@ def _write_episode(group: h5py.Group, index: int, episode: Episode) -> None:
 
 
 def _write_tree(group: h5py.Group, key: str, tree: Any, length: int) -> None:
-    """Writes a batched tree in Minari's layout: groups for Dict and Tuple, one dataset a leaf."""
+    """Writes a batched tree in Minari's layout: groups for Dict and Tuple, one dataset per leaf."""
     if isinstance(tree, tuple):
         tree = {f"_index_{index}": part for index, part in enumerate(tree)}
     if isinstance(tree, Mapping):

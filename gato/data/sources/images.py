@@ -1,12 +1,13 @@
-"""Pictures with text: a folder or a zip file with pictures and one .jsonl, in it or beside it, that describes them.
+"""Images with text: a folder or a zip file with images and one .jsonl, in it or beside it, that describes them.
 
 Captions are lines {"image": "a.png", "caption": ...}, questions {"image": "a.png", "question": ..., "answer": ...};
 images are named relative to the .jsonl. Other names and layouts are told by options. Questions about one image that
-follow each other are one dialogue. A line may name its "twins": pictures of one such name are never split into trained
+follow each other are one dialogue. A line may name its "twins": images of one such name are never split into trained
 and held out ones; without it, those of one file are twins. Any format that Pillow decodes is read; what we write is
 PNG, without loss.
 """
 
+import functools
 import hashlib
 import io
 import itertools
@@ -22,22 +23,22 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from gato.data.episode import Dialogue, ImageText, Speaker
+from gato.data.sources.image_lines import FIELDS, Columns, ImageKind, ImageLine, read_lines
 from gato.data.sources.jsonl import line_or_error
-from gato.data.sources.picture_lines import FIELDS, Columns, PictureKind, PictureLine, read_lines
 
-MAX_PIXELS = 1 << 24  # a larger picture is refused before it is decoded
-MAX_FILE_BYTES = 1 << 26  # a larger picture file is refused before it is read
+MAX_PIXELS = 1 << 24  # a larger image is refused before it is decoded
+MAX_FILE_BYTES = 1 << 26  # a larger image file is refused before it is read
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # fixed, so that equal items give equal files
 
 
-class PictureSource:
-    """Captioned pictures, or dialogues about pictures; texts are held in memory, pictures decoded when asked for."""
+class ImageSource:
+    """Captioned images, or dialogues about images; texts are held in memory, images decoded when asked for."""
 
     def __init__(
         self,
         path: str | Path,
         name: str,
-        kind: PictureKind,
+        kind: ImageKind,
         *,
         lines: str | None = None,
         columns: Columns | None = None,
@@ -50,16 +51,16 @@ class PictureSource:
             path: a folder or a zip file.
             name: names the dataset in errors and metrics.
             kind: what the lines hold.
-            lines: the .jsonl or .json file in it that describes the pictures; if not given, the only .jsonl in it, or
+            lines: the .jsonl or .json file in it that describes the images; if not given, the only .jsonl in it, or
                 else that of the same name beside it.
             columns: fields that have another name than ours, such as {"question": "sentence"}, or their places where
                 lines are lists, such as {"image": 2}.
-            image_file: a picture's file, with {} where the field "image" goes, such as "images/{}.png".
+            image_file: an image's file, with {} where the field "image" goes, such as "images/{}.png".
             skip_bad: a bad line is refused when it is asked for, instead of here.
 
         Raises:
             FileNotFoundError: nothing there.
-            ValueError: no such lines, or they are not as expected, or name a picture that is not there.
+            ValueError: no such lines, or they are not as expected, or name an image that is not there.
         """
         path = Path(path)
         if not path.exists():
@@ -76,10 +77,10 @@ class PictureSource:
                 read[number] = ValueError(f"{line[0]}: image {line[1]['image']!r} is not in {path}")
                 if not skip_bad:
                     line_or_error(read[number])
-        # Each record is the lines about one picture, or a bad line.
+        # Each record is the lines about one image, or a bad line.
         self._records = [[line] for line in read]
         if kind == "questions":
-            self._records = [list(lines) for _, lines in itertools.groupby(read, _picture_of)]
+            self._records = [list(lines) for _, lines in itertools.groupby(read, _image_of)]
         self.twins = [
             f"bad line {number}" if isinstance(line, ValueError) else str(line[1].get("twins", line[1]["image"]))
             for number, (line, *_) in enumerate(self._records)
@@ -103,16 +104,20 @@ class PictureSource:
             raise ValueError(f"{place}: image {item['image']!r}: {error}") from error
 
 
-def _picture_of(line: PictureLine | ValueError) -> str | int:
-    """What lines about one picture share; a bad line shares it with none."""
+open_captions = functools.partial(ImageSource, kind="captions")
+open_questions = functools.partial(ImageSource, kind="questions")
+
+
+def _image_of(line: ImageLine | ValueError) -> str | int:
+    """Returns what lines about one image share; a bad line shares it with none."""
     return id(line) if isinstance(line, ValueError) else line[1]["image"]
 
 
 def decode_image(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """A picture file -> (height, width) grey or (height, width, 3 or 4) uint8, upright.
+    """Decodes an image file: (height, width) grey or (height, width, 3 or 4) uint8, upright.
 
     Raises:
-        ValueError: not a picture, damaged, more than `max_pixels` pixels, or more than 8 bits a channel.
+        ValueError: not an image, damaged, more than `max_pixels` pixels, or more than 8 bits per channel.
     """
     try:
         with Image.open(io.BytesIO(content)) as file:
@@ -128,15 +133,15 @@ def decode_image(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         raise ValueError(f"cannot be decoded ({error}), expected a PNG, JPEG or other picture") from error
 
 
-def write_pictures(path: str | Path, items: Iterable[ImageText | Dialogue]) -> None:
-    """Writes a zip file that `PictureSource` reads: all captions or all dialogues. Equal items give equal bytes.
+def write_images(path: str | Path, items: Iterable[ImageText | Dialogue]) -> None:
+    """Writes a zip file that `ImageSource` reads: all captions or all dialogues. Equal items give equal bytes.
 
-    The file appears under its name only when it is complete. Equal pictures are stored once.
+    The file appears under its name only when it is complete. Equal images are stored once.
 
     Raises:
         FileExistsError: the path exists.
         ValueError: no items, captions and dialogues mixed, or a dialogue other than questions, each with its answer,
-            about a picture.
+            about an image.
     """
     path = Path(path)
     if path.exists():
@@ -174,7 +179,7 @@ def _write_items(archive: zipfile.ZipFile, items: Iterable[ImageText | Dialogue]
 
 
 def _questions(dialogue: Dialogue) -> list[dict[str, str]]:
-    """The lines of a dialogue about a picture."""
+    """Makes the lines of a dialogue about an image."""
     speakers = [speaker for speaker, _ in dialogue.turns]
     if dialogue.image is None or speakers != ["user", "agent"] * (len(speakers) // 2):
         raise ValueError(f"the turns are by {speakers}, expected user and agent in turn, and a picture beside them")
@@ -215,7 +220,7 @@ class _Zip:
             raise ValueError(f"damaged in the zip file ({error})") from error
 
     def _archive(self) -> zipfile.ZipFile:
-        """This process's own: threads of one share a place in the file safely, but processes would not."""
+        """Returns the archive of this process: threads share a place in the file safely, but processes would not."""
         opened_by, archive = self._opened
         if opened_by != os.getpid():
             archive = self._open()
@@ -232,7 +237,7 @@ class _Zip:
 
 
 def _find_lines(path: Path, name: str, files: _Folder | _Zip, lines: str | None) -> tuple[str, bytes, PurePosixPath]:
-    """The file that describes the pictures: its place, its content, and the folder that it names pictures from."""
+    """Finds the file that describes the images: its place, its content, and the folder that it names images from."""
     if lines is not None and lines not in files.names:
         raise ValueError(f"{name}: {path} holds no file {lines!r}: name one in it with the option lines")
     found = [file for file in files.names if file.endswith(".jsonl")] if lines is None else [lines]

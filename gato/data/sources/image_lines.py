@@ -1,4 +1,4 @@
-"""The lines that say what pictures show: JSON Lines or one JSON list, of objects or lists, under any field names."""
+"""The lines that say what images show: JSON Lines or one JSON list, of objects or lists, under any field names."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -6,21 +6,21 @@ from typing import Any, Literal, TypeAlias
 
 from gato.data.sources.jsonl import decode_text, read_jsonl
 
-PictureKind: TypeAlias = Literal["captions", "questions"]
+ImageKind: TypeAlias = Literal["captions", "questions"]
 Columns: TypeAlias = Mapping[str, str | int]  # where a field of ours stands: its name in an object, its place in a list
 
-FIELDS: dict[PictureKind, tuple[str, ...]] = {
+FIELDS: dict[ImageKind, tuple[str, ...]] = {
     "captions": ("image", "caption"),
     "questions": ("image", "question", "answer"),
 }
 
 
-PictureLine: TypeAlias = tuple[str, dict[str, str]]  # "file:line", and its fields
+ImageLine: TypeAlias = tuple[str, dict[str, str]]  # "file:line", and its fields
 
 
 def read_lines(
-    content: bytes, where: str, kind: PictureKind, columns: Columns, image_file: str, *, skip_bad: bool = False
-) -> list[PictureLine | ValueError]:
+    content: bytes, where: str, kind: ImageKind, columns: Columns, image_file: str, *, skip_bad: bool = False
+) -> list[ImageLine | ValueError]:
     """Reads and checks all lines.
 
     Args:
@@ -28,7 +28,7 @@ def read_lines(
         where: the file's name, for errors.
         kind: decides the fields.
         columns: the fields of the dataset that stand for ours; those not named have our names.
-        image_file: the picture's file, with {} where the field "image" goes.
+        image_file: the image's file, with {} where the field "image" goes.
         skip_bad: a bad line leaves its error in its place, instead of ending the call.
 
     Returns:
@@ -45,7 +45,7 @@ def read_lines(
             f"{where}: option image_file is {image_file!r}, expected one {{}} in it, such as 'images/{{}}.png'"
         )
 
-    def convert(line: Any, place: str) -> PictureLine:
+    def convert(line: Any, place: str) -> ImageLine:
         item = {field: _text(line, field, columns.get(field, field), place) for field in FIELDS[kind]}
         item["image"] = image_file.format(item["image"])
         if "twins" in columns or (isinstance(line, dict) and "twins" in line):
@@ -58,15 +58,15 @@ def read_lines(
 
 
 def _read_list(
-    content: bytes, where: str, convert: Callable[[Any, str], PictureLine], skip_bad: bool
-) -> list[PictureLine | ValueError]:
+    content: bytes, where: str, convert: Callable[[Any, str], ImageLine], skip_bad: bool
+) -> list[ImageLine | ValueError]:
     try:
         lines = json.loads(decode_text(content, where))
     except json.JSONDecodeError as error:
         raise ValueError(f"{where} is not JSON ({error}), expected a list of lines") from error
     if not isinstance(lines, list):
         raise ValueError(f"{where} holds {type(lines).__name__}, expected a list of lines")
-    read: list[PictureLine | ValueError] = []
+    read: list[ImageLine | ValueError] = []
     for number, line in enumerate(lines):
         try:
             read.append(convert(line, f"{where}: line {number}"))

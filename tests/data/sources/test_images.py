@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gato.data.episode import Dialogue, ImageText
-from gato.data.sources import pictures
-from gato.data.sources.pictures import PictureSource, decode_image, write_pictures
+from gato.data.sources import images
+from gato.data.sources.images import ImageSource, decode_image, write_images
 
 words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 
@@ -65,7 +65,7 @@ def test_captions_stand_beside_their_pictures(write):
     a, b = picture(0), picture(1, (3, 9, 3))
     lines = jsonl({"image": "b.png", "caption": "bee"}, {"image": "deep/a.png", "caption": "ay"})
     path = write({"deep/a.png": encoded(a), "b.png": encoded(b), "list.jsonl": lines, "LICENSE": b"free"})
-    source = PictureSource(path, "shapes", "captions")
+    source = ImageSource(path, "shapes", "captions")
     assert source.name == "shapes"
     assert [source[i].text for i in range(len(source))] == ["bee", "ay"]
     np.testing.assert_array_equal(source[0].image, b)
@@ -77,7 +77,7 @@ def test_pictures_are_named_relative_to_the_list(write):
         "set/list.jsonl": jsonl({"image": "./images/a.png", "caption": "a"}),
         "set/images/a.png": encoded(picture()),
     }
-    np.testing.assert_array_equal(PictureSource(write(files), "shapes", "captions")[0].image, picture())
+    np.testing.assert_array_equal(ImageSource(write(files), "shapes", "captions")[0].image, picture())
 
 
 def test_questions_that_follow_each_other_about_one_picture_are_one_dialogue(write):
@@ -88,7 +88,7 @@ def test_questions_that_follow_each_other_about_one_picture_are_one_dialogue(wri
         question("a.png", "where?", "there"),
     )
     path = write({"a.png": encoded(picture(0)), "b.png": encoded(picture(1)), "list.jsonl": lines})
-    source = PictureSource(path, "shapes", "questions")
+    source = ImageSource(path, "shapes", "questions")
     assert [source[i].turns for i in range(len(source))] == [
         (("user", "what?"), ("agent", "a ball"), ("user", "which?"), ("agent", "the red one")),
         (("user", "what?"), ("agent", "a box")),
@@ -100,7 +100,7 @@ def test_questions_that_follow_each_other_about_one_picture_are_one_dialogue(wri
 
 def test_captions_of_one_picture_are_records_of_their_own(write):
     lines = jsonl({"image": "a.png", "caption": "one"}, {"image": "a.png", "caption": "two"})
-    source = PictureSource(write({"a.png": encoded(picture()), "list.jsonl": lines}), "shapes", "captions")
+    source = ImageSource(write({"a.png": encoded(picture()), "list.jsonl": lines}), "shapes", "captions")
     assert [source[i].text for i in range(len(source))] == ["one", "two"]
 
 
@@ -117,8 +117,8 @@ def test_written_captions_come_back(tmp_path_factory, shapes, captions):
         ImageText(image=picture(i, tuple(n for n in shape if n)), text=caption)
         for i, (shape, caption) in enumerate(zip(shapes, captions, strict=False))
     ]
-    write_pictures(path, iter(items))
-    source = PictureSource(path, "shapes", "captions")
+    write_images(path, iter(items))
+    source = ImageSource(path, "shapes", "captions")
     assert len(source) == len(items)
     for index, item in enumerate(items):
         expected = item.image[:, :, 0] if item.image.shape[2:] == (1,) else item.image
@@ -134,8 +134,8 @@ def test_written_questions_come_back(tmp_path_factory, dialogues):
         Dialogue(image=picture(i), turns=tuple(turn for q, a in dialogue for turn in (("user", q), ("agent", a))))
         for i, dialogue in enumerate(dialogues)
     ]
-    write_pictures(path, items)
-    source = PictureSource(path, "shapes", "questions")
+    write_images(path, items)
+    source = ImageSource(path, "shapes", "questions")
     assert [source[i].turns for i in range(len(source))] == [item.turns for item in items]
     for index, item in enumerate(items):
         np.testing.assert_array_equal(source[index].image, item.image)
@@ -143,7 +143,7 @@ def test_written_questions_come_back(tmp_path_factory, dialogues):
 
 def test_equal_items_give_equal_bytes(tmp_path):
     for name in ("a.zip", "b.zip"):
-        write_pictures(tmp_path / name, [ImageText(image=picture(i), text=f"no {i} é") for i in range(3)])
+        write_images(tmp_path / name, [ImageText(image=picture(i), text=f"no {i} é") for i in range(3)])
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         assert {member.date_time for member in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}  # and not of today
@@ -151,24 +151,24 @@ def test_equal_items_give_equal_bytes(tmp_path):
 
 def test_equal_pictures_are_stored_once(tmp_path):
     items = [ImageText(image=picture(i % 2), text=f"no {i}") for i in range(6)]
-    write_pictures(tmp_path / "a.zip", items)
+    write_images(tmp_path / "a.zip", items)
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         assert sorted(archive.namelist()) == ["000000.png", "000001.png", "pictures.jsonl"]
-    source = PictureSource(tmp_path / "a.zip", "shapes", "captions")
+    source = ImageSource(tmp_path / "a.zip", "shapes", "captions")
     for index, item in enumerate(items):
         np.testing.assert_array_equal(source[index].image, item.image)
 
 
 def test_pictures_of_equal_bytes_and_other_shapes_are_not_equal(tmp_path):
     images = [np.zeros((2, 6), np.uint8), np.zeros((3, 4), np.uint8), np.zeros((2, 2, 3), np.uint8)]
-    write_pictures(tmp_path / "a.zip", [ImageText(image=image, text="black") for image in images])
-    source = PictureSource(tmp_path / "a.zip", "shapes", "captions")
+    write_images(tmp_path / "a.zip", [ImageText(image=image, text="black") for image in images])
+    source = ImageSource(tmp_path / "a.zip", "shapes", "captions")
     assert [source[i].image.shape for i in range(3)] == [(2, 6), (3, 4), (2, 2, 3)]
 
 
 def test_a_missing_folder_is_made(tmp_path):
-    write_pictures(str(tmp_path / "some" / "a.zip"), [ImageText(image=picture(), text="a")])
-    assert len(PictureSource(str(tmp_path / "some" / "a.zip"), "shapes", "captions")) == 1
+    write_images(str(tmp_path / "some" / "a.zip"), [ImageText(image=picture(), text="a")])
+    assert len(ImageSource(str(tmp_path / "some" / "a.zip"), "shapes", "captions")) == 1
 
 
 def test_an_interrupted_recording_leaves_nothing(tmp_path):
@@ -177,7 +177,7 @@ def test_an_interrupted_recording_leaves_nothing(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_pictures(tmp_path / "a.zip", recorded())
+        write_images(tmp_path / "a.zip", recorded())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -186,14 +186,14 @@ def test_a_file_appears_only_when_it_is_complete(tmp_path):
         yield ImageText(image=picture(), text="a")
         assert not (tmp_path / "a.zip").exists()
 
-    write_pictures(tmp_path / "a.zip", recorded())
+    write_images(tmp_path / "a.zip", recorded())
     assert os.listdir(tmp_path) == ["a.zip"]
 
 
 def test_an_existing_file_is_refused(tmp_path):
     (tmp_path / "a.zip").write_bytes(b"mine")
     with pytest.raises(FileExistsError, match=r"a\.zip exists: delete it or choose another path"):
-        write_pictures(tmp_path / "a.zip", [ImageText(image=picture(), text="a")])
+        write_images(tmp_path / "a.zip", [ImageText(image=picture(), text="a")])
     assert (tmp_path / "a.zip").read_bytes() == b"mine"
 
 
@@ -218,7 +218,7 @@ QUESTION = Dialogue(image=picture(), turns=(("user", "what?"), ("agent", "that")
 )
 def test_items_without_a_stored_form_are_refused(tmp_path, items, match):
     with pytest.raises(ValueError, match=match):
-        write_pictures(tmp_path / "a.zip", items)
+        write_images(tmp_path / "a.zip", items)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -329,7 +329,7 @@ def test_a_picture_that_would_fill_the_memory_is_refused_by_its_header(side):
 def source_error(path, kind="captions"):
     """The message with which a source is refused, when opened or when its second record is read."""
     with pytest.raises(ValueError) as caught:
-        PictureSource(path, "shapes", kind)[1]
+        ImageSource(path, "shapes", kind)[1]
     return str(caught.value)
 
 
@@ -357,9 +357,9 @@ def test_a_picture_outside_is_refused(tmp_path, name):
 
 def test_a_picture_file_that_is_too_large_is_refused_by_line(write, monkeypatch):
     large = encoded(picture(0, (40, 40, 3)))
-    monkeypatch.setattr(pictures, "MAX_FILE_BYTES", len(large) - 1)
+    monkeypatch.setattr(images, "MAX_FILE_BYTES", len(large) - 1)
     path = write({"a.png": encoded(picture()), "b.png": large, "list.jsonl": TWO})
-    assert len(PictureSource(path, "shapes", "captions")) == 2
+    assert len(ImageSource(path, "shapes", "captions")) == 2
     expected = f"image 'b.png': {len(large)} bytes, expected at most {len(large) - 1}"
     assert source_error(path).endswith(f"list.jsonl:2: {expected}")
 
@@ -399,7 +399,7 @@ def test_an_empty_caption_is_refused_by_line(write):
 
 def test_a_path_that_does_not_exist_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"^shapes: .*gone does not exist, expected a folder or a \.zip"):
-        PictureSource(tmp_path / "gone", "shapes", "captions")
+        ImageSource(tmp_path / "gone", "shapes", "captions")
 
 
 def test_a_file_that_is_no_zip_is_refused(tmp_path):
@@ -418,8 +418,8 @@ def test_a_member_damaged_in_the_zip_file_is_refused_by_line(tmp_path):
 
 FORK_AND_READ = """
 import os, sys
-from gato.data.sources.pictures import PictureSource
-source = PictureSource(sys.argv[1], "shapes", "captions")
+from gato.data.sources.images import ImageSource
+source = ImageSource(sys.argv[1], "shapes", "captions")
 children = []
 for _ in range(3):
     children.append(os.fork())
@@ -432,14 +432,14 @@ sys.exit(any(os.waitpid(child, 0)[1] for child in children))
 def test_forked_processes_do_not_move_each_other_s_place_in_the_file(tmp_path):
     noise = np.random.default_rng(0).integers(0, 2, (200, 200), np.uint8)
     pair = np.dstack([np.vstack([noise, 2 - noise])] * 3)  # of mean 1, and hard to compress
-    write_pictures(tmp_path / "a.zip", [ImageText(image=pair + i, text="a") for i in range(4)])
+    write_images(tmp_path / "a.zip", [ImageText(image=pair + i, text="a") for i in range(4)])
     subprocess.run([sys.executable, "-c", FORK_AND_READ, str(tmp_path / "a.zip")], check=True)
 
 
 def test_lines_may_stand_beside_a_zip_under_its_name(tmp_path):
     path = write_zip(tmp_path, {"a.png": encoded(picture())})
     path.with_suffix(".jsonl").write_bytes(jsonl({"image": "a.png", "caption": "ay"}))
-    source = PictureSource(path, "shapes", "captions")
+    source = ImageSource(path, "shapes", "captions")
     assert source[0].text == "ay"
     np.testing.assert_array_equal(source[0].image, picture())
 
@@ -448,7 +448,7 @@ def test_fields_of_other_names_are_told_and_truth_values_are_answers(write):
     line = {"image": "a.png", "sentence": "It is red.", "label": True, "scene": 7}
     path = write({"a.png": encoded(picture()), "list.jsonl": jsonl(line, {**line, "label": 2})})
     columns = {"question": "sentence", "answer": "label", "twins": "scene"}
-    source = PictureSource(path, "shapes", "questions", columns=columns)
+    source = ImageSource(path, "shapes", "questions", columns=columns)
     assert source[0].turns == (("user", "It is red."), ("agent", "true"), ("user", "It is red."), ("agent", "2"))
     assert source.twins == ["7"]
 
@@ -462,7 +462,7 @@ def test_a_json_list_of_lists_with_numbered_pictures_is_read_by_places(write):
         "columns": {"question": 0, "answer": 1, "image": 2},
         "image_file": "images/{}.png",
     }
-    source = PictureSource(path, "shapes", "questions", **options)
+    source = ImageSource(path, "shapes", "questions", **options)
     assert [len(source[i].turns) for i in range(2)] == [4, 2]
     assert source[1].turns == (("user", "what shape?"), ("agent", "circle"))
     np.testing.assert_array_equal(source[1].image, picture(1))
@@ -490,6 +490,6 @@ def test_options_that_do_not_fit_are_refused(write, options, match):
     files = {"text.json": b"text", "object.json": b"{}", "list.json": b'[["a.png", "a"]]', "a.png": encoded(picture())}
     path = write({**files, "list.jsonl": jsonl({"image": "a.png", "caption": "a"})})
     with pytest.raises(ValueError) as caught:
-        PictureSource(path, "shapes", "captions", **options)
+        ImageSource(path, "shapes", "captions", **options)
     assert str(caught.value).startswith("shapes: ")
     assert match in str(caught.value)

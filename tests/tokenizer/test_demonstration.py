@@ -1,11 +1,11 @@
-"""Demonstrations: which part is shown, within which budget, of which other episodes."""
+"""Demonstrations: which part is shown, within which budget."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gato.data.prompt import Partners, demonstration, join_demonstrations
+from gato.tokenizer.demonstration import cut_demonstration, join_demonstrations
 
 
 def spans(parts):
@@ -28,13 +28,13 @@ def spans(parts):
 )
 def test_the_first_and_the_end_are_as_many_timesteps_as_fit(make_tokens, part, max_tokens, expected):
     # Timesteps start at 0, 3, 7 and 9.
-    assert spans([demonstration(make_tokens([3, 4, 2, 5]), part, max_tokens)]) == {expected}
+    assert spans([cut_demonstration(make_tokens([3, 4, 2, 5]), part, max_tokens)]) == {expected}
 
 
 def test_a_uniform_part_starts_at_any_timestep_that_leaves_it_full(make_tokens):
     rng, num_draws = np.random.default_rng(0), 1500
     sequence = make_tokens([3, 4, 2, 5])
-    starts = [int(demonstration(sequence, "uniform", 8, rng=rng).tokens[0]) for _ in range(num_draws)]
+    starts = [int(cut_demonstration(sequence, "uniform", 8, rng=rng).tokens[0]) for _ in range(num_draws)]
     found, counts = np.unique(starts, return_counts=True)
     assert found.tolist() == [0, 3, 7]
     assert np.abs(counts - 500).max() < 5 * np.sqrt(num_draws * (1 / 3) * (2 / 3))
@@ -42,7 +42,7 @@ def test_a_uniform_part_starts_at_any_timestep_that_leaves_it_full(make_tokens):
 
 def test_a_uniform_part_is_as_long_as_fits_from_where_it_starts(make_tokens):
     rng = np.random.default_rng(1)
-    drawn = [demonstration(make_tokens([3, 4, 2, 5]), "uniform", 8, rng=rng) for _ in range(100)]
+    drawn = [cut_demonstration(make_tokens([3, 4, 2, 5]), "uniform", 8, rng=rng) for _ in range(100)]
     assert spans(drawn) == {(0, 7), (3, 9), (7, 14)}
 
 
@@ -53,7 +53,7 @@ def test_a_uniform_part_is_as_long_as_fits_from_where_it_starts(make_tokens):
 def test_patches_have_a_budget_of_their_own(make_tokens, part, max_patches, expected):
     # Timesteps of two tokens with 1, 2 and 1 patches.
     sequence = make_tokens([2, 2, 2], [0, 2, 3, 4])
-    shown = demonstration(sequence, part, 6, max_patches=max_patches)
+    shown = cut_demonstration(sequence, part, 6, max_patches=max_patches)
     assert spans([shown]) == {expected}
     assert len(shown.patches) <= max_patches
 
@@ -69,7 +69,7 @@ def test_a_demonstration_is_whole_timesteps_within_both_budgets(make_tokens, ass
     patches_at = sorted(data.draw(st.sets(st.integers(0, sum(lengths) - 1))))
     max_tokens, max_patches = data.draw(st.integers(5, 30)), data.draw(st.integers(5, 30))
     sequence = make_tokens(lengths, patches_at)
-    shown = demonstration(sequence, part, max_tokens, max_patches=max_patches, rng=np.random.default_rng(seed))
+    shown = cut_demonstration(sequence, part, max_tokens, max_patches=max_patches, rng=np.random.default_rng(seed))
     assert len(shown) <= max_tokens
     assert len(shown.patches) <= max_patches
     first = sequence.starts.tolist().index(shown.tokens[0])
@@ -78,7 +78,7 @@ def test_a_demonstration_is_whole_timesteps_within_both_budgets(make_tokens, ass
 
 def test_a_uniform_part_needs_a_generator(make_tokens):
     with pytest.raises(ValueError, match="a uniform part of a demonstration needs an rng"):
-        demonstration(make_tokens([3]), "uniform", 8)
+        cut_demonstration(make_tokens([3]), "uniform", 8)
 
 
 @pytest.mark.parametrize("part", ["first", "end", "uniform"])
@@ -87,12 +87,12 @@ def test_a_demonstration_of_which_nothing_fits_is_refused(make_tokens, part, max
     sequence = make_tokens([4, 5], [0, 1, 4, 5])
     match = f"no timestep of the demonstration fits into {max_tokens} tokens and {max_patches} patches.*has 5 tokens"
     with pytest.raises(ValueError, match=match):
-        demonstration(sequence, part, max_tokens, max_patches=max_patches, rng=np.random.default_rng(0))
+        cut_demonstration(sequence, part, max_tokens, max_patches=max_patches, rng=np.random.default_rng(0))
 
 
-def test_one_joined_demonstration_is_the_demonstration(make_tokens, assert_same):
+def test_one_joined_demonstration_is_the_cut_demonstration(make_tokens, assert_same):
     sequence = make_tokens([3, 4, 2, 5], [0, 9])
-    assert_same(join_demonstrations([sequence], "end", 8), demonstration(sequence, "end", 8))
+    assert_same(join_demonstrations([sequence], "end", 8), cut_demonstration(sequence, "end", 8))
 
 
 def test_joined_demonstrations_share_the_budget_and_pass_on_what_is_left(make_tokens):
@@ -135,37 +135,6 @@ def test_a_share_too_small_for_a_timestep_is_refused(make_tokens):
         join_demonstrations([make_tokens([4]), make_tokens([4])], "first", 7)
 
 
-@settings(deadline=None, max_examples=100)
-@given(
-    data=st.data(),
-    groups=st.lists(st.integers(0, 3), min_size=1, max_size=12),
-    count=st.integers(1, 4),
-    seed=st.integers(0, 99),
-)
-def test_partners_are_other_allowed_episodes_of_the_same_group(data, groups, count, seed):
-    groups = np.array(groups)
-    allowed = np.array(sorted(data.draw(st.sets(st.integers(0, len(groups) - 1), min_size=1))))
-    episode = data.draw(st.integers(0, len(groups) - 1))
-    drawn = Partners(groups, allowed).draw(episode, count, np.random.default_rng(seed)).tolist()
-    candidates = {int(i) for i in allowed if groups[i] == groups[episode] and i != episode}
-    assert set(drawn) <= candidates
-    assert len(drawn) == len(set(drawn)) == min(count, len(candidates))
-
-
-def test_every_partner_is_drawn_equally_often():
-    partners = Partners(np.array([5, 1, 5, 5, 1, 5]), np.arange(6))
-    rng, num_draws = np.random.default_rng(0), 1500
-    found, counts = np.unique([partners.draw(2, 1, rng) for _ in range(num_draws)], return_counts=True)
-    assert found.tolist() == [0, 3, 5]
-    assert np.abs(counts - 500).max() < 5 * np.sqrt(num_draws * (1 / 3) * (2 / 3))
-
-
-def test_an_episode_alone_in_its_group_has_no_partner():
-    assert not len(Partners(np.array([0, 1, 0]), np.arange(3)).draw(1, 2, np.random.default_rng(0)))
-
-
-def test_an_episode_that_may_not_be_shown_itself_has_partners():
-    # Episode 0 is held out: it may be prompted by those that are allowed, and prompts none of them.
-    partners = Partners(np.zeros(3, np.int64), np.array([1, 2]))
-    assert sorted(partners.draw(0, 5, np.random.default_rng(0)).tolist()) == [1, 2]
-    assert partners.draw(1, 5, np.random.default_rng(0)).tolist() == [2]
+def test_an_empty_demonstration_is_refused(make_tokens):
+    with pytest.raises(ValueError, match=r"no timestep of the demonstration fits into 8 tokens .* it is empty"):
+        cut_demonstration(make_tokens([]), "first", 8)
