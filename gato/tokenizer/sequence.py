@@ -45,7 +45,7 @@ class TokenSequence:
         return self._view(low, high, np.array([0, high - low]))
 
     def _view(self, low: int, high: int, starts: np.ndarray) -> Self:
-        patch_low, patch_high = self.patch_indices.searchsorted((low, high))
+        patch_low, patch_high = self.patch_indices.searchsorted((low, high)) if len(self.patches) else (0, 0)
         return type(self)(
             tokens=self.tokens[low:high],
             local_positions=self.local_positions[low:high],
