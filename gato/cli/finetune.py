@@ -216,7 +216,10 @@ class _Finetuning:
         )
         data = dataclasses.replace(config.data, sources=sources)
         return with_scales(
-            data, config.tokenizer, report_progress=lambda name: self._say(f"measuring the fields of {name}")
+            data,
+            config.tokenizer,
+            self._text,
+            report_progress=lambda name: self._say(f"measuring the fields of {name}"),
         )
 
     def _draw(self) -> Iterator[tuple[Subset, int]]:

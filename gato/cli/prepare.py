@@ -10,9 +10,9 @@ import tyro
 from rich.console import Console
 from rich.progress import Progress
 
-from gato.data.encoded import SequenceCache
+from gato.data.encoded import SequenceCache, encoding_of
 from gato.data.opened import open_encoded
-from gato.data.prepared import encoding_of, write_prepared
+from gato.data.prepared import write_prepared
 from gato.data.scaling import with_scales
 from gato.experiments.run_configs import load_settings
 from gato.experiments.training import with_text
@@ -48,6 +48,7 @@ def prepare(
     data = with_scales(
         settings.data,
         settings.tokenizer,
+        text,
         report_progress=lambda name: console.print(f"measuring the fields of {name}", markup=False, highlight=False),
     )
     entries = []

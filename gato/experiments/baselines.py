@@ -19,10 +19,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gato.config import RunConfig, SourceConfig
 from gato.data.episode import ControlSource, Episode
-from gato.data.returns import episode_returns, good_episodes
-from gato.data.rows import split_records
+from gato.data.reading import readable
 from gato.data.sources.minari import MinariSource
 from gato.data.sources.opening import open_source
+from gato.data.split import training_records
 from gato.envs import Task, get_task
 from gato.envs.context.told_variant import told
 from gato.evaluation.actors import ExpertActor, RandomActor
@@ -266,17 +266,9 @@ def _control_source(source: SourceConfig) -> ControlSource:
 
 def _trained_on(opened: ControlSource, source: SourceConfig) -> Iterator[Episode]:
     """The episodes that the run was trained on, in their order."""
-    skip_bad = source.bad_records == "skip"
-    usable = split_records(len(opened), source.held_out, held_out=False)
-    if source.min_return is not None:
-        good = good_episodes(episode_returns(opened, skip_bad=skip_bad), source.min_return)
-        usable = usable[good[usable]]
-    for index in usable:
-        try:
-            yield opened[int(index)]
-        except (ValueError, OSError):
-            if not skip_bad:
-                raise
+    indices = training_records(opened, source)
+    for _, episode in readable(opened, indices, skip_bad=source.bad_records == "skip"):
+        yield episode
 
 
 def _first_of(episodes: Iterator[Episode]) -> Iterator[Episode]:

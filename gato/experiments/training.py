@@ -71,7 +71,7 @@ def _train_locked(
     tensorboard: bool,
     console: Console,
 ) -> TrainResult:
-    config = _with_scales(config, run, resume=resume, console=console)
+    config = _with_scales(config, run, text, resume=resume, console=console)
     num_rows = config.training.num_steps * config.data.batch_size
     layout = Layout(config.parallel)
     build = functools.partial(
@@ -134,7 +134,9 @@ def _keep_tokenizer(path: Path, text: TextTokenizer, *, resume: bool) -> None:
     replace_file(path, text.to_bytes())
 
 
-def _with_scales(config: RunConfig, run: Path, *, resume: bool, console: Console) -> RunConfig:
+def _with_scales(
+    config: RunConfig, run: Path, text: TextTokenizer | None, *, resume: bool, console: Console
+) -> RunConfig:
     """The run with the fields of its scaled sources: those that it was begun with, or else newly measured ones.
 
     Raises:
@@ -156,6 +158,7 @@ def _with_scales(config: RunConfig, run: Path, *, resume: bool, console: Console
     data = with_scales(
         data,
         config.tokenizer,
+        text,
         report_progress=lambda name: _plainly(console)(f"measuring the fields of {name}"),
     )
     return dataclasses.replace(config, data=data)
