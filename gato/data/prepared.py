@@ -10,8 +10,6 @@ a prepared source equal those cut from the source itself.
 import hashlib
 import json
 import math
-import os
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ from array_record.python import array_record_module
 
 from gato.config import DataConfig, FieldScale, TokenizerConfig
 from gato.data.encoded import BadRecordError
+from gato.files import new_folder
 from gato.tokenizer.sequence import TokenSequence
 from gato.tokenizer.text import TextTokenizer
 
@@ -201,13 +200,7 @@ def write_prepared(
         FileExistsError: the folder exists.
         BadRecordError: a record cannot be used, and none are skipped.
     """
-    folder = Path(folder)
-    if folder.exists():
-        raise FileExistsError(f"{folder} exists: delete it or choose another folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
-    partial.mkdir()
-    try:
+    with new_folder(Path(folder)) as partial:
         writer = array_record_module.ArrayRecordWriter(str(partial / _RECORDS), "group_size:1")
         bad: dict[int, str] = {}
         for index in range(len(encoded)):
@@ -229,10 +222,7 @@ def write_prepared(
             "encoding": encoding,
         }
         (partial / _MANIFEST).write_text(json.dumps(manifest))
-        partial.rename(folder)
-        return bad
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    return bad
 
 
 def _digest(path: Path) -> str:

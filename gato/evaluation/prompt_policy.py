@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from gato.data.prompt import Part, join_demonstrations
 from gato.evaluation.plan import Shown
 from gato.evaluation.scores import Prompt
+from gato.seeds import Stream, stream
 from gato.tokenizer.sequence import TokenSequence
 
 
@@ -42,5 +41,5 @@ class PromptPolicy:
         Raises:
             ValueError: no timestep fits.
         """
-        rng = np.random.default_rng([*shown.seeds, 3])  # apart from the streams that rollouts draw from these seeds
+        rng = stream(Stream.PROMPT, *shown.seeds)
         return join_demonstrations(episodes, self.part, max_tokens, rng=rng)
