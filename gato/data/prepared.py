@@ -10,8 +10,6 @@ a prepared source equal those cut from the source itself.
 import hashlib
 import json
 import math
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +19,7 @@ import numpy as np
 from array_record.python import array_record_module
 
 from gato.data.encoded import BadRecordError, EncodedRecords, RowFacts
+from gato.files import new_folder
 from gato.tokenizer.sequence import TokenSequence
 
 _RECORDS, _MANIFEST = "records.array_record", "manifest.json"
@@ -158,13 +157,7 @@ def write_prepared(
         FileExistsError: the folder exists.
         BadRecordError: a record cannot be used, and none are skipped.
     """
-    folder = Path(folder)
-    if folder.exists():
-        raise FileExistsError(f"{folder} exists: delete it or choose another folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
-    partial.mkdir()
-    try:
+    with new_folder(Path(folder)) as partial:
         writer = array_record_module.ArrayRecordWriter(str(partial / _RECORDS), "group_size:1")
         bad: dict[int, str] = {}
         for index in range(len(encoded)):
@@ -186,10 +179,7 @@ def write_prepared(
             "encoding": encoding,
         }
         (partial / _MANIFEST).write_text(json.dumps(manifest))
-        partial.rename(folder)
-        return bad
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    return bad
 
 
 def _digest(path: Path) -> str:

@@ -24,6 +24,7 @@ from gato.data.sources.opening import open_source
 from gato.envs import Task, get_task
 from gato.envs.context.told_variant import Numbering
 from gato.release import load_config
+from gato.run_files import CHECKPOINTS_FOLDER
 from gato.tokenizer.text import TextTokenizer
 
 TrainedBaseline = Literal["bc", "no-prompt", "task-id"]
@@ -33,7 +34,7 @@ _FOLDER = "baselines"
 
 def baseline_folder(checkpoint: Path, kind: TrainedBaseline, task: str | None = None) -> Path:
     """The run folder of a baseline of the run that this run or checkpoint folder is of; `task` for "bc"."""
-    run = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint
+    run = checkpoint.parent.parent if checkpoint.parent.name == CHECKPOINTS_FOLDER else checkpoint
     folder = run / _FOLDER / kind
     return folder / task if task is not None else folder
 

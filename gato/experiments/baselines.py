@@ -36,13 +36,14 @@ from gato.experiments.baseline_configs import TrainedBaseline, baseline_folder, 
 from gato.experiments.session import Match
 from gato.inference.agent import Agent
 from gato.release import identity, load_config
+from gato.run_files import JOURNAL_FILE
 from gato.tokenizer.tree import leaf_spaces
 
 Baseline = Literal["random", "expert", "nearest-neighbour"] | TrainedBaseline
 
 MAX_TIMESTEPS = 100_000  # of a task's demonstrations that replay looks up: as many as REGENT retrieves from
 _MEMORIES_KEPT = 64  # of demonstrations; an evaluation comes back to few
-_FOLDER, _JOURNAL = "baselines", "episodes.jsonl"
+_FOLDER = "baselines"
 
 # The player for cells of one task. It raises ValueError or FileNotFoundError where it cannot play that task.
 _ActorOf: TypeAlias = Callable[[Sequence[Cell]], Actor]
@@ -117,7 +118,7 @@ def play_contender(
     for cell in contender.cells:
         by_task.setdefault(cell.task, []).append(cell)
     try:
-        journal = Journal(folder / _JOURNAL, {**settings, "baseline": contender.name, **contender.measured})
+        journal = Journal(folder / JOURNAL_FILE, {**settings, "baseline": contender.name, **contender.measured})
     except ValueError as error:
         raise ValueError(f"{error}; or delete {folder}, to play this baseline alone anew") from error
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

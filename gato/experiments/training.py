@@ -17,7 +17,9 @@ from gato.data.mixture import build_mixture
 from gato.data.scaling import with_scales
 from gato.data.sources.opening import open_source
 from gato.experiments.skip_log import SkipLog
+from gato.files import replace_file
 from gato.model.gato import init_parameters
+from gato.run_files import TOKENIZER_FILE
 from gato.tokenizer.language import SPEAKERS
 from gato.tokenizer.text import TextTokenizer
 from gato.training.held_out import HeldOutLoss
@@ -28,10 +30,8 @@ from gato.training.parallel import Layout
 from gato.training.parts import only_moving
 from gato.training.run_folder import require_startable
 from gato.training.step import model_loss
-from gato.training.writers import replace_file
 
 CORPUS_RECORDS = 7_000  # records of each source that a new text tokenizer is trained on
-TOKENIZER_FILE = "tokenizer.model"  # in the run folder
 
 
 def train_run(
