@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+from gato.run_files import CHECKPOINTS_FOLDER
+
 MANIFEST_FILE = "manifest.json"
 _LEFTOVER = ".unfinished-"  # prefix of folders that are being written or removed
 _DAMAGED = ".damaged"  # suffix of folders that were set aside
@@ -10,7 +12,7 @@ _DAMAGED = ".damaged"  # suffix of folders that were set aside
 
 def checkpoints_folder(run_folder: Path) -> Path:
     """Where a run keeps its checkpoints."""
-    return run_folder / "checkpoints"
+    return run_folder / CHECKPOINTS_FOLDER
 
 
 def step_folder(run_folder: Path, step: int) -> Path:

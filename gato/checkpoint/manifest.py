@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from gato.checkpoint.folders import MANIFEST_FILE
+from gato.files import sync
 
 FORMAT_VERSION = 1
 _REMEDY = "use an older checkpoint of the run"
@@ -78,15 +78,6 @@ def verify(folder: Path, parts: Collection[str] | None) -> dict[str, Any]:
 def manifest_digest(manifest: dict[str, Any]) -> str:
     """SHA-256 of a manifest without its own digest: the identity of a checkpoint."""
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
-
-
-def sync(path: Path) -> None:
-    """Asks the system to bring a file or folder to the disk, so that a power cut cannot reorder our writes."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _files(folder: Path) -> dict[str, Path]:

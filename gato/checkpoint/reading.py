@@ -9,6 +9,7 @@ from gato.checkpoint.arrays import Arrays, Placement, load_arrays
 from gato.checkpoint.folders import MANIFEST_FILE, checkpoints_folder, latest_checkpoint
 from gato.checkpoint.manifest import DamagedCheckpointError, manifest_digest, verify
 from gato.config import RunConfig
+from gato.run_files import CONFIG_FILE, TOKENIZER_FILE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +39,13 @@ def load_checkpoint(
         DamagedCheckpointError: a file is missing, foreign or altered; the message names it.
         ValueError: written in a format that this version does not know.
     """
-    parts = None if train_state else ("params", "config.json", "tokenizer.model")
+    parts = None if train_state else ("params", CONFIG_FILE, TOKENIZER_FILE)
     folder = _find(path)
     manifest = verify(folder, () if verified else parts)
-    tokenizer_path = folder / "tokenizer.model"
+    tokenizer_path = folder / TOKENIZER_FILE
     return Checkpoint(
         step=manifest["step"],
-        config=RunConfig.load(folder / "config.json"),
+        config=RunConfig.load(folder / CONFIG_FILE),
         params=load_arrays(folder / "params", placement),
         tokenizer_model=tokenizer_path.read_bytes() if tokenizer_path.exists() else None,
         train_state=load_arrays(folder / "train_state", placement) if train_state else None,
@@ -68,8 +69,8 @@ def load_config(path: Path) -> RunConfig:
         FileNotFoundError, DamagedCheckpointError, ValueError: as `load_checkpoint`.
     """
     folder = _find(path)
-    verify(folder, ("config.json",))
-    return RunConfig.load(folder / "config.json")
+    verify(folder, (CONFIG_FILE,))
+    return RunConfig.load(folder / CONFIG_FILE)
 
 
 def identity(path: Path) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def identity(path: Path) -> dict[str, Any]:
     Raises:
         FileNotFoundError, DamagedCheckpointError: as `load_checkpoint`; no array is read.
     """
-    manifest = verify(_find(path), ("config.json",))
+    manifest = verify(_find(path), (CONFIG_FILE,))
     return {"step": manifest["step"], "sha256": manifest_digest(manifest)}
 
 

@@ -23,9 +23,11 @@ from gato.checkpoint.folders import (
     sweep,
     unfinished_folder,
 )
-from gato.checkpoint.manifest import DamagedCheckpointError, sync, write_manifest
+from gato.checkpoint.manifest import DamagedCheckpointError, write_manifest
 from gato.checkpoint.reading import score_of
 from gato.config import RunConfig
+from gato.files import sync
+from gato.run_files import CONFIG_FILE, TOKENIZER_FILE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,9 +171,9 @@ class CheckpointWriter:
             return
         unfinished = unfinished_folder(folder)
         (unfinished / "data_state.json").write_text(json.dumps(data_state))
-        self._config.save(unfinished / "config.json")
+        self._config.save(unfinished / CONFIG_FILE)
         if self._tokenizer_model is not None:
-            (unfinished / "tokenizer.model").write_bytes(self._tokenizer_model)
+            (unfinished / TOKENIZER_FILE).write_bytes(self._tokenizer_model)
         write_manifest(unfinished, step, score)
         unfinished.rename(folder)
         sync(folder.parent)

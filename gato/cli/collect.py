@@ -9,6 +9,7 @@ from rich.console import Console
 from gato.envs import QUICK, select_tasks
 from gato.experiments.recording import Keep, Recording
 from gato.experiments.recording_pool import record_all
+from gato.seeds import COLLECTION_SEED
 
 
 def collect(
@@ -18,7 +19,7 @@ def collect(
     everything: Annotated[bool, tyro.conf.arg(name="all")] = False,
     episodes: int = 100,
     out: Path = Path("data/demonstrations"),
-    seed: int = 0,
+    seed: int = COLLECTION_SEED,
     noise: tuple[float, float] | None = None,
     noise_strength: float = 1.0,
     keep: Keep | None = None,

@@ -21,6 +21,7 @@ from gato.experiments.run_configs import load_config, load_sources, read_json
 from gato.reports.audit_page import audit_page
 from gato.reports.audit_tables import kind_table, summary_table
 from gato.reports.page import write_page
+from gato.run_files import TOKENIZER_FILE
 from gato.tokenizer.language import SPEAKERS
 from gato.tokenizer.text import TextTokenizer
 
@@ -113,7 +114,7 @@ def _text_tokenizer(
     data: DataConfig, vocab_size: int, given: Path | None, config: Path
 ) -> tuple[TextTokenizer | None, str]:
     """A text tokenizer, and how it came about; None where the sources hold no text."""
-    kept = config.parent / "tokenizer.model"
+    kept = config.parent / TOKENIZER_FILE
     if given is not None or (config.is_file() and kept.is_file()):
         path = given or kept
         return TextTokenizer.load(path), f"Text is counted in the pieces of {path.name}."

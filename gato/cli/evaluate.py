@@ -26,6 +26,7 @@ from gato.experiments.held_out import HELD_OUT_ROWS, HELD_OUT_TEXTS, measure_hel
 from gato.experiments.prompt_ablation import yardsticks
 from gato.experiments.scoring import check_context_task
 from gato.experiments.session import SLOW_STEP_MS, Match
+from gato.files import replace_file
 from gato.inference.agent import Agent
 from gato.release import identity, load_config
 from gato.reports.context_tables import study_markdown, study_tables
@@ -33,11 +34,10 @@ from gato.reports.plots import score_bars
 from gato.reports.profile_plot import profile_plot, tasks_above_plot
 from gato.reports.style import save_figure
 from gato.reports.tables import aggregate_table, left_out, score_table, scores_latex, scores_markdown
+from gato.run_files import EVALUATION_FOLDER, JOURNAL_FILE, SCORES_FILE
 
 STUDY_EPISODES = 300  # of each prompt in each group of variants: a rate is then known to within 6 percent points
 SCORE_EPISODES = 50  # a task (section 4)
-JOURNAL_FILE = "episodes.jsonl"
-SCORES_FILE = "scores.json"
 _ACTING_PROMPT = ("part", "max_tokens", "terminal_observation", "pinned", "demonstrations")  # what counts when acting
 
 
@@ -151,7 +151,7 @@ def evaluate(
         "episodes": episodes,
         "seed": seed,
     }
-    out = out or checkpoint / "evaluation"
+    out = out or checkpoint / EVALUATION_FOLDER
     out.mkdir(parents=True, exist_ok=True)
     # First of all, since it is soon done, and missing data would else be found at the end.
     unseen = measure_held_out(agent, run, num_rows=held_out_rows, num_texts=held_out_texts) if held_out else None
@@ -260,9 +260,9 @@ def _summarize(
     if any(record.variants != "all" for record in records):
         parts.append(study_markdown(records))
     parts += further.markdown(records)
-    (out / "scores.md").write_text("\n".join(parts), encoding="utf-8")
+    replace_file(out / "scores.md", "\n".join(parts))
     if latex:
-        (out / "scores.tex").write_text("\n".join([scores_latex(records), *further.latex(records)]), encoding="utf-8")
+        replace_file(out / "scores.tex", "\n".join([scores_latex(records), *further.latex(records)]))
     scored = [record for record in records if record.normalized is not None]
     if scored:
         save_figure(out / "scores.png", score_bars(scored))

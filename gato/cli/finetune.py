@@ -35,6 +35,7 @@ from gato.experiments.few_shot_run import (
 )
 from gato.experiments.run_configs import load_config, load_sources
 from gato.experiments.session import subject_of
+from gato.files import replace_file
 from gato.inference.agent import Agent
 from gato.model.gato import Parameters
 from gato.release import identity
@@ -216,7 +217,10 @@ class _Finetuning:
         )
         data = dataclasses.replace(config.data, sources=sources)
         return with_scales(
-            data, config.tokenizer, report_progress=lambda name: self._say(f"measuring the fields of {name}")
+            data,
+            config.tokenizer,
+            self._text,
+            report_progress=lambda name: self._say(f"measuring the fields of {name}"),
         )
 
     def _draw(self) -> Iterator[tuple[Subset, int]]:
@@ -294,7 +298,7 @@ class _Finetuning:
         if path.exists() and (found := json.loads(path.read_text(encoding="utf-8")))["measured"] == measured:
             return found["value"]
         value = value_before(self._judge(config), self._params, config)
-        path.write_text(json.dumps({"value": value, "measured": measured}, indent=2) + "\n", encoding="utf-8")
+        replace_file(path, json.dumps({"value": value, "measured": measured}, indent=2) + "\n")
         return value
 
     def _write(self) -> FewShotResults:
@@ -311,7 +315,7 @@ class _Finetuning:
         results.save(self._out / RESULTS_FILE, settings)
         if not results.runs:
             return results
-        (self._out / "few_shot.md").write_text(few_shot_table(results).markdown(), encoding="utf-8")
+        replace_file(self._out / "few_shot.md", few_shot_table(results).markdown())
         save_figure(self._out / "few_shot.png", few_shot_plot(results))
         return results
 

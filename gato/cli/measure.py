@@ -21,10 +21,10 @@ from gato.evaluation.actors import ExpertActor, RandomActor
 from gato.evaluation.rollout import rollout
 from gato.experiments.recording import CALL_LIMIT
 from gato.experiments.workers import work
+from gato.seeds import MEASUREMENT_SEED
 
 Player = Literal["random", "expert"]
 
-FIRST_SEED = 3_000_000  # apart from the seeds of collection and evaluation
 SLOW_SECONDS = 5.0  # an episode that takes longer is played less often
 _PART = 10  # episodes of one job
 
@@ -46,7 +46,7 @@ class _Outcome:
 
 def _play(job: _Job) -> list[_Outcome]:
     task = get_task(job.task)
-    seeds = range(FIRST_SEED + job.first, FIRST_SEED + job.first + _PART)
+    seeds = range(MEASUREMENT_SEED + job.first, MEASUREMENT_SEED + job.first + _PART)
     options = [task.variants[seed % len(task.variants)] for seed in seeds]
     actor: ExpertActor | RandomActor
     if job.player == "expert":
@@ -83,7 +83,8 @@ def _score(task: Task, player: Player, outcomes: list[_Outcome]) -> Score:
         success=round(float(np.mean([outcome.success for outcome in outcomes])), 3),
         date=datetime.date.today().isoformat(),
         versions=", ".join(f"{package} {importlib.metadata.version(package)}" for package in packages),
-        source=f"gato measure: {'the expert' if player == 'expert' else 'uniform actions'}, seeds from {FIRST_SEED}",
+        source=f"gato measure: {'the expert' if player == 'expert' else 'uniform actions'}, "
+        f"seeds from {MEASUREMENT_SEED}",
     )
 
 

@@ -10,14 +10,16 @@ import tyro
 from rich.console import Console
 from rich.progress import Progress
 
-from gato.data.encoded import SequenceCache
+from gato.data.encoded import SequenceCache, encoding_of
 from gato.data.opened import open_encoded
-from gato.data.prepared import encoding_of, write_prepared
+from gato.data.prepared import write_prepared
 from gato.data.scaling import with_scales
 from gato.experiments.run_configs import load_settings
 from gato.experiments.training import with_text
+from gato.files import replace_file
+from gato.run_files import TOKENIZER_FILE
 
-TOKENIZER_FILE, SOURCES_FILE = "tokenizer.model", "sources.json"
+SOURCES_FILE = "sources.json"
 
 
 def prepare(
@@ -44,10 +46,11 @@ def prepare(
     settings, text = with_text(settings, tokenizer or (kept if kept.exists() else None))
     out.mkdir(parents=True, exist_ok=True)
     if text is not None:
-        text.save(kept)
+        replace_file(kept, text.to_bytes())
     data = with_scales(
         settings.data,
         settings.tokenizer,
+        text,
         report_progress=lambda name: console.print(f"measuring the fields of {name}", markup=False, highlight=False),
     )
     entries = []
@@ -75,6 +78,6 @@ def prepare(
                     progress.console.print(f"skipped {reason}", markup=False, highlight=False, soft_wrap=True)
             entry = dataclasses.asdict(dataclasses.replace(source, kind="prepared", path=source.name, options={}))
             entries.append(entry)
-    (out / SOURCES_FILE).write_text(json.dumps(entries, indent=2) + "\n")
+    replace_file(out / SOURCES_FILE, json.dumps(entries, indent=2) + "\n")
     with_tokenizer = "" if text is None else f" --tokenizer {kept}"
     console.print(f"train with: gato train {config} --sources {out / SOURCES_FILE}{with_tokenizer}", soft_wrap=True)

@@ -27,6 +27,7 @@ from gato.experiments.quickstart_data import prepare
 from gato.experiments.run_configs import load_config
 from gato.experiments.scoring import score_task, study_task
 from gato.experiments.training import text_tokenizer, train_run
+from gato.files import replace_file
 from gato.inference.agent import Agent
 from gato.inference.generate import Generator
 from gato.reports.curves import copycat_points_of
@@ -45,8 +46,8 @@ from gato.reports.sections import (
 from gato.reports.table import Table
 from gato.reports.tables import score_table
 from gato.reports.videos import Clip, gif_bytes
+from gato.run_files import METRICS_FILE, SCORES_FILE, TOKENIZER_FILE
 from gato.tokenizer.text import TextTokenizer
-from gato.training.run_folder import METRICS_FILE
 from gato.training.writers import read_metrics
 
 CONTEXT_TASK = "dark-room"
@@ -101,7 +102,7 @@ def quickstart(out: Path = Path("runs/quickstart"), share: float = 1.0, set: tup
     records, clips = _play_all(agent, config, console)
     study = study_task(agent, get_task(CONTEXT_TASK), dataclasses.replace(config.evaluation, episodes=CONTEXT_EPISODES))
     language = speak(agent, data)
-    write_scores(out / "scores.json", [*records, *study.records])
+    write_scores(out / SCORES_FILE, [*records, *study.records])
     minutes["evaluation"] = _minutes_since(begun)
 
     console.print(Rule("4/4 report"))
@@ -109,7 +110,7 @@ def quickstart(out: Path = Path("runs/quickstart"), share: float = 1.0, set: tup
     console.print(str(bar_table(records, language)))
     minutes["all together"] = _minutes_since(started)
     write_page(out / "report.html", _page(out, config, records, clips, study, language, minutes))
-    console.print(f"report: {out / 'report.html'}   scores: {out / 'scores.json'}", soft_wrap=True)
+    console.print(f"report: {out / 'report.html'}   scores: {out / SCORES_FILE}", soft_wrap=True)
     for text_line, command in _next_steps(out):
         console.print(f"{text_line}\n  [bold]{command}[/]", soft_wrap=True)
 
@@ -136,11 +137,11 @@ def with_data_folder(config: RunConfig, data: Path) -> RunConfig:
 
 def _text_tokenizer(config: RunConfig, data: Path) -> TextTokenizer:
     """The run's SentencePiece model, made once and kept beside the data."""
-    path = data / "tokenizer.model"
+    path = data / TOKENIZER_FILE
     if not path.exists():
         text = text_tokenizer(config.data, config.tokenizer.text_vocab_size)
         assert text is not None  # the quickstart has texts
-        text.save(path)
+        replace_file(path, text.to_bytes())
     return TextTokenizer.load(path)
 
 

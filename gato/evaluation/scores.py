@@ -27,6 +27,7 @@ from gato.evaluation.statistics import (
     stratified_intervals,
     wilson_interval,
 )
+from gato.files import replace_json
 
 Prompt = Literal["right", "wrong", "none"]
 Variants = Literal["all", "trained", "held-out"]
@@ -320,7 +321,7 @@ def write_scores(
         "records": [asdict(record) for record in records],
         **{name: sections[name] for name in SECTIONS if sections.get(name)},
     }
-    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    replace_json(path, content)
 
 
 def baselines_section(baselines: Mapping[str, BaselineScores]) -> dict[str, Any]:

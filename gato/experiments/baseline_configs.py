@@ -18,11 +18,13 @@ from gato.checkpoint import latest_checkpoint
 from gato.config import DataConfig, FieldScale, RunConfig, SourceConfig
 from gato.data.episode import ControlSource, Episode
 from gato.data.mixture import build_mixture
+from gato.data.reading import readable
 from gato.data.sources.minari_writer import write_minari
 from gato.data.sources.opening import open_source
 from gato.envs import Task, get_task
 from gato.envs.context.told_variant import Numbering
 from gato.release import load_config
+from gato.run_files import CHECKPOINTS_FOLDER
 from gato.tokenizer.text import TextTokenizer
 
 TrainedBaseline = Literal["bc", "no-prompt", "task-id"]
@@ -32,7 +34,7 @@ _FOLDER = "baselines"
 
 def baseline_folder(checkpoint: Path, kind: TrainedBaseline, task: str | None = None) -> Path:
     """The run folder of a baseline of the run that this run or checkpoint folder is of; `task` for "bc"."""
-    run = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint
+    run = checkpoint.parent.parent if checkpoint.parent.name == CHECKPOINTS_FOLDER else checkpoint
     folder = run / _FOLDER / kind
     return folder / task if task is not None else folder
 
@@ -149,13 +151,7 @@ def _told_source(source: SourceConfig, numbering: Numbering, path: Path, console
 
 
 def _told_episodes(opened: ControlSource, source: SourceConfig, numbering: Numbering) -> Iterator[Episode]:
-    for index in range(len(opened)):
-        try:
-            episode = opened[index]
-        except (ValueError, OSError):
-            if source.bad_records != "skip":
-                raise
-            continue
+    for _, episode in readable(opened, skip_bad=source.bad_records == "skip"):
         wanted = numbering.of_episode(source.name, episode.options)
         # Every leaf of the observations has as many entries as there are actions, or one more.
         length = _length(episode.observations)

@@ -19,10 +19,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gato.config import RunConfig, SourceConfig
 from gato.data.episode import ControlSource, Episode
-from gato.data.returns import episode_returns, good_episodes
-from gato.data.rows import split_records
+from gato.data.reading import readable
 from gato.data.sources.minari import MinariSource
 from gato.data.sources.opening import open_source
+from gato.data.split import training_records
 from gato.envs import Task, get_task
 from gato.envs.context.told_variant import told
 from gato.evaluation.actors import ExpertActor, RandomActor
@@ -36,13 +36,14 @@ from gato.experiments.baseline_configs import TrainedBaseline, baseline_folder, 
 from gato.experiments.session import Match
 from gato.inference.agent import Agent
 from gato.release import identity, load_config
+from gato.run_files import JOURNAL_FILE
 from gato.tokenizer.tree import leaf_spaces
 
 Baseline = Literal["random", "expert", "nearest-neighbour"] | TrainedBaseline
 
 MAX_TIMESTEPS = 100_000  # of a task's demonstrations that replay looks up: as many as REGENT retrieves from
 _MEMORIES_KEPT = 64  # of demonstrations; an evaluation comes back to few
-_FOLDER, _JOURNAL = "baselines", "episodes.jsonl"
+_FOLDER = "baselines"
 
 # The player for cells of one task. It raises ValueError or FileNotFoundError where it cannot play that task.
 _ActorOf: TypeAlias = Callable[[Sequence[Cell]], Actor]
@@ -117,7 +118,7 @@ def play_contender(
     for cell in contender.cells:
         by_task.setdefault(cell.task, []).append(cell)
     try:
-        journal = Journal(folder / _JOURNAL, {**settings, "baseline": contender.name, **contender.measured})
+        journal = Journal(folder / JOURNAL_FILE, {**settings, "baseline": contender.name, **contender.measured})
     except ValueError as error:
         raise ValueError(f"{error}; or delete {folder}, to play this baseline alone anew") from error
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -266,17 +267,9 @@ def _control_source(source: SourceConfig) -> ControlSource:
 
 def _trained_on(opened: ControlSource, source: SourceConfig) -> Iterator[Episode]:
     """The episodes that the run was trained on, in their order."""
-    skip_bad = source.bad_records == "skip"
-    usable = split_records(len(opened), source.held_out, held_out=False)
-    if source.min_return is not None:
-        good = good_episodes(episode_returns(opened, skip_bad=skip_bad), source.min_return)
-        usable = usable[good[usable]]
-    for index in usable:
-        try:
-            yield opened[int(index)]
-        except (ValueError, OSError):
-            if not skip_bad:
-                raise
+    indices = training_records(opened, source)
+    for _, episode in readable(opened, indices, skip_bad=source.bad_records == "skip"):
+        yield episode
 
 
 def _first_of(episodes: Iterator[Episode]) -> Iterator[Episode]:

@@ -22,12 +22,12 @@ from gato.experiments.scoring import score_task
 from gato.experiments.skip_log import SkipLog
 from gato.inference.agent import Agent
 from gato.model.gato import Parameters, init_parameters
+from gato.run_files import CONFIG_FILE, METRICS_FILE
 from gato.tokenizer.text import TextTokenizer
 from gato.training.held_out import HeldOutLoss
 from gato.training.loop import train
 from gato.training.parallel import Layout
 from gato.training.parts import only_moving
-from gato.training.run_folder import METRICS_FILE
 from gato.training.step import model_loss
 from gato.training.writers import read_metrics
 
@@ -175,7 +175,7 @@ def run_subset(
         ValueError, FloatingPointError, OSError: as `gato.training.loop.train`.
     """
     done = run / RESULT_FILE
-    if done.exists() and RunConfig.load(run / "config.json") == config:
+    if done.exists() and RunConfig.load(run / CONFIG_FILE) == config:
         finished = FewShotRun.load(done)
         if finished.evaluations[-1].step == config.training.num_steps:  # it may have become longer since
             return finished

@@ -8,12 +8,13 @@ import jax
 import numpy as np
 
 from gato.config import DataConfig, RunConfig, SourceConfig
+from gato.data.collate import make_batch
 from gato.data.encoded import SequenceCache
 from gato.data.episode import ControlSource, Dialogue, ImageText
 from gato.data.mixture import CACHE_BYTES, open_rows
+from gato.data.reading import readable
 from gato.data.rows import Rows
 from gato.data.sources.opening import open_source
-from gato.data.window import make_batch
 from gato.evaluation.held_out_scores import HeldOutScore, piece_bytes, text_bytes
 from gato.evaluation.language_scores import LanguageExample, LanguageScore, evaluate_language, score_language
 from gato.inference.agent import Agent
@@ -175,13 +176,7 @@ def _examples(source: SourceConfig, records: np.ndarray) -> list[LanguageExample
     if isinstance(opened, ControlSource):
         return []
     examples = []
-    for index in records:
-        try:
-            record = opened[int(index)]
-        except (ValueError, OSError):
-            if source.bad_records != "skip":
-                raise
-            continue
+    for _, record in readable(opened, records, skip_bad=source.bad_records == "skip"):
         example = _example(record)
         if example is None:  # records of one source are of one kind
             break

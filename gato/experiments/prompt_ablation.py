@@ -15,10 +15,9 @@ from gato.evaluation.plan import Cell
 from gato.evaluation.scores import Prompt, Variants
 from gato.experiments.session import Match
 from gato.inference.agent import Agent
+from gato.seeds import FIRST_ACTIONS_SEED
 from gato.tokenizer.sequence import TokenSequence
 from gato.training.step import make_loss_step, model_loss, no_losses
-
-EXPERT_SEED = 4_000_000  # first seed of the episodes whose first actions are predicted: not those of demonstrations
 
 _RecordKey: TypeAlias = tuple[str, Prompt, Variants]
 
@@ -85,7 +84,7 @@ def _expert_starts(match: Match, cells: Sequence[Cell], num_actions: int) -> dic
     """The first timesteps of an expert's episode of each cell's variant."""
     met = match.met[cells[0].task]
     # As in demonstrations, no seed belongs to two variants.
-    chosen = [(cell.variant, EXPERT_SEED + len(met.variants) * cell.episode + cell.variant) for cell in cells]
+    chosen = [(cell.variant, FIRST_ACTIONS_SEED + len(met.variants) * cell.episode + cell.variant) for cell in cells]
     played = match.expert_episodes(met.task.name, chosen, num_actions)
     return {
         _episode_key(cell): met.timesteps.encode_episode(episode.observations, episode.actions)

@@ -15,6 +15,7 @@ from gato.envs import select_tasks
 from gato.envs.scenes import Scene, descriptions, dialogues, scenes
 from gato.experiments.recording import Recording
 from gato.experiments.recording_pool import record_all
+from gato.files import replace_file
 
 DEMONSTRATIONS = (
     Recording(task="cartpole", episodes=120, noise=(0.0, 0.4), keep="all"),
@@ -88,8 +89,5 @@ def _write_images(path: Path, items: Iterator[ImageText] | Iterator[Dialogue]) -
 
 
 def _write_lines(path: Path, objects: Sequence[dict]) -> None:
-    """JSON Lines, complete or not there."""
     if not path.exists():
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text("".join(json.dumps(item) + "\n" for item in objects))
-        partial.rename(path)
+        replace_file(path, "".join(json.dumps(item) + "\n" for item in objects))

@@ -9,10 +9,8 @@ order that are good enough. So it depends on the recording and the seed alone.
 <out>/<task>/                        the finished dataset
 """
 
-import fcntl
 import importlib.metadata
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -27,6 +25,8 @@ from gato.evaluation.actors import ExpertActor
 from gato.evaluation.rollout import Rollout, rollout
 from gato.evaluation.scores import normalized_score
 from gato.evaluation.time_limit import TimeLimitExceededError
+from gato.files import lock_file, remove_leftovers, replace_file
+from gato.seeds import COLLECTION_SEED
 
 Keep = Literal["return", "success", "all"]
 
@@ -43,7 +43,7 @@ class Recording:
 
     task: str
     episodes: int  # that are kept
-    seed: int = 0  # of the first episode
+    seed: int = COLLECTION_SEED  # of the first episode
     noise: tuple[float, float] | None = None  # range of the share of random executed actions, drawn per episode
     noise_strength: float = 1.0  # of these, in a Box of floats: 0 is the expert's action, 1 a uniform one
     keep: Keep = "return"  # which episodes: a high return, success, or all
@@ -121,7 +121,7 @@ def record_part(recording: Recording, folder: Path, number: int) -> Part:
         return_sum=sum(episode.episode_return for episode in kept),
         seconds=time.perf_counter() - begun,
     )
-    _write_json(folder / f"{number}.json", asdict(part))
+    replace_file(folder / f"{number}.json", json.dumps(asdict(part)))
     return part
 
 
@@ -265,19 +265,16 @@ class Collection:
         if manifest.exists():
             self._compare(json.loads(manifest.read_text()), self.folder)
         else:
-            _write_json(manifest, self._manifest)
-        self._lock = manifest.open()
+            replace_file(manifest, json.dumps(self._manifest))
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = lock_file(manifest)
         except BlockingIOError as error:
-            self.close()
             raise FileExistsError(f"{self.folder} is being recorded by another process: let it finish") from error
         numbers = {int(path.stem) for path in self.folder.glob("*.json") if path.name != _MANIFEST}
         for path in self.folder.iterdir():
             if path.is_dir() and (not path.name.isdigit() or int(path.name) not in numbers):
                 shutil.rmtree(path)  # of a part that was interrupted
-        for partial in self.path.parent.glob(f".{self.path.name}.partial-*"):
-            shutil.rmtree(partial)  # of joining that was interrupted
+        remove_leftovers(self.path)  # of joining that was interrupted
         for number in sorted(numbers):
             if number == self._next:  # parts after a gap are played again
                 self.parts[number] = Part(**json.loads((self.folder / f"{number}.json").read_text()))
@@ -300,10 +297,3 @@ def _manifest(recording: Recording) -> dict[str, Any]:
     packages = ("gymnasium", "numpy", *get_task(recording.task).packages)
     versions = {package: importlib.metadata.version(package) for package in packages}
     return json.loads(json.dumps({**asdict(recording), "versions": versions}))
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    """Complete or not there."""
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    partial.write_text(json.dumps(content))
-    partial.rename(path)

@@ -11,8 +11,7 @@ from typing import Any
 
 import gato.configs
 from gato.config import RunConfig
-
-CONFIG_FILE = "config.json"  # in a run folder
+from gato.run_files import CONFIG_FILE
 
 
 def shipped_configs() -> list[str]:

@@ -10,9 +10,9 @@ from rich.console import Console
 
 from gato.batch import Batch
 from gato.data.mixture import Mixture
-from gato.training.writers import append_line, continue_lines, read_lines
+from gato.files import append_line, continue_lines, read_lines
+from gato.run_files import SKIPPED_FILE
 
-SKIPPED_FILE = "skipped.jsonl"  # of the first process; the second of several writes skipped.1.jsonl
 _FILE_NAME = re.compile(r"skipped(?:\.(\d+))?\.jsonl")
 
 

@@ -17,7 +17,9 @@ from gato.data.mixture import build_mixture
 from gato.data.scaling import with_scales
 from gato.data.sources.opening import open_source
 from gato.experiments.skip_log import SkipLog
+from gato.files import replace_file
 from gato.model.gato import init_parameters
+from gato.run_files import TOKENIZER_FILE
 from gato.tokenizer.language import SPEAKERS
 from gato.tokenizer.text import TextTokenizer
 from gato.training.held_out import HeldOutLoss
@@ -28,10 +30,8 @@ from gato.training.parallel import Layout
 from gato.training.parts import only_moving
 from gato.training.run_folder import require_startable
 from gato.training.step import model_loss
-from gato.training.writers import replace_file
 
 CORPUS_RECORDS = 7_000  # records of each source that a new text tokenizer is trained on
-TOKENIZER_FILE = "tokenizer.model"  # in the run folder
 
 
 def train_run(
@@ -71,7 +71,7 @@ def _train_locked(
     tensorboard: bool,
     console: Console,
 ) -> TrainResult:
-    config = _with_scales(config, run, resume=resume, console=console)
+    config = _with_scales(config, run, text, resume=resume, console=console)
     num_rows = config.training.num_steps * config.data.batch_size
     layout = Layout(config.parallel)
     build = functools.partial(
@@ -134,7 +134,9 @@ def _keep_tokenizer(path: Path, text: TextTokenizer, *, resume: bool) -> None:
     replace_file(path, text.to_bytes())
 
 
-def _with_scales(config: RunConfig, run: Path, *, resume: bool, console: Console) -> RunConfig:
+def _with_scales(
+    config: RunConfig, run: Path, text: TextTokenizer | None, *, resume: bool, console: Console
+) -> RunConfig:
     """The run with the fields of its scaled sources: those that it was begun with, or else newly measured ones.
 
     Raises:
@@ -156,6 +158,7 @@ def _with_scales(config: RunConfig, run: Path, *, resume: bool, console: Console
     data = with_scales(
         data,
         config.tokenizer,
+        text,
         report_progress=lambda name: _plainly(console)(f"measuring the fields of {name}"),
     )
     return dataclasses.replace(config, data=data)

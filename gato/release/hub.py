@@ -11,7 +11,8 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any, Protocol
 
-from gato.release.folder import appearing, load_release
+from gato.files import new_folder
+from gato.release.folder import NO_OVERWRITE, load_release
 from gato.release.record import (
     CARD_FILE,
     RELEASE_FILE,
@@ -99,7 +100,7 @@ def pull(repo_id: str, folder: Path, *, revision: str | None = None, api: HubApi
         ValueError: it holds no release, a damaged one, or one of another version; huggingface_hub is missing.
     """
     api = _hugging_face() if api is None else api
-    with appearing(folder) as unfinished:
+    with new_folder(folder, remedy=NO_OVERWRITE) as unfinished:
         with _told(repo_id):
             info = api.repo_info(repo_id, revision=revision, files_metadata=True)
         sizes: dict[str, int | None] = {file.rfilename: file.size for file in info.siblings or ()}

@@ -5,9 +5,11 @@ from typing import Any
 
 from gato import checkpoint as runs
 from gato.checkpoint import Checkpoint
+from gato.checkpoint.folders import MANIFEST_FILE
 from gato.config import RunConfig
 from gato.release.folder import load_release, load_release_config, release_identity
 from gato.release.record import RELEASE_FILE, refuse_pickles
+from gato.run_files import CHECKPOINTS_FOLDER
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -34,7 +36,7 @@ def _is_release(path: Path) -> bool:
     """Whether this is a released folder; refuses what is neither that nor a run's."""
     if path.is_file():
         raise ValueError(f"{path} is a file, expected a run folder, a checkpoint folder or a released folder")
-    of_run = [name for name in ("manifest.json", "checkpoints") if (path / name).exists()]
+    of_run = [name for name in (MANIFEST_FILE, CHECKPOINTS_FOLDER) if (path / name).exists()]
     if (path / RELEASE_FILE).is_file():
         if of_run:
             raise ValueError(

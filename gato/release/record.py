@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gato.checkpoint import DamagedCheckpointError
-from gato.checkpoint.manifest import manifest_digest, sync
+from gato.checkpoint.manifest import manifest_digest
+from gato.files import sync
+from gato.run_files import CONFIG_FILE, SCORES_FILE, TOKENIZER_FILE
 
 RELEASE_FILE = "release.json"
 RELEASE_VERSION = 1  # of the folder; raised when a reader of the old form would misread the new one
-CONFIG_FILE = "config.json"
-TOKENIZER_FILE = "tokenizer.model"
-SCORES_FILE = "scores.json"
 INDEX_FILE = "model.safetensors.index.json"
 CARD_FILE = "README.md"
 

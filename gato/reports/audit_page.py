@@ -7,7 +7,7 @@ from gato.audit.advice import Advice, group, name_sources
 from gato.audit.control import ControlAudit
 from gato.audit.example import RowExample, row_text
 from gato.audit.mixture import MixtureAudit, SourceAudit
-from gato.audit.rows import KINDS
+from gato.audit.rows import TOKEN_KINDS
 from gato.audit.text import LanguageAudit
 from gato.reports.audit_plots import (
     MAX_DRAWN,
@@ -252,7 +252,7 @@ def _language_blocks(language: LanguageAudit, mixture: MixtureAudit) -> list[Blo
 def _example_blocks(example: RowExample) -> list[Block]:
     counts = ", ".join(
         f"{kind} {int((example.kinds == index).sum())}"
-        for index, kind in enumerate(KINDS)
+        for index, kind in enumerate(TOKEN_KINDS)
         if (example.kinds == index).any()
     )
     cut = len(example.kinds) > MAX_DRAWN

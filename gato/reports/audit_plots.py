@@ -13,7 +13,7 @@ from gato.audit.actions import ActionAudit
 from gato.audit.example import RowExample
 from gato.audit.fields import FieldAudit
 from gato.audit.mixture import References, SourceAudit
-from gato.audit.rows import KINDS
+from gato.audit.rows import TOKEN_KINDS
 from gato.reports.format import minus
 from gato.reports.style import (
     BLUE,
@@ -33,7 +33,7 @@ from gato.reports.style import (
     text_above,
 )
 
-KIND_COLORS = dict(zip(KINDS, (PURPLE, "#8C6D31", SKY, BLUE, "#98a1ac", ORANGE, VERMILLION, GREEN), strict=True))
+KIND_COLORS = dict(zip(TOKEN_KINDS, (PURPLE, "#8C6D31", SKY, BLUE, "#98a1ac", ORANGE, VERMILLION, GREEN), strict=True))
 _ROW_COLUMNS = 64  # tokens per line of a drawn row
 _ROW_LINES = 10
 CELL = (28, 20)  # height and width of a token of a drawn row, pixels
@@ -51,7 +51,7 @@ def share_bars(shares: Mapping[str, Mapping[str, float]], label: str, theme: The
     figure = new_figure(theme, 9, 1.2 + 0.34 * len(shares))
     axes = figure.subplots()
     plain_axes(axes, theme, grid="x")
-    used = [kind for kind in KINDS if any(kind in parts for parts in shares.values())]
+    used = [kind for kind in TOKEN_KINDS if any(kind in parts for parts in shares.values())]
     for row, parts in enumerate(shares.values()):
         left = 0.0
         for kind in used:
@@ -194,7 +194,7 @@ def row_figure(example: RowExample, theme: Theme = LIGHT) -> Figure:
     axes.set_ylim(lines, 0)
     axes.set_xticks([])
     axes.set_yticks(np.arange(lines) + 0.4, [str(line * _ROW_COLUMNS) for line in range(lines)])
-    used = [kind for index, kind in enumerate(KINDS) if (example.kinds[:shown] == index).any()]
+    used = [kind for index, kind in enumerate(TOKEN_KINDS) if (example.kinds[:shown] == index).any()]
     _legend(axes, used, theme, loss=True)
     return figure
 
@@ -204,7 +204,7 @@ def row_pixels(example: RowExample, theme: Theme) -> np.ndarray:
     shown = min(len(example.kinds), MAX_DRAWN)
     height, width = CELL
     pixels = np.full((-(-shown // _ROW_COLUMNS) * height, _ROW_COLUMNS * width, 3), _rgb(theme.page), np.uint8)
-    colors = [_rgb(KIND_COLORS[kind]) for kind in KINDS]
+    colors = [_rgb(KIND_COLORS[kind]) for kind in TOKEN_KINDS]
     patches = dict(zip(example.patch_indices.tolist(), example.patches, strict=True))
     for i in range(shown):
         line, column = divmod(i, _ROW_COLUMNS)

@@ -20,7 +20,7 @@ from gato.reports.format import minus
 from gato.reports.page import data_uri
 from gato.tokenizer.image import patch_grid, patches_to_image
 from gato.tokenizer.leaves import ActionLeaf, ContinuousLeaf, DiscreteLeaf, ImageLeaf, ObservationLeaf
-from gato.tokenizer.rules import action_leaf, observation_leaf
+from gato.tokenizer.spaces import TimestepTokenizer
 from gato.tokenizer.text import TextTokenizer
 from gato.tokenizer.tree import flatten, leaf_spaces
 
@@ -55,17 +55,12 @@ class TokenView:
             fields: scales of continuous leaves.
             action_names: of a Discrete action space, in order.
         """
-        scales = {scale.path: scale for scale in fields}
+        codecs = TimestepTokenizer(observation_space, action_space, tokenizer, text, fields=fields)
         self._observation_space, self._action_space = observation_space, action_space
         self._tokenizer, self._text, self._action_names = tokenizer, text, action_names
-        self._leaves = [
-            (observation_leaf(path, space, tokenizer, text, None, scales.get(path)), space)
-            for path, space in leaf_spaces(observation_space, "observation")
-        ]
-        self._action_leaves = [
-            action_leaf(path, space, tokenizer, text, scales.get(path))
-            for path, space in leaf_spaces(action_space, "action")
-        ]
+        observed = [space for _, space in leaf_spaces(observation_space, "observation")]
+        self._leaves = list(zip(codecs.observation_codecs, observed, strict=True))
+        self._action_leaves = codecs.action_codecs
 
     def content(
         self,

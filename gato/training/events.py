@@ -1,6 +1,6 @@
 """What happened to a run, beside its metrics: when it was started, resumed, saved and stopped, by the clock.
 
-Metrics of a resumed run are those of one that never stopped, so what interrupted it is told here: one line of JSON an
+Metrics of a resumed run are those of one that never stopped, so what interrupted it is told here: one line of JSON per
 event, and none is ever taken back.
 """
 
@@ -9,9 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from gato.training.writers import append_line, continue_lines, read_lines
-
-EVENTS_FILE = "events.jsonl"  # in the run folder
+from gato.files import append_line, continue_lines, read_lines
 
 Kind = Literal["started", "resumed", "saved", "stopped", "finished"]
 
@@ -47,7 +45,7 @@ class EventLog:
 
 
 def read_events(path: Path) -> list[Event]:
-    """The events of a file, in order; a last line that a crash cut short is left out.
+    """Reads the events of a file, in order; a last line that a crash cut short is left out.
 
     Raises:
         ValueError: a line is no event; the message names it.

@@ -32,12 +32,13 @@ from gato.checkpoint import (
 from gato.config import RunConfig, TrainingConfig
 from gato.model.gato import Parameters
 from gato.model.size import Work, training_flops
-from gato.training.events import EVENTS_FILE, EventLog
+from gato.run_files import EVENTS_FILE, METRICS_FILE, TENSORBOARD_FOLDER
+from gato.training.events import EventLog
 from gato.training.optimizer import make_optimizer, make_schedule
 from gato.training.parallel import Layout
 from gato.training.progress import ProgressDisplay
 from gato.training.report import Report
-from gato.training.run_folder import METRICS_FILE, TENSORBOARD_FOLDER, open_run
+from gato.training.run_folder import open_run
 from gato.training.spikes import SpikeWatch
 from gato.training.step import IntervalSums, LossFunction, TrainState, empty_interval, init_state, make_train_step
 from gato.training.stop import StopRequest

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gato.config import DataConfig, PromptConfig, SourceConfig
-from gato.data.encoded import SequenceCache
+from gato.data.encoded import RowFacts, SequenceCache, encoding_of
 from gato.data.episode import Episode, ImageText
 from gato.data.mixture import build_mixture
 from gato.data.opened import open_encoded
-from gato.data.prepared import PreparedSource, RowFacts, encoding_of, pack, unpack, write_prepared
+from gato.data.prepared import PreparedSource, pack, unpack, write_prepared
 from gato.data.sources.images import write_images
 from gato.data.sources.minari_writer import write_minari
 from gato.tokenizer.sequence import TokenSequence

@@ -11,11 +11,11 @@ import pytest
 from gymnasium.spaces import Box
 
 from gato.config import DataConfig, PromptConfig, SourceConfig
-from gato.data.encoded import SequenceCache
+from gato.data.encoded import RowFacts, SequenceCache, encoding_of
 from gato.data.episode import Episode, ImageText
 from gato.data.mixture import Mixture, build_mixture, open_rows
 from gato.data.opened import open_encoded
-from gato.data.prepared import RowFacts, encoding_of, write_prepared
+from gato.data.prepared import write_prepared
 from gato.data.rows import TextRows
 from gato.data.sources.images import write_images
 from gato.data.sources.minari_writer import write_minari

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from gato.config import DataConfig, ModelConfig, PolicyConfig, RunConfig, SourceConfig, TokenizerConfig
+from gato.data.collate import make_batch
 from gato.data.encoded import SequenceCache
 from gato.data.episode import Dialogue, ImageText
 from gato.data.mixture import open_rows
 from gato.data.sources.images import write_images
 from gato.data.sources.minari_writer import write_minari
-from gato.data.window import make_batch
 from gato.envs import get_task
 from gato.evaluation.actors import RandomActor
 from gato.evaluation.rollout import rollout

@@ -7,7 +7,8 @@ import jax
 import pytest
 from rich.console import Console
 
-from gato.experiments.skip_log import SKIPPED_FILE, SkipLog
+from gato.experiments.skip_log import SkipLog
+from gato.run_files import SKIPPED_FILE
 
 
 class Batches:

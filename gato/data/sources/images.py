@@ -25,6 +25,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from gato.data.episode import Dialogue, ImageText, Speaker
 from gato.data.sources.image_lines import FIELDS, Columns, ImageKind, ImageLine, read_lines
 from gato.data.sources.jsonl import line_or_error
+from gato.files import new_file
 
 MAX_PIXELS = 1 << 24  # a larger image is refused before it is decoded
 MAX_FILE_BYTES = 1 << 26  # a larger image file is refused before it is read
@@ -143,17 +144,8 @@ def write_images(path: str | Path, items: Iterable[ImageText | Dialogue]) -> Non
         ValueError: no items, captions and dialogues mixed, or a dialogue other than questions, each with its answer,
             about an image.
     """
-    path = Path(path)
-    if path.exists():
-        raise FileExistsError(f"{path} exists: delete it or choose another path")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    try:
-        with zipfile.ZipFile(partial, "x") as archive:
-            _write_items(archive, items)
-        partial.rename(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with new_file(Path(path)) as partial, zipfile.ZipFile(partial, "x") as archive:
+        _write_items(archive, items)
 
 
 def _write_items(archive: zipfile.ZipFile, items: Iterable[ImageText | Dialogue]) -> None:

@@ -1,11 +1,12 @@
 """Records that a program brings itself: what is checked, when, and what is asked of a sequence or an iterator."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete, Text
 
-from gato.config import DataConfig
-from gato.data.encoded import EncodedSource, SequenceCache, episode_encoder
+from gato.data.encoded import EncodedSource, SequenceCache, encode_episode, timestep_tokenizer
 from gato.data.episode import Dialogue, Document, Episode, ImageText
 from gato.data.sources.memory import MemoryControlSource, MemorySource
 
@@ -92,8 +93,8 @@ def test_given_groups_leave_a_sequence_unread():
 
 def test_the_source_can_be_encoded(text, config):
     source = control([episode(0), episode(1)])
-    data = DataConfig()
-    encode = episode_encoder(source, data, config, text, terminal_observation=False)
+    timesteps = timestep_tokenizer(source, config, text)
+    encode = partial(encode_episode, timesteps=timesteps, terminal_observation=False)
     sequence = EncodedSource(source, encode, SequenceCache(1 << 20))
     assert sequence[1].num_timesteps == 3
 
