@@ -43,7 +43,7 @@ from gato.reports.few_shot_tables import few_shot_table
 from gato.reports.style import save_figure
 from gato.reports.table_markup import markdown
 from gato.training.lock import RunLock
-from gato.training.parts import num_moving
+from gato.training.trainable import num_trainable
 
 RESULTS_FILE = "results.json"
 _BEFORE_FILE = "before.json"  # the value of the checkpoint before any step, and what it was measured with
@@ -152,7 +152,7 @@ class _Finetuning:
             self._require_task()
         self._config = dataclasses.replace(config, data=self._scaled(config, agent))
         self._subsets = list(self._draw())
-        self._moving = num_moving(self._params, config.optimizer)
+        self._moving = num_trainable(self._params, config.optimizer)
 
     def run(self) -> bool:
         """Runs what is not finished yet; False if a signal stopped it."""

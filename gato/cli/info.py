@@ -9,9 +9,9 @@ from rich.table import Table
 from gato.cli.whole_table import print_whole
 from gato.config import RunConfig
 from gato.experiments.run_configs import load_config, shipped_configs
-from gato.model.chips import Chip, chip_named
-from gato.model.scale_plan import ScalePlan, scale_plan
-from gato.model.size import (
+from gato.model.cost.chips import Chip, chip_named
+from gato.model.cost.scale_plan import ScalePlan, scale_plan
+from gato.model.cost.size import (
     PUBLISHED_TOTALS,
     cache_bytes,
     flops_per_patch,
@@ -23,12 +23,12 @@ from gato.model.size import (
 
 PLAN_HEADINGS = (
     "chips",
-    "rows a chip",
+    "rows per chip",
     "arithmetic, ms",
     "transfers, ms",
     "step, ms",
     "MFU",
-    "tokens a day",
+    "tokens per day",
     "memory, GB",
     "chip-hours",
     "days",
@@ -85,7 +85,7 @@ def plan_row(run: RunConfig, plan: ScalePlan, price: float | None = None) -> tup
         f"{1e3 * plan.communication_s:,.1f}",
         f"{1e3 * plan.step_s:,.1f}",
         f"{plan.utilization:.0%}",
-        _rounded(plan.tokens_a_day),
+        _rounded(plan.tokens_per_day),
         f"{sum(plan.memory_bytes.values()) / 1e9:.0f}" + ("" if plan.fits else ", too much"),
         f"{hours:,.0f}",
         f"{hours / 24 / plan.num_chips:.3g}",

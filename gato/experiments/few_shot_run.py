@@ -19,16 +19,16 @@ from gato.data.subset import build_few_mixture
 from gato.envs import Task
 from gato.evaluation.few_shot import FewShotRun, Judged, Measure, Start, best_of, smoothed
 from gato.experiments.scoring import score_task
-from gato.experiments.skip_log import SkipLog
 from gato.inference.agent import Agent
 from gato.model.gato import Parameters, init_parameters
 from gato.tokenizer.text import TextTokenizer
 from gato.training.held_out import HeldOutLoss
 from gato.training.loop import train
-from gato.training.parallel import Layout
-from gato.training.parts import only_moving
+from gato.training.parallel import MeshSharding
 from gato.training.run_folder import METRICS_FILE
+from gato.training.skip_log import SkipLog
 from gato.training.step import model_loss
+from gato.training.trainable import freeze
 from gato.training.writers import read_metrics
 
 RESULT_FILE = "result.json"
@@ -92,14 +92,14 @@ class HeldOutJudge:
         self.metric = f"held_out/loss/{source}"
         names = tuple(each.name for each in config.data.sources)
         batches = functools.partial(build_mixture, config.data, config.tokenizer, text, seed=config.seed, held_out=True)
-        self._layout = Layout(config.parallel)
-        loss_function = model_loss(config.model, config.tokenizer, len(names), self._layout)
+        self._sharding = MeshSharding(config.parallel)
+        loss_function = model_loss(config.model, config.tokenizer, len(names), self._sharding)
         num_batches = config.training.held_out_batches
-        self._loss = HeldOutLoss(loss_function, batches, num_batches, names, put=self._layout.put_rows)
+        self._loss = HeldOutLoss(loss_function, batches, num_batches, names, put=self._sharding.put_rows)
         batches()  # fails early if nothing is held out
 
     def judge(self, params: Parameters, number: int) -> dict[str, float]:
-        return self._loss(self._layout.put(params), number)
+        return self._loss(self._sharding.put(params), number)
 
     def retest(self, params: Parameters, number: int) -> tuple[float, ...]:
         return ()
@@ -191,20 +191,20 @@ def run_subset(
         episodes=subset.chosen,
         num_rows=num_rows,
     )
-    layout = Layout(config.parallel)
-    loss_function = model_loss(config.model, config.tokenizer, len(batches.source_names), layout)
+    sharding = MeshSharding(config.parallel)
+    loss_function = model_loss(config.model, config.tokenizer, len(batches.source_names), sharding)
     result = train(
         config,
         run_folder=run,
         params=params(),
-        loss_function=only_moving(loss_function, config.optimizer),
+        loss_function=freeze(loss_function, config.optimizer),
         batches=SkipLog(batches, run, console, resume=True),
         key=jax.random.split(jax.random.key(config.seed))[1],
         evaluators=[Evaluations(judge, config, run, before, console)],
         tokenizer_model=None if text is None else text.to_bytes(),
         resume=True,
         console=console,
-        layout=layout,
+        sharding=sharding,
     )
     if result.interrupted:
         return None
@@ -231,7 +231,7 @@ def run_subset(
 def fresh_parameters(config: RunConfig) -> Parameters:
     """Of a run from scratch, by its seed, as `gato train` begins."""
     key, _ = jax.random.split(jax.random.key(config.seed))
-    return Layout(config.parallel).make(functools.partial(init_parameters, config.model, config.tokenizer), key)
+    return MeshSharding(config.parallel).make(functools.partial(init_parameters, config.model, config.tokenizer), key)
 
 
 def _kept_checkpoint(run: Path, best: Judged) -> Path:

@@ -18,7 +18,7 @@ from gato.evaluation.held_out_scores import HeldOutScore, piece_bytes, text_byte
 from gato.evaluation.language_scores import LanguageExample, LanguageScore, evaluate_language, score_language
 from gato.inference.agent import Agent
 from gato.inference.generate import Generator
-from gato.model.loss import KINDS
+from gato.model.loss import TARGET_KINDS
 from gato.training.step import LossStep, make_loss_step, model_loss, no_losses
 
 HELD_OUT_ROWS = 256  # of each source
@@ -122,7 +122,7 @@ def _predict(
 ) -> dict[str, HeldOutScore]:
     """The scores of one source by kind; kinds without targets have none."""
     # On the host in double precision: sums of millions of targets would round in float32.
-    sums = {field.name: np.zeros(len(KINDS)) for field in dataclasses.fields(no_losses(1))}
+    sums = {field.name: np.zeros(len(TARGET_KINDS)) for field in dataclasses.fields(no_losses(1))}
     num_bytes = 0
     for number in range(num_batches):
         drawn = [rows[index] for index in range(number * rows_a_batch, (number + 1) * rows_a_batch)]
@@ -137,7 +137,7 @@ def _predict(
             num_rows=num_batches * rows_a_batch,
             num_bytes=num_bytes if kind == "text" else 0,
         )
-        for index, kind in enumerate(KINDS)
+        for index, kind in enumerate(TARGET_KINDS)
         if sums["count"][index]
     }
 

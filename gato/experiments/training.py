@@ -16,7 +16,6 @@ from gato.data.corpus import corpus
 from gato.data.mixture import build_mixture
 from gato.data.scaling import with_scales
 from gato.data.sources.opening import open_source
-from gato.experiments.skip_log import SkipLog
 from gato.model.gato import init_parameters
 from gato.tokenizer.language import SPEAKERS
 from gato.tokenizer.text import TextTokenizer
@@ -24,10 +23,11 @@ from gato.training.held_out import HeldOutLoss
 from gato.training.lock import RunLock
 from gato.training.loop import Evaluator, TrainResult
 from gato.training.loop import train as run_training
-from gato.training.parallel import Layout
-from gato.training.parts import only_moving
+from gato.training.parallel import MeshSharding
 from gato.training.run_folder import require_startable
+from gato.training.skip_log import SkipLog
 from gato.training.step import model_loss
+from gato.training.trainable import freeze
 from gato.training.writers import replace_file
 
 CORPUS_RECORDS = 7_000  # records of each source that a new text tokenizer is trained on
@@ -73,7 +73,7 @@ def _train_locked(
 ) -> TrainResult:
     config = _with_scales(config, run, resume=resume, console=console)
     num_rows = config.training.num_steps * config.data.batch_size
-    layout = Layout(config.parallel)
+    sharding = MeshSharding(config.parallel)
     build = functools.partial(
         build_mixture,
         config.data,
@@ -89,7 +89,7 @@ def _train_locked(
             f"{name} {share:.1%}" for name, share in zip(batches.source_names, batches.row_shares, strict=True)
         )
         _plainly(console)(f"rows by source, within their budgets: {shares}")
-    loss_function = model_loss(config.model, config.tokenizer, len(batches.source_names), layout)
+    loss_function = model_loss(config.model, config.tokenizer, len(batches.source_names), sharding)
     evaluators: list[Evaluator] = []
     if config.training.evaluate_every:
         evaluators.append(
@@ -98,15 +98,15 @@ def _train_locked(
                 lambda: SkipLog(build(held_out=True), run, console, resume=True),
                 config.training.held_out_batches,
                 batches.source_names,
-                put=layout.put_rows,
+                put=sharding.put_rows,
             )
         )
     parameter_key, step_key = jax.random.split(jax.random.key(config.seed))
     return run_training(
         config,
         run_folder=run,
-        params=layout.make(functools.partial(init_parameters, config.model, config.tokenizer), parameter_key),
-        loss_function=only_moving(loss_function, config.optimizer),
+        params=sharding.make(functools.partial(init_parameters, config.model, config.tokenizer), parameter_key),
+        loss_function=freeze(loss_function, config.optimizer),
         batches=SkipLog(batches, run, console, resume=resume),
         key=step_key,
         evaluators=evaluators,
@@ -115,7 +115,7 @@ def _train_locked(
         overwrite=overwrite,
         tensorboard=tensorboard,
         console=console,
-        layout=layout,
+        sharding=sharding,
     )
 
 

@@ -58,7 +58,7 @@ class Attention(nnx.Module):
         values_BHSK: jax.Array,
         slots_BC: jax.Array,
         visible_BCS: jax.Array,
-        wanted_BA: jax.Array | None,
+        query_indices_BA: jax.Array | None,
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Writes the chunk's keys and values to their slots, then attends to all visible slots.
 
@@ -66,9 +66,9 @@ class Attention(nnx.Module):
             y_BCD, or y_BAD of each row's wanted tokens, and the cache arrays of the layer with the chunk in them.
         """
         q_BHCK, k_BHCK, v_BHCK = self._project(x_BCD, rotation)
-        if wanted_BA is not None:
-            q_BHCK = jnp.take_along_axis(q_BHCK, wanted_BA[:, None, :, None], axis=2)
-            visible_BCS = jnp.take_along_axis(visible_BCS, wanted_BA[..., None], axis=1)
+        if query_indices_BA is not None:
+            q_BHCK = jnp.take_along_axis(q_BHCK, query_indices_BA[:, None, :, None], axis=2)
+            visible_BCS = jnp.take_along_axis(visible_BCS, query_indices_BA[..., None], axis=1)
         keys_BHSK = _written(keys_BHSK, k_BHCK, slots_BC)
         values_BHSK = _written(values_BHSK, v_BHCK, slots_BC)
         attend = masked_attention if q_BHCK.shape[2] == 1 else _attention_of_chunks

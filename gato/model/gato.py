@@ -63,7 +63,7 @@ class Gato(nnx.Module):
         shape = (batch_size, self.config.num_heads, num_slots, self.config.head_dim)
         return Cache.empty(self.config.num_layers, shape, jnp.dtype(self.config.compute_dtype))
 
-    def extend(self, chunk: Chunk, cache: Cache, wanted_BA: jax.Array | None = None) -> tuple[jax.Array, Cache]:
+    def extend(self, chunk: Chunk, cache: Cache, query_indices_BA: jax.Array | None = None) -> tuple[jax.Array, Cache]:
         """hidden_BCD of the chunk, and the cache with the chunk written to it.
 
         Evaluation only: patches take their mean positions. A jitted caller should donate the cache, which is then
@@ -72,10 +72,10 @@ class Gato(nnx.Module):
         Args:
             chunk: the next tokens.
             cache: what came before.
-            wanted_BA: int32, indices in the chunk of the tokens of each row that are wanted: returns hidden_BAD,
+            query_indices_BA: int32, indices in the chunk of the tokens of each row that are wanted: returns hidden_BAD,
                 which spares most of the last layer.
         """
-        return self.transformer.extend(self.embedding(chunk), chunk, cache, wanted_BA)
+        return self.transformer.extend(self.embedding(chunk), chunk, cache, query_indices_BA)
 
 
 def parameters(model: Gato) -> Parameters:

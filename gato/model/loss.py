@@ -12,7 +12,7 @@ from gato.batch import Batch
 from gato.model.embedding import logits_of
 from gato.model.gato import Gato
 
-KINDS = ("text", "action")  # the second axis of LossSums
+TARGET_KINDS = ("text", "action")  # the second axis of LossSums
 _MIN_CHUNK = 64  # targets; smaller chunks would starve the matrix product
 _CHUNKS_A_BATCH = 16  # at least, so that rows with few targets cost little
 
@@ -75,13 +75,15 @@ def loss(
     scalar, (nll_GT, correct_GT) = _weighed_nll(table_VD, hidden_GTD, targets_GT, shares_GT, num_chunks, chunk)
 
     action_GT = _take(batch.local_positions.reshape(G, M), indices_GT) == model.tokenizer.action_position
-    kinds_GT = _take(batch.source_ids.reshape(G, -1), rows_GT) * len(KINDS) + action_GT
-    members_GTX = (kinds_GT[..., None] == jnp.arange(num_sources * len(KINDS))[None, None]) & present_GT[..., None]
+    kinds_GT = _take(batch.source_ids.reshape(G, -1), rows_GT) * len(TARGET_KINDS) + action_GT
+    members_GTX = (kinds_GT[..., None] == jnp.arange(num_sources * len(TARGET_KINDS))[None, None]) & present_GT[
+        ..., None
+    ]
     changed_GT = action_GT & _take(batch.changed_mask.reshape(G, M), indices_GT)
 
     def by_kind(values_GT: jax.Array) -> jax.Array:
         sums_X = jnp.where(members_GTX, values_GT.astype(jnp.float32)[..., None], 0).sum(axis=(0, 1))
-        return sums_X.reshape(num_sources, len(KINDS))
+        return sums_X.reshape(num_sources, len(TARGET_KINDS))
 
     return scalar, LossSums(
         loss_sum=by_kind(nll_GT),

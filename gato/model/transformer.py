@@ -55,8 +55,10 @@ class Block(nnx.Module):
     ) -> jax.Array:
         """x_BLD to x_BLD; a key switches stochastic depth and dropout on."""
         attention_key, mlp_key = (None, None) if key is None else jax.random.split(key)
-        x_BLD = x_BLD + self._thin(self.attention(self.attention_norm(x_BLD), rotation, visible_from_BL), attention_key)
-        return x_BLD + self._thin(self.mlp(self.mlp_norm(x_BLD)), mlp_key)
+        x_BLD = x_BLD + self._residual_dropout(
+            self.attention(self.attention_norm(x_BLD), rotation, visible_from_BL), attention_key
+        )
+        return x_BLD + self._residual_dropout(self.mlp(self.mlp_norm(x_BLD)), mlp_key)
 
     def extend(
         self,
@@ -66,18 +68,18 @@ class Block(nnx.Module):
         values_BHSK: jax.Array,
         slots_BC: jax.Array,
         visible_BCS: jax.Array,
-        wanted_BA: jax.Array | None,
+        query_indices_BA: jax.Array | None,
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         """The block over a chunk, or over each row's wanted tokens of it, and the layer's cache with the chunk."""
         y_BCD, keys_BHSK, values_BHSK = self.attention.extend(
-            self.attention_norm(x_BCD), rotation, keys_BHSK, values_BHSK, slots_BC, visible_BCS, wanted_BA
+            self.attention_norm(x_BCD), rotation, keys_BHSK, values_BHSK, slots_BC, visible_BCS, query_indices_BA
         )
-        if wanted_BA is not None:
-            x_BCD = jnp.take_along_axis(x_BCD, wanted_BA[..., None], axis=1)
+        if query_indices_BA is not None:
+            x_BCD = jnp.take_along_axis(x_BCD, query_indices_BA[..., None], axis=1)
         x_BCD = x_BCD + y_BCD
         return x_BCD + self.mlp(self.mlp_norm(x_BCD)), keys_BHSK, values_BHSK
 
-    def _thin(self, y_BLD: jax.Array, key: jax.Array | None) -> jax.Array:
+    def _residual_dropout(self, y_BLD: jax.Array, key: jax.Array | None) -> jax.Array:
         """Skips the sub-layer in some rows and drops some of its outputs; what is kept grows, so the mean stays.
 
         Source: Deep Networks with Stochastic Depth (Huang et al., 2016), scaled in training instead of in evaluation.
@@ -143,7 +145,7 @@ class Transformer(nnx.Module):
         return self.final_norm(x_BLD)
 
     def extend(
-        self, x_BCD: jax.Array, chunk: Chunk, cache: Cache, wanted_BA: jax.Array | None = None
+        self, x_BCD: jax.Array, chunk: Chunk, cache: Cache, query_indices_BA: jax.Array | None = None
     ) -> tuple[jax.Array, Cache]:
         """The chunk's hidden_BCD, and the cache with the chunk in it. Layers are unrolled; no randomness.
 
@@ -151,8 +153,8 @@ class Transformer(nnx.Module):
             x_BCD: embedded tokens.
             chunk: what they are.
             cache: what came before.
-            wanted_BA: indices in the chunk of the tokens of each row whose hidden_BAD is returned instead. In the
-                last layer no other token is computed beyond its key and value.
+            query_indices_BA: indices in the chunk of the tokens of each row whose hidden_BAD is returned instead. The
+                last layer computes no more than key and value of all other tokens.
         """
         config = self._config
         rows = jnp.arange(len(x_BCD))[:, None]
@@ -163,11 +165,11 @@ class Transformer(nnx.Module):
         rotation = rotation_of(chunk.positions, config.head_dim, config.rotary_base)
         graphdef, weights_N = nnx.split(self.blocks)
         keys, values = [], []
-        wanted = [None] * (config.num_layers - 1) + [wanted_BA]
-        layers = zip(_unstack(weights_N, config.num_layers), cache.keys, cache.values, wanted, strict=True)
-        for weights, layer_keys, layer_values, layer_wanted_BA in layers:
+        queries = [None] * (config.num_layers - 1) + [query_indices_BA]
+        layers = zip(_unstack(weights_N, config.num_layers), cache.keys, cache.values, queries, strict=True)
+        for weights, layer_keys, layer_values, layer_query_indices_BA in layers:
             x_BCD, layer_keys, layer_values = nnx.merge(graphdef, weights).extend(
-                x_BCD, rotation, layer_keys, layer_values, chunk.slots, visible_BCS, layer_wanted_BA
+                x_BCD, rotation, layer_keys, layer_values, chunk.slots, visible_BCS, layer_query_indices_BA
             )
             keys.append(layer_keys)
             values.append(layer_values)

@@ -11,7 +11,7 @@ from gato.checkpoint import Checkpoint
 from gato.config import RunConfig, SourceConfig
 from gato.envs import get_task
 from gato.evaluation.scores import ScoreRecord
-from gato.model.size import parameter_counts
+from gato.model.cost.size import parameter_counts
 from gato.release.record import DType
 from gato.reports.tables import SCALE, aggregate_table, score_table
 

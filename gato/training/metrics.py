@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import jax
 
-from gato.model.loss import KINDS, LossSums
-from gato.model.size import model_flops_utilization
+from gato.model.cost.size import model_flops_utilization
+from gato.model.loss import TARGET_KINDS, LossSums
 from gato.training.step import IntervalSums
 
 
@@ -19,7 +19,7 @@ def loss_metrics(losses: LossSums, source_names: Sequence[str]) -> dict[str, flo
         losses: host arrays, a source a row.
     """
     named = {"loss": _quotient(losses.loss_sum.sum(), losses.count.sum())}
-    for index, kind in enumerate(KINDS):
+    for index, kind in enumerate(TARGET_KINDS):
         named[f"loss_{kind}"] = _quotient(losses.loss_sum[:, index].sum(), losses.count[:, index].sum())
     for row, source in enumerate(source_names):
         named[f"loss/{source}"] = _quotient(losses.loss_sum[row].sum(), losses.count[row].sum())

@@ -32,7 +32,7 @@ RULES: dict[str, tuple[str | None, ...]] = {
 }
 
 
-class Layout:
+class MeshSharding:
     """The mesh of a run, and where each of its arrays lies."""
 
     def __init__(self, config: ParallelConfig) -> None:

@@ -1,9 +1,10 @@
-"""From which state a run starts: nothing, or the newest good checkpoint of its folder.
+"""The folder of a run, and the state that a run starts from: nothing, or its newest good checkpoint.
 
 <run>/config.json    the resolved RunConfig
-<run>/metrics.jsonl  one line a log step
+<run>/metrics.jsonl  one line per logged step
 <run>/events.jsonl   see gato.training.events
 <run>/tensorboard/   the same for TensorBoard, if asked for
+<run>/profile/       traces of steps, see gato.training.profiler
 <run>/checkpoints/   see gato.checkpoint
 <run>/run.lock       see gato.training.lock
 """
@@ -27,8 +28,9 @@ from gato.training.writers import replace_file
 
 METRICS_FILE = "metrics.jsonl"
 TENSORBOARD_FOLDER = "tensorboard"
+PROFILE_FOLDER = "profile"
 
-# How and how long a run computes, not what: a resumed run may change these.
+# How and how long a run computes, not what it computes: a resumed run may change these.
 _MAY_CHANGE = (
     "name",
     "training",
@@ -129,7 +131,7 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _clear(run_folder: Path) -> None:
-    for name in ("checkpoints", TENSORBOARD_FOLDER):
+    for name in ("checkpoints", TENSORBOARD_FOLDER, PROFILE_FOLDER):
         if (run_folder / name).exists():
             shutil.rmtree(run_folder / name)
     (run_folder / METRICS_FILE).unlink(missing_ok=True)

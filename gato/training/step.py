@@ -10,8 +10,8 @@ import optax
 from gato.batch import Batch
 from gato.config import ModelConfig, TokenizerConfig
 from gato.model.gato import Parameters, rebuild
-from gato.model.loss import KINDS, LossSums, loss
-from gato.training.parallel import Layout
+from gato.model.loss import TARGET_KINDS, LossSums, loss
+from gato.training.parallel import MeshSharding
 
 # (parameters, batch, key) to the scalar to minimise and sums for reporting; key None means evaluation.
 LossFunction = Callable[[Parameters, Batch, jax.Array | None], tuple[jax.Array, LossSums]]
@@ -50,14 +50,14 @@ LossStep = Callable[[Parameters, LossSums, Batch], LossSums]
 
 
 def model_loss(
-    config: ModelConfig, tokenizer: TokenizerConfig, num_sources: int, layout: Layout | None = None
+    config: ModelConfig, tokenizer: TokenizerConfig, num_sources: int, sharding: MeshSharding | None = None
 ) -> LossFunction:
-    """The loss of Gato as a function of its parameters; without a layout, on one device."""
-    rows, num_row_groups = (None, 1) if layout is None else (layout.rows, layout.num_row_groups)
+    """The loss of Gato as a function of its parameters; without a sharding, on one device."""
+    rows, num_row_groups = (None, 1) if sharding is None else (sharding.rows, sharding.num_row_groups)
 
     def loss_function(params: Parameters, batch: Batch, key: jax.Array | None) -> tuple[jax.Array, LossSums]:
-        if layout is not None:
-            params = layout.gathered_tables(params)
+        if sharding is not None:
+            params = sharding.gathered_tables(params)
         model = rebuild(config, tokenizer, params)
         return loss(model, model(batch, key=key, rows=rows), batch, num_sources, num_row_groups=num_row_groups)
 
@@ -78,7 +78,7 @@ def init_state(params: Parameters, optimizer: optax.GradientTransformation) -> T
 
 def no_losses(num_sources: int) -> LossSums:
     """Sums over no targets."""
-    zeros = jnp.zeros((num_sources, len(KINDS)), jnp.float32)
+    zeros = jnp.zeros((num_sources, len(TARGET_KINDS)), jnp.float32)
     return LossSums(loss_sum=zeros, count=zeros, correct=zeros, changed_count=zeros, changed_correct=zeros)
 
 

@@ -14,8 +14,8 @@ import pytest
 from gato.checkpoint import list_checkpoints, load_checkpoint
 from gato.cli.train import STORAGE_FAILED, train
 from gato.config import RunConfig
-from gato.experiments.skip_log import SKIPPED_FILE, SkipLog
 from gato.training.run_folder import METRICS_FILE, open_run
+from gato.training.skip_log import SKIPPED_FILE, SkipLog
 from gato.training.writers import JsonlWriter, TensorBoardWriter, append_line, read_metrics
 
 

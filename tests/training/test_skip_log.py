@@ -7,7 +7,7 @@ import jax
 import pytest
 from rich.console import Console
 
-from gato.experiments.skip_log import SKIPPED_FILE, SkipLog
+from gato.training.skip_log import SKIPPED_FILE, SkipLog
 
 
 class Batches:
