@@ -26,9 +26,9 @@ def collect(
     linger: int | None = None,
     num_workers: int = 2,
 ) -> None:
-    """Records expert demonstrations; run it again after an interruption and it goes on.
+    """Records expert demonstrations. Example: gato collect cartpole 'babyai-go-to-*' --episodes 50
 
-    Example: gato collect cartpole 'babyai-go-to-*' --episodes 50
+    Run it again after an interruption and it goes on.
 
     Args:
         tasks: names from `gato tasks`, or shell patterns of them; ones without an expert are left out of a pattern.

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from gato.cli.measure import FIRST_SEED, measure
+from gato.cli.measure import measure
 from gato.envs import get_task
 from gato.envs.reference import reference_scores
+from gato.experiments.reference_scores import FIRST_SEED
 
 
 def test_scores_are_those_of_the_episodes(tmp_path):
