@@ -65,7 +65,7 @@ def report(
 
 
 def _load(config: str, sources: Path | None) -> RunConfig:
-    """The run that is named, or the default one with the sources that are."""
+    """Loads the named run, or the default run with the named sources."""
     path = Path(config)
     if path.suffix == ".json" and path.is_file() and isinstance(read_json(path), list):
         if sources is not None:

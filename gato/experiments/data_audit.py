@@ -62,7 +62,7 @@ def audit_run(
 def _text_tokenizer(
     data: DataConfig, vocab_size: int, given: Path | None, config: Path
 ) -> tuple[TextTokenizer | None, str]:
-    """A text tokenizer, and how it came about; None where the sources hold no text."""
+    """Returns a text tokenizer and a sentence on it; None where the sources hold no text."""
     kept = config.parent / "tokenizer.model"
     if given is not None or (config.is_file() and kept.is_file()):
         path = given or kept
@@ -88,7 +88,7 @@ def _text_tokenizer(
 
 
 def _readable(opened: list) -> list[str]:
-    """The texts of the sources that can be read."""
+    """Reads the texts of the sources that can be read."""
     texts = []
     for source in opened:
         try:
@@ -99,7 +99,7 @@ def _readable(opened: list) -> list[str]:
 
 
 def _references(data: DataConfig) -> dict[str, References]:
-    """Scores of the tasks that have the names of sources, or else those that a Minari dataset states of itself."""
+    """Returns scores of the tasks that have the names of sources, or else those that a Minari dataset states."""
     names = {task.name for task in all_tasks()} | {f"{task.name}-{view}" for task in all_tasks() for view in task.views}
     found = {}
     for source in data.sources:

@@ -58,7 +58,7 @@ def export_run(
 
 
 def _measured(path: Path, weights: dict[str, Any]) -> tuple[Sequence[ScoreRecord], str]:
-    """The records, and the file to pass on; refuses scores of other weights."""
+    """Returns the records, and the text of the file to pass on; refuses scores of other weights."""
     records = read_scores(path)
     measured = json.loads(path.read_text(encoding="utf-8")).get("measured", {})
     of = measured.get("checkpoint") or {}

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.rule import Rule
 
 from gato.checkpoint import step_folder
-from gato.config import RunConfig
+from gato.config import DataConfig, RunConfig
 from gato.data.scaling import with_scales
 from gato.data.subset import draw_subset, open_pool
 from gato.envs import get_task
@@ -71,7 +71,7 @@ def suite_config(
     cascades: int | None,
     scratch: bool,
 ) -> RunConfig:
-    """The whole run: what is the checkpoint's, what the config says, what the command line says in place of it.
+    """Returns the complete config: that of the checkpoint, changed by the given config, changed by the command line.
 
     Raises:
         ValueError, TypeError: no source, none of the task's name, or settings that do not go together.
@@ -122,7 +122,7 @@ class _Suite:
         self._moving = num_trainable(self._params, config.optimizer)
 
     def run(self) -> bool:
-        """Runs what is not finished yet; False if a signal stopped it."""
+        """Trains what is not finished yet; returns False if a signal stopped it."""
         total = sum(leaf.size for leaf in jax.tree.leaves(self._params))
         self._say(f"{self._task}: {len(self._subsets)} runs; {self._moving:,} of {total:,} parameters are trained")
         rows, acts = self._config.data.context_length, self._config.policy.context_length
@@ -157,7 +157,7 @@ class _Suite:
         return True
 
     def _copied(self) -> Parameters:
-        """The checkpoint's parameters, to be consumed."""
+        """Copies the checkpoint's parameters, to be consumed."""
         return jax.tree.map(np.array, self._params)
 
     def _require_task(self) -> None:
@@ -174,8 +174,8 @@ class _Suite:
             return PlayJudge(config, get_task(self._task), self._text)
         return HeldOutJudge(config, self._task, self._text)
 
-    def _scaled(self, config: RunConfig, agent: Agent) -> Any:
-        """The data section, with the fields that the checkpoint's sources of the same names were trained with."""
+    def _scaled(self, config: RunConfig, agent: Agent) -> DataConfig:
+        """Returns the data section with the fields of the checkpoint's sources of the same names."""
         sources = tuple(
             dataclasses.replace(source, fields=tuple(agent.fields.get(source.name, ())))
             if source.scaling != "mu-law" and not source.fields
@@ -188,7 +188,7 @@ class _Suite:
         )
 
     def _draw(self) -> Iterator[tuple[Subset, int]]:
-        """Every subset with the size that was asked for: small ones first, from the checkpoint before from scratch."""
+        """Yields every subset with the requested size: small ones first, from the checkpoint before from scratch."""
         config, settings = self._config, self._config.finetune
         (source,) = (source for source in config.data.sources if source.name == self._task)
         pool = open_pool(source, config.data, config.tokenizer, self._text, best=settings.best_episodes)
@@ -206,7 +206,7 @@ class _Suite:
                     yield Subset(source=self._task, chosen=chosen, cascade=cascade, start=start), size
 
     def _of_run(self, subset: Subset, size: int) -> RunConfig:
-        """The config of one run. Runs of one cascade share their seed, so that they differ in their subset only."""
+        """Returns the config of one run. Runs of one cascade share their seed, so that only their subsets differ."""
         config = self._config
         finetune = dataclasses.replace(
             config.finetune, episodes=(size,), cascades=(subset.cascade,), scratch=subset.start == "scratch"
@@ -248,7 +248,7 @@ class _Suite:
             raise ValueError(f"{self._out} holds runs under other settings: {told}; restore them or give another --out")
 
     def _value_before(self) -> float:
-        """Of the checkpoint, measured once."""
+        """Returns the value of the checkpoint, measured once."""
         path = self._out / _BEFORE_FILE
         config = self._config
         measured = {
@@ -266,7 +266,7 @@ class _Suite:
         return value
 
     def _write(self) -> FewShotResults:
-        """The files of all runs that are finished in the folder, also by earlier calls."""
+        """Writes the results of all finished runs of the folder, also of earlier calls."""
         measure: Measure = "return" if self._played else "held-out loss"
         results = FewShotResults(
             task=self._task,
@@ -296,7 +296,7 @@ def _place(run: FewShotRun) -> tuple[int, int, str]:
 
 
 def _compared(config: RunConfig) -> dict[str, Any]:
-    """The settings that all runs of a folder share, by name; data may move, and runs be added."""
+    """Returns the settings that all runs of a folder share, by name; data may move, and runs be added."""
     finetune = dataclasses.replace(config.finetune, episodes=(0,), cascades=(0,), scratch=False)
     sources = tuple(dataclasses.replace(source, path="") for source in config.data.sources)
     shared = dataclasses.replace(config, finetune=finetune, data=dataclasses.replace(config.data, sources=sources))

@@ -87,7 +87,7 @@ def _score(task: Task, player: Player, outcomes: list[_Outcome]) -> Score:
 
 
 def _in_parts(counts: Iterable[int]) -> int:
-    """Episodes that so many come to when they are played in whole parts."""
+    """Counts the episodes when each count is played in whole parts."""
     return sum(math.ceil(count / _PART) * _PART for count in counts)
 
 

@@ -1,4 +1,4 @@
-"""One training run in its folder: text tokenizer, scales, batches, checkpoints, and what is told of it."""
+"""One training run in its folder: text tokenizer, scales, batches and checkpoints."""
 
 import contextlib
 import dataclasses
@@ -135,7 +135,7 @@ def _keep_tokenizer(path: Path, text: TextTokenizer, *, resume: bool) -> None:
 
 
 def _with_scales(config: RunConfig, run: Path, *, resume: bool, console: Console) -> RunConfig:
-    """The run with the fields of its scaled sources: those that it was begun with, or else newly measured ones.
+    """Returns the run with the fields of its scaled sources: those it was started with, or else newly measured ones.
 
     Raises:
         ValueError: a resumed run is scaled in another way than it was begun; or as `gato.data.scaling.with_scales`.
@@ -162,7 +162,7 @@ def _with_scales(config: RunConfig, run: Path, *, resume: bool, console: Console
 
 
 def _saved_config(run: Path) -> RunConfig | None:
-    """The config of the newest checkpoint that tells its own; None if there is none."""
+    """Returns the config of the newest checkpoint whose config can be read; None if there is none."""
     for folder in reversed(list_checkpoints(run)):
         with contextlib.suppress(DamagedCheckpointError):
             return load_checkpoint_config(folder)
@@ -170,9 +170,9 @@ def _saved_config(run: Path) -> RunConfig | None:
 
 
 def text_tokenizer(data: DataConfig, vocab_size: int) -> TextTokenizer | None:
-    """A SentencePiece model trained on the text that the sources hold; None where they hold none.
+    """Trains a SentencePiece model on the text of the sources; None where they hold no text.
 
-    Decided by the sources alone: the same ones give the same model.
+    It depends on the sources alone: the same sources give the same model.
 
     Raises:
         ValueError: there is too little text for the vocabulary.
@@ -183,7 +183,7 @@ def text_tokenizer(data: DataConfig, vocab_size: int) -> TextTokenizer | None:
 
 
 def with_text(settings: RunConfig, tokenizer: Path | None) -> tuple[RunConfig, TextTokenizer | None]:
-    """The run with a text tokenizer from a file, or else a new one trained on the sources' text, if they hold any."""
+    """Returns the run with a text tokenizer from a file, or else one trained on the sources' text, if they hold any."""
     if tokenizer is not None:
         text: TextTokenizer | None = TextTokenizer.load(tokenizer)
     else:

@@ -1,4 +1,4 @@
-"""How arrays lie on the devices of a run: one mesh with named axes, and one table of what is split along which.
+"""Sharding of a run's arrays: one mesh of devices with named axes, and one table of what is split along which axis.
 
 Where the compiler needs an array that is split, it gathers it, and sums gradients over the devices that share a
 parameter (GSPMD). Nothing else in training knows how many devices there are.
@@ -33,7 +33,7 @@ RULES: dict[str, tuple[str | None, ...]] = {
 
 
 class MeshSharding:
-    """The mesh of a run, and where each of its arrays lies."""
+    """The mesh of a run, and the sharding of each of its arrays on it."""
 
     def __init__(self, config: ParallelConfig) -> None:
         """Arranges all devices of all processes.
@@ -62,16 +62,16 @@ class MeshSharding:
 
     @property
     def whole(self) -> NamedSharding:
-        """Every device holds everything."""
+        """Returns the sharding of arrays that every device holds whole."""
         return NamedSharding(self.mesh, PartitionSpec())
 
     @property
     def rows(self) -> NamedSharding:
-        """The leading axis is shared out."""
+        """Returns the sharding of arrays whose leading axis is split over the devices."""
         return NamedSharding(self.mesh, PartitionSpec(_ROWS))
 
     def of(self, name: str, shape: tuple[int, ...]) -> NamedSharding:
-        """Where the array of a name such as "params/transformer/blocks/mlp/up/kernel" lies."""
+        """Returns the sharding of the array of a name such as "params/transformer/blocks/mlp/up/kernel"."""
         rule = next((rule for end, rule in RULES.items() if name.endswith(end)), ())
         if len(rule) != len(shape):
             return self.whole
@@ -82,11 +82,11 @@ class MeshSharding:
         return NamedSharding(self.mesh, PartitionSpec(*axes))
 
     def shardings(self, tree: _Tree) -> _Tree:
-        """The place of every leaf of a tree of arrays or their shapes."""
+        """Returns the sharding of every leaf of a tree of arrays or their shapes."""
         return jax.tree.map_with_path(lambda path, leaf: self.of(leaf_name(path), leaf.shape), tree)
 
     def gathered_tables(self, params: Parameters) -> Parameters:
-        """Traced parameters whose embedding tables are whole but for "tensor": a look-up would move rows otherwise."""
+        """Gathers the embedding tables of traced parameters but for "tensor": a look-up would move rows otherwise."""
 
         def gathered(path: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
             spec = self.of("embedding/" + leaf_name(path), leaf.shape).spec
@@ -96,7 +96,7 @@ class MeshSharding:
         return {**params, "embedding": jax.tree.map_with_path(gathered, params["embedding"])}
 
     def put(self, tree: _Tree) -> _Tree:
-        """A tree of host or device arrays, the same on every process, at its places."""
+        """Moves a tree of host or device arrays, the same on every process, to its devices."""
 
         def place(path: tuple[Any, ...], leaf: Any) -> jax.Array:
             sharding = self.of(leaf_name(path), leaf.shape)
@@ -110,13 +110,13 @@ class MeshSharding:
         return jax.tree.map_with_path(place, tree)
 
     def put_rows(self, batch: Batch) -> Batch:
-        """The rows that this process has read, as its part of the batch of all."""
+        """Moves the rows of this process to its devices, as its part of the batch of all processes."""
         if self.rows.is_fully_addressable:
             return jax.device_put(batch, self.rows)
         with jax.transfer_guard_host_to_device("allow"):  # meant as explicitly as device_put
             return jax.tree.map(lambda leaf: jax.make_array_from_process_local_data(self.rows, leaf), batch)
 
     def make(self, function: Callable[..., _Tree], *inputs: Any) -> _Tree:
-        """The function's result, computed where it will lie: no device ever holds all of a split tree."""
+        """Returns the function's result, computed on its devices: no device ever holds all of a split tree."""
         shardings = self.shardings(jax.eval_shape(function, *inputs))
         return jax.jit(function, out_shardings=shardings)(*inputs)
