@@ -174,7 +174,7 @@ class FieldScale:
         for element, (low, high) in enumerate(zip(self.low, self.high, strict=True)):
             _require(
                 math.isfinite(low) and math.isfinite(high) and low <= high,
-                f"scale of {self.path!r}: token {element} spans {low} to {high}, needs finite numbers in order",
+                f"scale of {self.path!r}: element {element} spans {low} to {high}, needs finite numbers in order",
             )
 
 

@@ -134,8 +134,8 @@ class _Suite:
         for number, (subset, size) in enumerate(self._subsets, start=1):
             config = self._of_run(subset, size)
             start = "the checkpoint" if subset.start == "checkpoint" else "scratch"
-            told = f"from {start}, {len(subset.chosen)} episode(s), cascade {subset.cascade}"
-            self._console.print(Rule(f"{number}/{len(self._subsets)} {told}"))
+            text = f"from {start}, {len(subset.chosen)} episode(s), cascade {subset.cascade}"
+            self._console.print(Rule(f"{number}/{len(self._subsets)} {text}"))
             from_checkpoint = subset.start == "checkpoint"
             finished = run_subset(
                 config,
@@ -244,8 +244,8 @@ class _Suite:
             )
         saved, given = _compared(RunConfig.from_json(json.dumps(found["config"]))), _compared(self._config)
         if different := [name for name in given if saved[name] != given[name]]:
-            told = ", ".join(f"{name} (there {saved[name]!r}, now {given[name]!r})" for name in different)
-            raise ValueError(f"{self._out} holds runs under other settings: {told}; restore them or give another --out")
+            text = ", ".join(f"{name} (there {saved[name]!r}, now {given[name]!r})" for name in different)
+            raise ValueError(f"{self._out} holds runs under other settings: {text}; restore them or give another --out")
 
     def _value_before(self) -> float:
         """Returns the value of the checkpoint, measured once."""

@@ -44,7 +44,7 @@ class Recording:
     task: str
     episodes: int  # that are kept
     seed: int = 0  # of the first episode
-    noise: tuple[float, float] | None = None  # range of the share of random executed actions, drawn per episode
+    noise: tuple[float, float] | None = None  # range of the fraction of random executed actions, drawn per episode
     noise_strength: float = 1.0  # of these, in a Box of floats: 0 is the expert's action, 1 a uniform one
     keep: Keep = "return"  # which episodes: a high return, success, or all
     min_score: float = 0.8  # what a high return is, normalised (section 3.1 of the paper: 80 % of the expert)
@@ -291,8 +291,8 @@ class Collection:
             return
         stored = stored or {}
         different = [key for key in self._manifest if stored.get(key) != self._manifest[key]]
-        told = ", ".join(f"{key} {stored.get(key)!r} instead of {self._manifest[key]!r}" for key in different)
-        raise FileExistsError(f"{where} holds another recording ({told}): choose another --out or remove it")
+        text = ", ".join(f"{key} {stored.get(key)!r} instead of {self._manifest[key]!r}" for key in different)
+        raise FileExistsError(f"{where} holds another recording ({text}): choose another --out or remove it")
 
 
 def _manifest(recording: Recording) -> dict[str, Any]:

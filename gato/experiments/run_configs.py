@@ -33,7 +33,7 @@ def load_config(name: str) -> RunConfig:
     if name not in shipped_configs() and (path / CONFIG_FILE).is_file():
         path /= CONFIG_FILE
     if path.suffix == ".json":
-        read_json(path)  # tells which file is none
+        read_json(path)  # names the file if it is not JSON
         return RunConfig.load(path)
     if path.suffix == ".py":
         spec = importlib.util.spec_from_file_location(path.stem, path)

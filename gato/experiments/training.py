@@ -44,7 +44,7 @@ def train_run(
     tensorboard: bool = False,
     console: Console,
 ) -> TrainResult:
-    """Trains a complete config in a run folder; what `gato train` and the quickstart share.
+    """Trains a complete config in a run folder; for `gato train` and the quickstart.
 
     Raises:
         FileExistsError: another process trains in the folder, or `gato.training.loop.train` refuses it.

@@ -46,9 +46,9 @@ class MeshSharding:
         known = math.prod(size for size in sizes.values() if size != -1)
         sizes = {axis: len(devices) // known if size == -1 else size for axis, size in sizes.items()}
         if math.prod(sizes.values()) != len(devices):
-            told = " x ".join(f"{axis} {size}" for axis, size in sizes.items())
+            mesh = " x ".join(f"{axis} {size}" for axis, size in sizes.items())
             raise ValueError(
-                f"parallel asks for {told} devices, but there are {len(devices)}: set one of the sizes to -1, or make "
+                f"parallel asks for {mesh} devices, but there are {len(devices)}: set one of the sizes to -1, or make "
                 "their product the number of devices"
             )
         self.mesh = jax.make_mesh(tuple(sizes.values()), tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes))
