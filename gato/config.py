@@ -319,6 +319,7 @@ class TrainingConfig:
     max_skipped: int = 20  # skipped steps in a row before training stops
     max_norm_ratio: float | None = None  # a gradient norm so many times the running mean skips its step; None = never
     held_out_batches: int = 8  # batches of one held-out loss
+    profile_steps: tuple[int, int] | None = None  # first and last step of a trace in <run>/profile/; None = none
 
     def __post_init__(self) -> None:
         for name in ("num_steps", "log_every", "checkpoint_every", "keep_checkpoints", "accumulate"):
@@ -326,6 +327,11 @@ class TrainingConfig:
         _require(
             self.max_norm_ratio is None or self.max_norm_ratio > 1,
             f"training.max_norm_ratio is {self.max_norm_ratio}, must be above 1",
+        )
+        _require(
+            self.profile_steps is None
+            or (len(self.profile_steps) == 2 and 1 <= self.profile_steps[0] <= self.profile_steps[1]),
+            f"training.profile_steps is {self.profile_steps}, expected the first and the last step, such as [20, 25]",
         )
         _require(
             not self.keep_best or self.evaluate_every > 0,

@@ -7,6 +7,7 @@ TOKENIZER_FILE: Final = "tokenizer.model"  # the SentencePiece model, where the 
 
 METRICS_FILE: Final = "metrics.jsonl"  # one line per log step
 TENSORBOARD_FOLDER: Final = "tensorboard"  # the same for TensorBoard, if asked for
+PROFILE_FOLDER: Final = "profile"  # traces of steps, see gato.training.profiler
 EVENTS_FILE: Final = "events.jsonl"  # see gato.training.events
 SKIPPED_FILE: Final = "skipped.jsonl"  # records left out, by the first process; the second writes skipped.1.jsonl
 LOCK_FILE: Final = "run.lock"  # see gato.training.lock

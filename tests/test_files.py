@@ -37,7 +37,7 @@ held = lock_file(Path(sys.argv[1]))
 held.write("mine")
 held.flush()
 print("held", flush=True)
-time.sleep(600)
+time.sleep(20)  # so that a failure does not wait for long
 """
 
 

@@ -69,11 +69,12 @@ TABLE["gato.experiments"] = (set(TABLE), {"rich", "jax", "numpy", "gymnasium"})
 TABLE["gato.cli"] = (set(TABLE), {"tyro", "rich", "jax", "numpy", "PIL"})
 
 OPTIONAL = {"tensorboardX", "huggingface_hub", "datasets"}  # extras, which may be imported inside a function
-DYNAMIC_IMPORTERS = {  # simulators, families and formats by name, and the user's config files
+DYNAMIC_IMPORTERS = {  # simulators, families and formats by name, the user's config files, and the chosen command
     "gato.envs.simulator",
     "gato.envs.catalog",
     "gato.data.sources.formats",
     "gato.experiments.run_configs",
+    "gato.cli.main",
 }
 VAGUE_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 UNSAFE_MODULES = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "torch"}

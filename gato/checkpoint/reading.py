@@ -63,7 +63,7 @@ def verify_checkpoint(path: Path) -> None:
 
 
 def load_config(path: Path) -> RunConfig:
-    """The config of a step folder or of a run's newest checkpoint, verified; opens no array.
+    """Loads the config of a step folder or of a run's newest checkpoint, verified; opens no array.
 
     Raises:
         FileNotFoundError, DamagedCheckpointError, ValueError: as `load_checkpoint`.
@@ -74,7 +74,7 @@ def load_config(path: Path) -> RunConfig:
 
 
 def identity(path: Path) -> dict[str, Any]:
-    """Which weights these are, wherever they lie: step and digest of a step folder or of a run's newest checkpoint.
+    """Returns step and digest of a step folder or of a run's newest checkpoint, which identify its weights.
 
     Raises:
         FileNotFoundError, DamagedCheckpointError: as `load_checkpoint`; no array is read.
@@ -84,7 +84,7 @@ def identity(path: Path) -> dict[str, Any]:
 
 
 def score_of(folder: Path) -> float | None:
-    """The score that a step folder was saved with.
+    """Returns the score that a step folder was saved with.
 
     Raises:
         DamagedCheckpointError: the manifest cannot be read or was altered.
@@ -93,7 +93,7 @@ def score_of(folder: Path) -> float | None:
 
 
 def _find(path: Path) -> Path:
-    """The step folder that a path means."""
+    """Finds the step folder that a path means."""
     if (path / MANIFEST_FILE).is_file():
         return path
     if checkpoints_folder(path).is_dir():

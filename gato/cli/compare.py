@@ -65,7 +65,7 @@ def compare_scores(
 
 
 def _scores_file(path: Path) -> Path:
-    """The file itself, or the one in a folder."""
+    """Returns the file itself, or the one in a folder."""
     choices = [path / SCORES_FILE, path / EVALUATION_FOLDER / SCORES_FILE] if path.is_dir() else [path]
     for choice in choices:
         if choice.is_file():
@@ -75,7 +75,7 @@ def _scores_file(path: Path) -> Path:
 
 
 def _content(comparison: Comparison) -> dict[str, Any]:
-    """Plain data for JSON; `Any` because it nests. The returns stay in the files of scores."""
+    """Returns plain data for JSON; `Any` because it nests. The returns stay in the files of scores."""
     content = asdict(comparison)
     for task in content["tasks"]:
         for side in ("a", "b"):

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import jax
 import numpy as np
 
 from gato.config import DataConfig, RunConfig, SourceConfig
@@ -19,8 +18,9 @@ from gato.evaluation.held_out_scores import HeldOutScore, piece_bytes, text_byte
 from gato.evaluation.language_scores import LanguageExample, LanguageScore, evaluate_language, score_language
 from gato.inference.agent import Agent
 from gato.inference.generate import Generator
-from gato.model.loss import KINDS
-from gato.training.step import LossStep, make_loss_step, model_loss, no_losses
+from gato.model.loss import TARGET_KINDS, LossSums
+from gato.training.held_out import LossMeter
+from gato.training.step import model_loss
 
 HELD_OUT_ROWS = 256  # of each source
 HELD_OUT_TEXTS = 200  # of each source of pictures: a share is then known to within 7 percent points
@@ -73,7 +73,7 @@ def measure_held_out(agent: Agent, config: RunConfig, *, num_rows: int, num_text
     if num_rows < 1 or num_texts < 0:
         raise ValueError(f"{num_rows} rows and {num_texts} texts are asked for, expected 1 or more and 0 or more")
     size = min(_ROWS_A_BATCH, config.data.batch_size, num_rows)
-    loss_step = make_loss_step(model_loss(agent.model, agent.tokenizer, 1))
+    meter = LossMeter(model_loss(agent.model, agent.tokenizer, 1), 1)
     sizes = None if agent.text is None else piece_bytes(agent.text)
     cache = SequenceCache(CACHE_BYTES)
     scores: dict[str, dict[str, HeldOutScore]] = {}
@@ -84,7 +84,7 @@ def measure_held_out(agent: Agent, config: RunConfig, *, num_rows: int, num_text
         if not len(rows.records):
             left_out[source.name] = "it keeps no records from training"
             continue
-        found = _predict(agent, config, rows, loss_step, sizes, size, -(-num_rows // size))
+        found = _predict(agent, config, rows, meter, sizes, size, -(-num_rows // size))
         if found:
             scores[source.name] = found
         else:
@@ -116,20 +116,20 @@ def _predict(
     agent: Agent,
     config: RunConfig,
     rows: Rows,
-    loss_step: LossStep,
+    meter: LossMeter,
     sizes: np.ndarray | None,
     rows_a_batch: int,
     num_batches: int,
 ) -> dict[str, HeldOutScore]:
     """The scores of one source by kind; kinds without targets have none."""
     # On the host in double precision: sums of millions of targets would round in float32.
-    sums = {field.name: np.zeros(len(KINDS)) for field in dataclasses.fields(no_losses(1))}
+    sums = {field.name: np.zeros(len(TARGET_KINDS)) for field in dataclasses.fields(LossSums)}
     num_bytes = 0
     for number in range(num_batches):
         drawn = [rows[index] for index in range(number * rows_a_batch, (number + 1) * rows_a_batch)]
         batch = make_batch([dataclasses.replace(row, source_id=0) for row in drawn], config.data, agent.tokenizer)
         num_bytes += 0 if sizes is None else text_bytes(batch, sizes, agent.tokenizer)
-        found = jax.device_get(loss_step(agent.params, no_losses(1), jax.device_put(batch)))
+        found = meter(agent.params, [batch])
         for name, total in sums.items():
             total += np.asarray(getattr(found, name), np.float64)[0]
     return {
@@ -138,7 +138,7 @@ def _predict(
             num_rows=num_batches * rows_a_batch,
             num_bytes=num_bytes if kind == "text" else 0,
         )
-        for index, kind in enumerate(KINDS)
+        for index, kind in enumerate(TARGET_KINDS)
         if sums["count"][index]
     }
 

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
-import jax
 import numpy as np
 
 from gato.batch import Batch
@@ -17,7 +16,8 @@ from gato.experiments.session import Match
 from gato.inference.agent import Agent
 from gato.seeds import FIRST_ACTIONS_SEED
 from gato.tokenizer.sequence import TokenSequence
-from gato.training.step import make_loss_step, model_loss, no_losses
+from gato.training.held_out import LossMeter
+from gato.training.step import model_loss
 
 _RecordKey: TypeAlias = tuple[str, Prompt, Variants]
 
@@ -55,15 +55,14 @@ def yardsticks(
 
 def row_nll(agent: Agent) -> Callable[[Batch], np.ndarray]:
     """(batch of B rows) -> (B,) nats over the targets of each row: the held-out loss, each row a source of its own."""
-    compiled = {}
+    meters: dict[int, LossMeter] = {}
 
     def nll_of(batch: Batch) -> np.ndarray:
         num_rows = len(batch.tokens)
-        if num_rows not in compiled:
-            compiled[num_rows] = make_loss_step(model_loss(agent.model, agent.tokenizer, num_rows))
+        if num_rows not in meters:
+            meters[num_rows] = LossMeter(model_loss(agent.model, agent.tokenizer, num_rows), num_rows)
         numbered = dataclasses.replace(batch, source_ids=np.arange(num_rows, dtype=np.int32))
-        sums = compiled[num_rows](agent.params, no_losses(num_rows), jax.device_put(numbered))
-        return np.asarray(jax.device_get(sums.loss_sum)).sum(axis=1)
+        return np.asarray(meters[num_rows](agent.params, [numbered]).loss_sum).sum(axis=1)
 
     return nll_of
 

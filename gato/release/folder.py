@@ -79,7 +79,7 @@ def write_release(
 
 
 def load_release(folder: Path) -> Checkpoint:
-    """Parameters (float32), config and tokenizer of a released folder; every file read is verified first.
+    """Loads parameters (float32), config and tokenizer of a released folder; every file read is verified first.
 
     Raises:
         DamagedCheckpointError: a file is missing, foreign or altered, or the tensors are not those of the config.
@@ -99,14 +99,14 @@ def load_release(folder: Path) -> Checkpoint:
 
 
 def load_release_config(folder: Path) -> RunConfig:
-    """The config of a released folder, verified; no tensor is read. Raises as `load_release`."""
+    """Loads the config of a released folder, verified; no tensor is read. Raises as `load_release`."""
     record = read_record(folder)
     verify(folder, record, [CONFIG_FILE])
     return _config(folder, record)
 
 
 def release_identity(folder: Path) -> dict[str, Any]:
-    """Step and digest of a released folder; raises as `load_release`."""
+    """Returns step and digest of a released folder; raises as `load_release`."""
     record = read_record(folder)
     verify(folder, record, [CONFIG_FILE])
     return {"step": record.step, "sha256": record.digest}

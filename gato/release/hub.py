@@ -27,7 +27,7 @@ _MAX_RECORD_BYTES = 10_000_000
 
 
 class HubApi(Protocol):
-    """What is used of `huggingface_hub.HfApi`; `Any` where its own types would be needed."""
+    """The part of `huggingface_hub.HfApi` that is used; `Any` where its own types would be needed."""
 
     def create_repo(self, repo_id: str, *, private: bool, exist_ok: bool) -> Any: ...
 
@@ -130,7 +130,7 @@ def pull(repo_id: str, folder: Path, *, revision: str | None = None, api: HubApi
 
 
 def _operations(folder: Path, record: ReleaseRecord, there: Collection[str]) -> list[Any]:
-    """What one commit does: adds the files of the release, and deletes those of an earlier one that it has not."""
+    """Lists what a commit does: add the files of the release, delete those of an earlier release that it lacks."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete  # an optional extra
 
     names = [*record.files, RELEASE_FILE, *([CARD_FILE] if (folder / CARD_FILE).is_file() else [])]

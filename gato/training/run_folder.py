@@ -1,4 +1,4 @@
-"""From which state a run starts: nothing, or the newest good checkpoint of its folder.
+"""The folder of a run, and the state that a run starts from: nothing, or its newest good checkpoint.
 
 The names of the folder's files stand in gato.run_files.
 """
@@ -19,9 +19,9 @@ from gato.checkpoint import (
 )
 from gato.config import RunConfig
 from gato.files import replace_file
-from gato.run_files import CHECKPOINTS_FOLDER, CONFIG_FILE, METRICS_FILE, TENSORBOARD_FOLDER
+from gato.run_files import CHECKPOINTS_FOLDER, CONFIG_FILE, METRICS_FILE, PROFILE_FOLDER, TENSORBOARD_FOLDER
 
-# How and how long a run computes, not what: a resumed run may change these.
+# How and how long a run computes, not what it computes: a resumed run may change these.
 _MAY_CHANGE = (
     "name",
     "training",
@@ -122,7 +122,7 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _clear(run_folder: Path) -> None:
-    for name in (CHECKPOINTS_FOLDER, TENSORBOARD_FOLDER):
+    for name in (CHECKPOINTS_FOLDER, TENSORBOARD_FOLDER, PROFILE_FOLDER):
         if (run_folder / name).exists():
             shutil.rmtree(run_folder / name)
     (run_folder / METRICS_FILE).unlink(missing_ok=True)

@@ -10,8 +10,8 @@ from gato.config import ModelConfig, OptimizerConfig, TokenizerConfig
 from gato.model.gato import init_parameters
 from gato.model.loss import LossSums
 from gato.training.optimizer import make_optimizer
-from gato.training.parts import chosen, num_moving, only_moving, spread
 from gato.training.step import no_losses
+from gato.training.trainable import freeze, num_trainable, scatter, select
 
 LAYERS = 3
 
@@ -99,8 +99,8 @@ def test_what_moves_moves_as_it_would_alone(params):
     """Clipping is by the norm of the part, so the frozen rest changes nothing: the same as an optimizer of the part."""
     settings = config(trained=("transformer",), last_layers=2)
     after, _ = steps(params, settings)
-    alone, _ = steps(chosen(params, settings), config())
-    assert jax.tree.all(jax.tree.map(np.array_equal, chosen(after, settings), jax.device_get(alone)))
+    alone, _ = steps(select(params, settings), config())
+    assert jax.tree.all(jax.tree.map(np.array_equal, select(after, settings), jax.device_get(alone)))
 
 
 def test_what_stays_has_no_moments(params):
@@ -109,7 +109,7 @@ def test_what_stays_has_no_moments(params):
         settings = config(**fields)
         state = make_optimizer(settings).init(params)
         sizes[str(fields)] = sum(leaf.size for leaf in jax.tree.leaves(optax.tree.get(state, "mu")))
-        assert sizes[str(fields)] == num_moving(params, settings)
+        assert sizes[str(fields)] == num_trainable(params, settings)
     assert len(set(sizes.values())) == 3
 
 
@@ -119,9 +119,9 @@ def test_all_blocks_are_the_whole_transformer(params):
     assert jax.tree.all(jax.tree.map(np.array_equal, whole, last))
 
 
-def test_spread_puts_a_part_back_and_zeros_elsewhere(params):
+def test_scatter_puts_a_part_back_and_zeros_elsewhere(params):
     settings = config(trained=("transformer",), last_layers=1)
-    back = spread(chosen(params, settings), params)
+    back = scatter(select(params, settings), params)
     kernel, back_kernel = (tree["transformer"]["blocks"]["mlp"]["up"]["kernel"] for tree in (params, back))
     assert np.array_equal(back_kernel[-1], kernel[-1])
     assert not np.any(back_kernel[:-1])
@@ -139,17 +139,17 @@ def test_spread_puts_a_part_back_and_zeros_elsewhere(params):
 )
 def test_the_loss_has_gradients_for_what_moves_only(params, fields):
     settings = config(**fields)
-    loss_function = only_moving(quadratic, settings)
+    loss_function = freeze(quadratic, settings)
     (value, _), grads = jax.value_and_grad(loss_function, has_aux=True)(params, None, None)
     whole = jax.grad(quadratic, has_aux=True)(params, None, None)[0]
     assert float(value) == float(quadratic(params, None, None)[0])
-    part = chosen(jax.device_get(whole), settings)
-    assert jax.tree.all(jax.tree.map(np.array_equal, grads, spread(part, params)))
+    part = select(jax.device_get(whole), settings)
+    assert jax.tree.all(jax.tree.map(np.array_equal, grads, scatter(part, params)))
     assert float(optax.tree.norm(grads)) < float(optax.tree.norm(whole))
 
 
 def test_the_loss_of_a_network_that_moves_whole_is_left_alone():
-    assert only_moving(quadratic, config()) is quadratic
+    assert freeze(quadratic, config()) is quadratic
 
 
 def test_more_last_layers_than_there_are_is_an_error(params):
@@ -158,7 +158,7 @@ def test_more_last_layers_than_there_are_is_an_error(params):
 
 
 def test_parameters_of_which_none_moves_are_an_error():
-    with pytest.raises(ValueError, match=r"none of the parameters \['table'\] moves"):
+    with pytest.raises(ValueError, match=r"none of the parameters \['table'\] is trained"):
         make_optimizer(config(trained=("norms",))).init({"table": jnp.zeros(3)})
 
 

@@ -1,7 +1,7 @@
-"""What a run would take on so many chips: time, memory and traffic of a step, on paper.
+"""Plans a run on so many chips: time, memory and traffic of a step, on paper.
 
-The formulas and what they leave out are told in docs/scaling.md. Nothing here was measured but the utilisation that
-the caller gives, which is meant to be that of one chip, as training reports it.
+docs/scaling.md has the formulas and what they leave out. Nothing here was measured but the utilisation that the caller
+gives, which is meant to be that of one chip, as training reports it.
 """
 
 import math
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 
 from gato.config import RunConfig
-from gato.model.chips import Chip
-from gato.model.size import Work, memory_bytes, model_flops_utilization, parameter_counts, training_flops
+from gato.model.cost.chips import Chip
+from gato.model.cost.size import BatchCost, memory_bytes, model_flops_utilization, parameter_counts, training_flops
 
-USABLE_MEMORY = 0.9  # share of a chip's memory that a plan fills: the rest is the runtime's and the estimate's error
+USABLE_MEMORY = 0.9  # fraction of a chip's memory that a plan fills: the rest is the runtime's and the estimate's error
 
 _FLOAT32_BYTES = 4
 _STATE = ("parameters", "gradients", "optimizer", "summed gradients")  # what FSDP splits
@@ -35,7 +35,7 @@ class ScalePlan:
 
     @property
     def step_s(self) -> float:
-        """As if no transfer overlapped with arithmetic: the careful figure."""
+        """Seconds per step if no transfer overlaps with arithmetic: the careful figure."""
         return self.compute_s + self.communication_s
 
     @property
@@ -44,16 +44,16 @@ class ScalePlan:
         return model_flops_utilization(self.flops, self.step_s, self.num_chips * self.peak_flops)
 
     @property
-    def tokens_a_day(self) -> float:
+    def tokens_per_day(self) -> float:
         return self.tokens / self.step_s * 86_400
 
     def chip_hours(self, num_tokens: float) -> float:
-        """What training on so many tokens takes, of all chips together."""
-        return num_tokens / self.tokens_a_day * 24 * self.num_chips
+        """Returns the hours of all chips together that training on so many tokens takes."""
+        return num_tokens / self.tokens_per_day * 24 * self.num_chips
 
 
 def scale_plan(config: RunConfig, chip: Chip, num_chips: int, utilization: float) -> ScalePlan:
-    """The plan of a run whose rows are full and whose tokens are all targets.
+    """Plans a run whose rows are full and whose tokens are all targets.
 
     Args:
         config: gives the sizes, the batch of all chips together, and with `parallel.fsdp` how many chips split the
@@ -82,7 +82,7 @@ def scale_plan(config: RunConfig, chip: Chip, num_chips: int, utilization: float
     flops = training_flops(
         config.model,
         config.tokenizer,
-        Work(tokens=rows * length, attended=rows * length**2 / 2, targets=rows * length, patches=0),
+        BatchCost(tokens=rows * length, attended=rows * length**2 / 2, targets=rows * length, patches=0),
     )
     return ScalePlan(
         num_chips=num_chips,
@@ -98,7 +98,7 @@ def scale_plan(config: RunConfig, chip: Chip, num_chips: int, utilization: float
 
 
 def spread_s(size_bytes: float, num_chips: int, num_near: int, chip: Chip) -> float:
-    """Seconds to gather an array that chips hold in equal parts to all of them, or to sum it up into such parts.
+    """Returns the seconds to gather an array that chips hold in equal parts, or to sum it up into such parts.
 
     V (k - 1) / k / link + (V / k) (m - 1) / m / network, for V bytes, k chips near each other and m such groups. Every
     chip sends as fast as it can, and the near ones share what comes from afar.
@@ -106,7 +106,7 @@ def spread_s(size_bytes: float, num_chips: int, num_near: int, chip: Chip) -> fl
     Args:
         num_near: of these chips, how many the links join.
 
-    Source: bounds of Patarasuk and Yuan (2009), "Bandwidth optimal all-reduce algorithms", a level at a time.
+    Source: bounds of Patarasuk and Yuan (2009), "Bandwidth optimal all-reduce algorithms", one level after another.
     """
     num_groups = num_chips // num_near
     seconds = size_bytes * (num_near - 1) / num_near / chip.link_bandwidth
@@ -117,7 +117,9 @@ def spread_s(size_bytes: float, num_chips: int, num_near: int, chip: Chip) -> fl
 
 
 def _communication_s(config: RunConfig, chip: Chip, num_chips: int, shards: int, accumulate: int) -> float:
-    """Gradients are summed over all chips; split parameters are gathered twice a part, and gradients spread out.
+    """Sums the time of a step's transfers.
+
+    Gradients are summed over all chips; split parameters are gathered twice per part, and gradients spread out.
 
     The token table has two gradients, of the look-up and of the head, and the compiler sums each over the chips.
     """

@@ -3,9 +3,9 @@ import dataclasses
 import pytest
 
 from gato.config import DataConfig, ModelConfig, ParallelConfig, RunConfig, TokenizerConfig
-from gato.model.chips import Chip, chip_named
-from gato.model.scale_plan import USABLE_MEMORY, scale_plan, spread_s
-from gato.model.size import Work, memory_bytes, parameter_counts, training_flops
+from gato.model.cost.chips import Chip, chip_named
+from gato.model.cost.scale_plan import USABLE_MEMORY, scale_plan, spread_s
+from gato.model.cost.size import BatchCost, memory_bytes, parameter_counts, training_flops
 
 CHIP = Chip(
     name="toy",
@@ -39,13 +39,13 @@ def test_a_gather_by_hand():
 
 def test_one_chip_only_computes():
     plan = scale_plan(RUN, CHIP, 1, 0.25)
-    work = Work(tokens=6400, attended=64 * 5000, targets=6400, patches=0)
-    assert plan.compute_s == pytest.approx(training_flops(RUN.model, RUN.tokenizer, work) / 0.25e12)
+    cost = BatchCost(tokens=6400, attended=64 * 5000, targets=6400, patches=0)
+    assert plan.compute_s == pytest.approx(training_flops(RUN.model, RUN.tokenizer, cost) / 0.25e12)
     assert plan.communication_s == 0
     assert plan.step_s == plan.compute_s
     assert plan.utilization == pytest.approx(0.25)
-    assert plan.tokens_a_day == pytest.approx(6400 / plan.compute_s * 86_400)
-    assert plan.chip_hours(plan.tokens_a_day) == pytest.approx(24)
+    assert plan.tokens_per_day == pytest.approx(6400 / plan.compute_s * 86_400)
+    assert plan.chip_hours(plan.tokens_per_day) == pytest.approx(24)
 
 
 def test_gradients_are_summed_once_a_step():

@@ -5,11 +5,9 @@ import jax
 import pytest
 
 from gato.config import ModelConfig, TokenizerConfig
-from gato.model.gato import init_parameters, rebuild
-from gato.model.loss import loss
-from gato.model.size import (
+from gato.model.cost.size import (
     PUBLISHED_TOTALS,
-    Work,
+    BatchCost,
     cache_bytes,
     flops_per_patch,
     flops_per_token,
@@ -19,6 +17,8 @@ from gato.model.size import (
     relative_position_parameters,
     training_flops,
 )
+from gato.model.gato import init_parameters, rebuild
+from gato.model.loss import loss
 
 SIZES = {
     "79M": ModelConfig(),
@@ -66,34 +66,34 @@ def test_flops_of_a_small_model_by_hand():
     tokenizer = TokenizerConfig(text_vocab_size=260, num_bins=2, num_discrete=2)
     blocks, head, attention = 2 * (4 * 16 + 32 + 16), 266 * 4, 2 * 10 * 4
     assert flops_per_token(config, tokenizer, 10) == 6 * (blocks + head + attention)
-    assert flops_per_token(config, tokenizer, 10, target_share=0.25) == 6 * (blocks + head // 4 + attention)
+    assert flops_per_token(config, tokenizer, 10, target_fraction=0.25) == 6 * (blocks + head // 4 + attention)
 
 
 def test_flops_of_a_batch_by_hand():
     config = ModelConfig(width=4, num_layers=2, num_heads=1, head_dim=4, mlp_width=8, patch_stem="tiles")
     tokenizer = TokenizerConfig(text_vocab_size=260, num_bins=2, num_discrete=2)
     # Rows of 6 and 4 tokens, 3 of them targets, 2 of them patches.
-    work = Work(tokens=10, attended=(36 + 16) / 2, targets=3, patches=2)
+    cost = BatchCost(tokens=10, attended=(36 + 16) / 2, targets=3, patches=2)
     matrices = 10 * 2 * (4 * 16 + 32 + 16)  # tokens x layers x weights of attention, up and down projections
     attention = 26 * 2 * 2 * 4  # pairs x layers x (scores and mix) x inner size
     head = 3 * 266 * 4
     stem = 2 * 6 * (4 * 192 * 32 + 4 * 32 * 4)
-    assert training_flops(config, tokenizer, work) == 6 * (matrices + attention + head) + stem
+    assert training_flops(config, tokenizer, cost) == 6 * (matrices + attention + head) + stem
 
 
 def test_work_adds_up():
     config, tokenizer = ModelConfig(), TokenizerConfig()
-    one = Work(tokens=5, attended=12.5, targets=2, patches=1)
-    two = Work(tokens=3, attended=4.5, targets=3, patches=0)
-    parts = [training_flops(config, tokenizer, work) for work in (one, two)]
+    one = BatchCost(tokens=5, attended=12.5, targets=2, patches=1)
+    two = BatchCost(tokens=3, attended=4.5, targets=3, patches=0)
+    parts = [training_flops(config, tokenizer, cost) for cost in (one, two)]
     assert training_flops(config, tokenizer, one + two) == sum(parts)
 
 
 def test_full_rows_cost_their_tokens():
     config, tokenizer = ModelConfig(), TokenizerConfig()
     rows, length = 3, 100
-    work = Work(tokens=rows * length, attended=rows * length**2 / 2, targets=rows * length, patches=0)
-    assert training_flops(config, tokenizer, work) == rows * length * flops_per_token(config, tokenizer, length)
+    cost = BatchCost(tokens=rows * length, attended=rows * length**2 / 2, targets=rows * length, patches=0)
+    assert training_flops(config, tokenizer, cost) == rows * length * flops_per_token(config, tokenizer, length)
 
 
 def test_utilization_by_hand():
@@ -117,8 +117,8 @@ def test_the_compiler_counts_nearly_the_same_flops(tokenizer, random_batch, stem
         return rebuild(config, tokenizer, params)(batch).sum()
 
     counted = jax.jit(jax.grad(value)).lower(params).compile().cost_analysis()["flops"]
-    work = Work(tokens=rows * length, attended=rows * length**2, targets=0, patches=rows * patches)
-    assert training_flops(config, tokenizer, work) == pytest.approx(counted, rel=0.05)
+    cost = BatchCost(tokens=rows * length, attended=rows * length**2, targets=0, patches=rows * patches)
+    assert training_flops(config, tokenizer, cost) == pytest.approx(counted, rel=0.05)
 
 
 def test_flops_of_patch_stems_by_hand():

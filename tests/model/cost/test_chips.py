@@ -1,6 +1,6 @@
 import pytest
 
-from gato.model.chips import CHIPS, chip_named, find_chip
+from gato.model.cost.chips import CHIPS, chip_named, find_chip
 
 
 @pytest.mark.parametrize(

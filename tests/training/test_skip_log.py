@@ -7,8 +7,8 @@ import jax
 import pytest
 from rich.console import Console
 
-from gato.experiments.skip_log import SkipLog
 from gato.run_files import SKIPPED_FILE
+from gato.training.skip_log import SkipLog
 
 
 class Batches:

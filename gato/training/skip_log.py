@@ -1,33 +1,41 @@
-"""Writes down which records training leaves out because they cannot be used, as it meets them."""
+"""Logs the records that training leaves out because they cannot be used."""
 
 import re
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import jax
 from rich.console import Console
 
 from gato.batch import Batch
-from gato.data.mixture import Mixture
 from gato.files import append_line, continue_lines, read_lines
 from gato.run_files import SKIPPED_FILE
+from gato.training.loop import BatchIterator
 
 _FILE_NAME = re.compile(r"skipped(?:\.(\d+))?\.jsonl")
 
 
-class SkipLog:
-    """The batches of a mixture; each newly skipped record becomes a line of the console and of a file in the run.
+class SkippingIterator(BatchIterator, Protocol):
+    """Batches that leave out records which cannot be used."""
 
-    Of several processes each writes a file of its own, since lines that machines append to one file over a network can
-    overwrite one another. A record that more than one of them meets may stand in the file of each.
+    def skipped(self) -> dict[str, dict[int, str]]:
+        """Returns the reasons by source and record so far, in the order in which the records were met."""
+        ...
+
+
+class SkipLog:
+    """Passes batches on and logs each newly skipped record, as a line of the console and of a file in the run.
+
+    Each of several processes writes its own file, since lines that machines append to one file over a network can
+    overwrite one another. A record that more than one process meets may stand in the file of each.
     """
 
-    def __init__(self, batches: Mixture, run: Path, console: Console, *, resume: bool) -> None:
-        """The files are continued by a resumed run, and begun anew by any other, by however many processes."""
+    def __init__(self, batches: SkippingIterator, run: Path, console: Console, *, resume: bool) -> None:
+        """Continues the files of a resumed run, and replaces those of any other, however many processes wrote them."""
         self.source_names = batches.source_names
         self._batches, self._console = batches, console
-        self._num_seen = dict.fromkeys(batches.source_names, 0)  # of the records that the mixture has skipped
+        self._num_seen = dict.fromkeys(batches.source_names, 0)  # skipped records
         self._known: set[tuple[str, int]] = set()
         index, count = jax.process_index(), jax.process_count()
         self._path = run / (f"skipped.{index}.jsonl" if index else SKIPPED_FILE)
@@ -70,6 +78,6 @@ class SkipLog:
 
 
 def _files_of(run: Path) -> list[tuple[Path, int]]:
-    """The lists of a run folder, each with the number of the process that wrote it."""
+    """Lists the files of a run folder, each with the number of the process that wrote it."""
     found = [(path, _FILE_NAME.fullmatch(path.name)) for path in sorted(run.glob("skipped*.jsonl"))]
     return [(path, int(name[1] or 0)) for path, name in found if name is not None]

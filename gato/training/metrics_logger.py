@@ -15,8 +15,8 @@ from gato.training.step import IntervalSums
 from gato.training.writers import MetricWriter
 
 
-class Report:
-    """Holds one interval at a time, measures speed, and writes to every writer; a context that closes them."""
+class MetricsLogger:
+    """Buffers one interval at a time, measures speed, and writes to every writer; a context that closes them."""
 
     def __init__(
         self,
@@ -27,18 +27,18 @@ class Report:
         events: EventLog | None = None,
         peak_flops: float | None = None,
     ) -> None:
-        """A report that begins now.
+        """Starts now.
 
         Args:
-            events: is told what is saved, and how the run ends; closed with the writers.
-            peak_flops: operations a second of all devices together; None = unknown, so there is no utilisation.
+            events: where saving and the end of the run are noted; closed with the writers.
+            peak_flops: operations per second of all devices together; None = unknown, so no utilisation is logged.
         """
         self._writers = [*writers, progress]
         self._progress = progress
         self._source_names = source_names
         self._events, self._peak_flops = events, peak_flops
-        self._held: tuple[int, IntervalSums, int, float] | None = None  # step, sums, tokens, operations
-        self._tokens, self._flops = 0, 0.0  # since the last interval was held
+        self._buffered: tuple[int, IntervalSums, int, float] | None = None  # step, sums, tokens, operations
+        self._tokens, self._flops = 0, 0.0  # since the last interval was buffered
         self._mark_s: float | None = None  # when the last interval was read
 
     def __enter__(self) -> Self:
@@ -53,11 +53,11 @@ class Report:
             self._events.close()
 
     def advance(self, step: int, num_tokens: int, flops: float = 0.0) -> None:
-        """A step on so many tokens, padding not counted, has been started.
+        """Counts a step that has been started.
 
         Args:
-            num_tokens: of all processes together.
-            flops: what the step had to compute, of all processes; see `gato.model.size.training_flops`.
+            num_tokens: without padding, of all processes.
+            flops: what the step has to compute, of all processes; see `gato.model.cost.size.training_flops`.
         """
         if self._mark_s is None:
             self._mark_s = time.monotonic()  # the first start includes compilation
@@ -65,20 +65,20 @@ class Report:
         self._flops += flops
         self._progress.advance(step)
 
-    def hold(self, step: int, interval: IntervalSums) -> None:
+    def buffer(self, step: int, interval: IntervalSums) -> None:
         """Keeps the sums of the interval that ends with this step, still on the device, until `flush`."""
-        self._held = step, interval, self._tokens, self._flops
+        self._buffered = step, interval, self._tokens, self._flops
         self._tokens, self._flops = 0, 0.0
 
     def flush(self) -> int:
-        """Reads and writes the interval held, if any, and returns its longest run of non-finite steps.
+        """Reads and writes the buffered interval, if any, and returns its longest run of non-finite steps.
 
         Waits for the last step of the interval.
         """
-        if self._held is None:
+        if self._buffered is None:
             return 0
-        step, interval, num_tokens, flops = self._held
-        self._held = None
+        step, interval, num_tokens, flops = self._buffered
+        self._buffered = None
         host_interval = jax.device_get(interval)
         values = interval_metrics(host_interval, self._source_names)
         now_s = time.monotonic()
@@ -89,28 +89,28 @@ class Report:
         return int(host_interval.longest_skip)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Writes numbers that are at hand."""
+        """Writes the numbers of a step at once."""
         for writer in self._writers:
             writer.write(step, values)
 
     def saved(self, step: int) -> None:
-        """The checkpoint of the given step is complete."""
+        """Notes that the checkpoint of a step is complete."""
         self._progress.saved(step)
         if self._events is not None:
             self._events.note("saved", step)
 
     def ended(self, step: int, *, stopped: bool) -> None:
-        """The run has made its last step, or was stopped before it."""
+        """Notes that the run has made its last step, or was stopped before it."""
         if self._events is not None:
             self._events.note("stopped" if stopped else "finished", step)
 
     def message(self, text: str) -> None:
-        """Tells the person who watches."""
+        """Shows a line to the person who watches."""
         self._progress.message(text)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """A stretch of time that does not count as training."""
+        """Excludes the time of the block from the speed of training."""
         start_s = time.monotonic()
         yield
         if self._mark_s is not None:

@@ -1,4 +1,4 @@
-"""How large a configuration is: parameters by part, arithmetic of a batch, memory of a training step."""
+"""Size of a configuration: parameters by part, arithmetic of a batch, memory of a training step."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from gato.config import ModelConfig, TokenizerConfig
 from gato.model.patches import TILE
 
-# The totals by which the paper names its sizes (table 5), by width. They hold one more width x inner matrix a layer
+# The totals by which the paper names its sizes (table 5), by width. They hold one more width x inner matrix per layer
 # than this model: the projection of Transformer-XL's relative positions, which rotary positions do without.
 PUBLISHED_TOTALS = {768: 79_000_000, 1536: 364_000_000, 2048: 1_180_000_000}
 
@@ -16,16 +16,16 @@ _FLOAT32_BYTES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
-    """What a batch asks of the network, without its padding; the work of several batches adds up."""
+class BatchCost:
+    """What the network has to compute for a batch, without its padding; the costs of several batches add up."""
 
     tokens: float  # tokens, patches included
     attended: float  # pairs of a token and one that it sees, half of the square of each row's length
     targets: float  # tokens that carry loss, and so reach the head
     patches: float  # image patches
 
-    def __add__(self, other: Self) -> "Work":
-        return Work(
+    def __add__(self, other: Self) -> "BatchCost":
+        return BatchCost(
             tokens=self.tokens + other.tokens,
             attended=self.attended + other.attended,
             targets=self.targets + other.targets,
@@ -34,7 +34,7 @@ class Work:
 
 
 def parameter_counts(config: ModelConfig, tokenizer: TokenizerConfig) -> dict[str, int]:
-    """Parameters by part of the model; the token table is also the output head and counts once."""
+    """Counts parameters by part of the model; the token table is also the output head and counts once."""
     width, layers = config.width, config.num_layers
     return {
         "token table": tokenizer.vocab_size * width,
@@ -48,12 +48,12 @@ def parameter_counts(config: ModelConfig, tokenizer: TokenizerConfig) -> dict[st
 
 
 def relative_position_parameters(config: ModelConfig) -> int:
-    """What the published totals hold and this model does not: one width x inner matrix a layer."""
+    """Counts what the published totals hold and this model does not: one width x inner matrix per layer."""
     return config.num_layers * config.width * config.num_heads * config.head_dim
 
 
-def training_flops(config: ModelConfig, tokenizer: TokenizerConfig, work: Work) -> int:
-    """Floating-point operations of training on a batch that no implementation can do without.
+def training_flops(config: ModelConfig, tokenizer: TokenizerConfig, cost: BatchCost) -> int:
+    """Counts the floating-point operations of training on a batch that no implementation can do without.
 
     6 (e n W + a 2 n I + t V D) + p S, where e tokens pass n layers with W weights in their matrices, a pairs of
     tokens attend to each other over I = heads x head size, t targets are scored against V ids of width D, and p
@@ -67,16 +67,16 @@ def training_flops(config: ModelConfig, tokenizer: TokenizerConfig, work: Work) 
     matrices = config.num_layers * (_attention_matrices(config) + _mlp_matrices(config))
     attention = 2 * config.num_layers * config.num_heads * config.head_dim
     head = tokenizer.vocab_size * config.width
-    blocks = 6 * (work.tokens * matrices + work.attended * attention + work.targets * head)
-    return round(blocks + work.patches * flops_per_patch(config, tokenizer))
+    blocks = 6 * (cost.tokens * matrices + cost.attended * attention + cost.targets * head)
+    return round(blocks + cost.patches * flops_per_patch(config, tokenizer))
 
 
 def model_flops_utilization(flops: float, seconds: float, peak_flops: float) -> float:
-    """MFU, the share of what chips can do at most that went into work that had to be done: flops / (seconds peak).
+    """Returns MFU, the fraction of the peak of chips that went into necessary work: flops / (seconds peak).
 
     Args:
         flops: of all the work that the chips did in that time, as `training_flops` counts it.
-        peak_flops: operations a second of all these chips together, by their makers' tables: `gato.model.chips`.
+        peak_flops: operations per second of all these chips together, by their makers' tables: `gato.model.cost.chips`.
 
     Source: PaLM (Chowdhery et al., 2022), section 4.1.
     """
@@ -84,29 +84,29 @@ def model_flops_utilization(flops: float, seconds: float, peak_flops: float) -> 
 
 
 def flops_per_token(
-    config: ModelConfig, tokenizer: TokenizerConfig, context_length: int, *, target_share: float = 1.0
+    config: ModelConfig, tokenizer: TokenizerConfig, context_length: int, *, target_fraction: float = 1.0
 ) -> int:
-    """Operations of training on one token of a full row of that length, as `training_flops` counts them."""
-    work = Work(tokens=1, attended=context_length / 2, targets=target_share, patches=0)
-    return training_flops(config, tokenizer, work)
+    """Counts the operations of training on one token of a full row of that length, as `training_flops` does."""
+    cost = BatchCost(tokens=1, attended=context_length / 2, targets=target_fraction, patches=0)
+    return training_flops(config, tokenizer, cost)
 
 
 def flops_per_patch(config: ModelConfig, tokenizer: TokenizerConfig) -> int:
-    """Operations that the patch stem adds for one patch in training, three times a forward pass."""
+    """Counts the operations that the patch stem adds per patch in training, three times a forward pass."""
     return 6 * sum(matrix * uses for matrix, uses in _stem_matrices(config, tokenizer))
 
 
 def memory_bytes(
     config: ModelConfig, tokenizer: TokenizerConfig, batch_size: int, context_length: int, *, max_patches: int = 0
 ) -> dict[str, int]:
-    """Estimate of what one training step keeps on one device, by kind.
+    """Estimates what one training step keeps on one device, by kind.
 
     Parameters, gradients and the two moments of AdamW are exact float32 sizes. Activations are what differentiation
     keeps of every layer for the backward pass, and "one layer" is what it holds of the layer that it is in. A compiler
     that fuses well needs less, and its own buffers come on top.
 
     Args:
-        max_patches: places for patches in a row. All of them pass the stem, also those without a patch.
+        max_patches: places for patches per row. All of them pass the stem, also those without a patch.
     """
     total = sum(parameter_counts(config, tokenizer).values())
     tokens = batch_size * context_length
@@ -133,7 +133,7 @@ def memory_bytes(
 
 
 def _kept_bytes(config: ModelConfig) -> dict[str, int]:
-    """What the backward pass reads of one token in one layer, by the rule of `config.remat`.
+    """Estimates what the backward pass reads per token and layer, by the rule of `config.remat`.
 
     `none`: six float32 arrays of the width from the norms and two from the residual stream; five of the inner size
     (queries, keys and values, the mix, and the queries of the blocks of attention); four of the MLP's from the GEGLU.
@@ -149,7 +149,7 @@ def _kept_bytes(config: ModelConfig) -> dict[str, int]:
 
 
 def _stem_bytes(config: ModelConfig, tokenizer: TokenizerConfig) -> int:
-    """What the backward pass keeps of one patch: its pixels, and what lies between the matrices of the stem."""
+    """Estimates what the backward pass keeps per patch: its pixels, and what lies between the stem's matrices."""
     channels, pixels = config.patch_channels, tokenizer.patch_size**2
     compute_bytes = jnp.dtype(config.compute_dtype).itemsize
     if config.patch_stem == "tiles":
@@ -160,7 +160,7 @@ def _stem_bytes(config: ModelConfig, tokenizer: TokenizerConfig) -> int:
 
 
 def cache_bytes(config: ModelConfig, batch_size: int, num_slots: int) -> int:
-    """Keys, values and positions of an acting cache."""
+    """Returns the size of the keys, values and positions of an acting cache."""
     inner = config.num_heads * config.head_dim
     compute_bytes = jnp.dtype(config.compute_dtype).itemsize
     return batch_size * num_slots * (2 * config.num_layers * inner * compute_bytes + 4)
@@ -175,7 +175,7 @@ def _mlp_matrices(config: ModelConfig) -> int:
 
 
 def _stem_matrices(config: ModelConfig, tokenizer: TokenizerConfig) -> list[tuple[int, int]]:
-    """Weights of each matrix or convolution of the patch stem, and how often a patch uses them."""
+    """Lists the weights of each matrix or convolution of the patch stem, and how often a patch uses them."""
     channels, side = config.patch_channels, tokenizer.patch_size
     if config.patch_stem == "tiles":
         tiles = (side // TILE) ** 2

@@ -1,4 +1,4 @@
-"""What accelerators can do at most, by their makers' tables: what utilisation is a share of, and what plans divide by.
+"""Peaks of accelerators, by their makers' tables: the denominator of utilisation, and of plans.
 
 Peaks are those of dense bfloat16 matrix products, without sparsity, whatever a run computes in: a run in float32 has a
 low utilisation and is meant to. Bandwidths are a chip's own, of all its links together, in one direction; the tables
@@ -15,11 +15,11 @@ class Chip:
 
     name: str  # as commands spell it
     device_kind: str  # regular expression for the whole of what JAX calls it
-    peak_flops: float  # a second
+    peak_flops: float  # per second
     memory_bytes: float
     num_linked: int  # chips that the fast links join: an NVLink machine, a TPU pod
-    link_bandwidth: float  # bytes a second that a chip sends over them
-    network_bandwidth: float | None  # bytes a second that a chip sends beyond; None = plans stay within the links
+    link_bandwidth: float  # bytes per second that a chip sends over them
+    network_bandwidth: float | None  # bytes per second that a chip sends beyond; None = plans stay within the links
     source: str
 
 
@@ -98,12 +98,12 @@ CHIPS: tuple[Chip, ...] = (
 
 
 def find_chip(device_kind: str) -> Chip | None:
-    """The chip that JAX calls so; None for a CPU, a slice of a chip, and what is not in the table."""
+    """Returns the chip that JAX calls so; None for a CPU, a slice of a chip, and what is not in the table."""
     return next((chip for chip in CHIPS if re.fullmatch(chip.device_kind, device_kind)), None)
 
 
 def chip_named(name: str) -> Chip:
-    """The chip of that name.
+    """Returns the chip of that name.
 
     Raises:
         ValueError: there is none.
