@@ -1,5 +1,6 @@
 """Records as tokens, kept in memory: encoding costs far more than cutting a row out of the result."""
 
+import dataclasses
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
@@ -143,4 +144,4 @@ def encode_language(
 
 
 def _size_bytes(sequence: TokenSequence) -> int:
-    return sum(array.nbytes for array in vars(sequence).values())
+    return sum(getattr(sequence, field.name).nbytes for field in dataclasses.fields(sequence))

@@ -9,7 +9,7 @@ from typing import Any
 
 from gato.checkpoint import Checkpoint
 from gato.config import RunConfig, SourceConfig
-from gato.envs import get_task
+from gato.envs import find_task
 from gato.evaluation.scores import ScoreRecord
 from gato.model.size import parameter_counts
 from gato.release.record import DType
@@ -84,7 +84,7 @@ def _what(checkpoint: Checkpoint, dtype: DType) -> str:
 def _use(checkpoint: Checkpoint) -> str:
     commands = ["gato pull OWNER/NAME agent"]
     control = _controls(checkpoint.config)
-    if tasks := [source.name for source in control if _is_task(source.name)]:
+    if tasks := [source.name for source in control if find_task(source.name)]:
         commands.append(f"gato play agent {tasks[0]}")
     if checkpoint.tokenizer_model is not None:
         commands.append("gato chat agent")
@@ -164,14 +164,6 @@ def _licence(license_id: str | None) -> str:
 def _controls(config: RunConfig) -> list[SourceConfig]:
     """Sources of episodes."""
     return [source for source in config.data.sources if source.kind in _EPISODE_KINDS]
-
-
-def _is_task(name: str) -> bool:
-    try:
-        get_task(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _results(name: str, scores: Sequence[ScoreRecord]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gato.evaluation.evaluate import PromptStudy
+from gato.evaluation.evaluate import PromptAblation
 from gato.evaluation.language_scores import LanguageTrial, score_language
 from gato.evaluation.scores import ScoreRecord, aggregate
 from gato.evaluation.statistics import wilson_interval
@@ -22,7 +22,7 @@ _PICTURE_SIDE = 280  # pixels to which the smaller pictures of the gallery are e
 
 def headline_facts(
     records: Sequence[ScoreRecord] = (),
-    study: PromptStudy | None = None,
+    study: PromptAblation | None = None,
     language: Sequence[LanguageTrial] = (),
 ) -> tuple[Fact, ...]:
     """The numbers to show first: control, prompt, pictures."""
@@ -57,7 +57,7 @@ def headline_facts(
     return tuple(facts)
 
 
-def room_section(study: PromptStudy, size: int) -> Section:
+def room_section(study: PromptAblation, size: int) -> Section:
     """The prompt study of a room of `size` x `size` cells: the picture that shows what a demonstration does."""
     trials = room_trials(study, size)
     image = both_themes(lambda theme: room_figure(trials, size, theme))

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from gato.data.episode import Episode
-from gato.evaluation.evaluate import PromptStudy, Trial
+from gato.evaluation.evaluate import PromptAblation
 from gato.evaluation.language_scores import LanguageExample, LanguageTrial
+from gato.evaluation.plan import Demonstrations, EpisodeSpec
 from gato.evaluation.rollout import Rollout
 from gato.evaluation.scores import ScoreRecord
 from gato.reports.page import Page, page_html
@@ -36,9 +37,9 @@ def record(task="cartpole", prompt="right", returns=(0.5, 1.0), expert=1.0, **mo
     )
 
 
-def study() -> PromptStudy:
+def study() -> PromptAblation:
     """A room of 2 x 2 cells whose agent always ends where it was shown, or stays in cell 0."""
-    trials, records = [], []
+    episodes, records = [], []
     for prompt, shown in (("right", 3), ("wrong", 1), ("none", None)):
         end = shown or 0
         episode = Episode(
@@ -48,19 +49,16 @@ def study() -> PromptStudy:
             terminated=False,
             truncated=True,
         )
-        trials.append(
-            Trial(
-                prompt=prompt,
-                variants="held-out",
-                scored={"goal": 3},
-                shown=None if shown is None else {"goal": shown},
-                rollout=Rollout(episode=episode, info={}),
-            )
+        demonstrations = None if shown is None else Demonstrations(task="room", variant=shown, seeds=(0,))
+        spec = EpisodeSpec(
+            task="room", prompt=prompt, variants="held-out", episode=0, seed=0, variant=3, shown=demonstrations
         )
+        episodes.append((spec, Rollout(episode=episode, info={})))
         records.append(
             record("room", prompt, [float(end == 3)], variants="held-out", success=float(end == 3), followed=None)
         )
-    return PromptStudy(records=tuple(records), trials=tuple(trials))
+    goals = tuple({"goal": goal} for goal in range(4))
+    return PromptAblation(records=tuple(records), episodes=tuple(episodes), variants=goals)
 
 
 def language() -> list[LanguageTrial]:
