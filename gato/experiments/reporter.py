@@ -35,7 +35,8 @@ class ConsoleReporter:
 
     @contextmanager
     def bar(self, name: str, total: int | None, done: int = 0) -> Iterator[Advance]:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self._console) as progress:
+        counts = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        times = (TimeElapsedColumn(), TimeRemainingColumn())
+        with Progress(*counts, *times, console=self._console, transient=total is None) as progress:
             bar = progress.add_task(name, total=total, completed=done)
             yield lambda count=1, doing=None: progress.update(bar, advance=count, description=doing or name)
