@@ -25,8 +25,8 @@ from gato.experiments.run_configs import load_config
 from gato.experiments.scoring import ablate_prompts
 from gato.experiments.training import train_run
 from gato.inference.agent import Agent
+from gato.run_files import METRICS_FILE, TOKENIZER_FILE
 from gato.tokenizer.text import TextTokenizer
-from gato.training.run_folder import METRICS_FILE
 from gato.training.writers import read_metrics
 
 PROMPTS = "prompts as in the paper"  # which settings alone cannot express: see `variant`
@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/ablations"))
     arguments = parser.parse_args()
     data = arguments.quickstart / "data"
-    text = TextTokenizer.load(data / "tokenizer.model")
+    text = TextTokenizer.load(data / TOKENIZER_FILE)
     base = with_data_folder(load_config("quickstart"), data)
     arguments.out.mkdir(parents=True, exist_ok=True)
     for group_name in arguments.groups:

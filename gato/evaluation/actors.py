@@ -12,6 +12,7 @@ import numpy as np
 from gato.envs.task import Expert
 from gato.evaluation.rollout import EpisodeStart
 from gato.evaluation.time_limit import cpu_time_limit
+from gato.seeds import Stream, stream
 
 
 class RandomActor:
@@ -54,7 +55,7 @@ class ExpertActor:
     def reset(self, starts: Sequence[EpisodeStart]) -> None:
         for start in starts:
             # A stream of its own, apart from those that the rollout draws from the same seed.
-            expert = self._make_expert(start.env, np.random.default_rng([start.seed, 2]))
+            expert = self._make_expert(start.env, stream(Stream.EXPERT, start.seed))
             with self._limit():
                 expert.reset()
             self._experts[start.slot] = expert

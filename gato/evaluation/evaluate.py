@@ -10,7 +10,7 @@ from gato.evaluation.evaluation_task import EvaluationTask, reference_means
 from gato.evaluation.journal import EpisodeResult
 from gato.evaluation.plan import EpisodeKey, EpisodeSpec, RecordKey
 from gato.evaluation.rollout import Actor, EpisodeJob, Rollout, play_jobs
-from gato.evaluation.scores import ScoreRecord, Variants
+from gato.evaluation.scores import ScoreRecord
 
 
 def episode_job(
@@ -145,12 +145,6 @@ class PromptAblation:
     records: tuple[ScoreRecord, ...]
     episodes: tuple[tuple[EpisodeSpec, Rollout], ...]
     variants: tuple[Mapping[str, Any], ...]  # reset options, by the numbers that the specs hold
-
-    def context_effect(self, variants: Variants) -> float | None:
-        """Returns the normalised score with the right demonstration minus that with a wrong one."""
-        scores = {record.prompt: record.normalized for record in self.records if record.variants == variants}
-        right, wrong = scores.get("right"), scores.get("wrong")
-        return None if right is None or wrong is None else right - wrong
 
 
 def prompt_ablation(

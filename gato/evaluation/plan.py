@@ -8,8 +8,8 @@ import numpy as np
 
 from gato.evaluation.evaluation_task import EvaluationTask
 from gato.evaluation.scores import Prompt, Variants
+from gato.seeds import DEMONSTRATION_SEED
 
-DEMONSTRATION_SEED: Final = 2_000_000  # first seed of demonstrations: away from those of collection and evaluation
 NUM_TURNS: Final = 10  # different demonstrations of one variant that its episodes take turns with
 
 RecordKey: TypeAlias = tuple[str, Prompt, Variants]  # task, prompt and group of variants of one score

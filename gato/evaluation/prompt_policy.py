@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from gato.config import PromptConfig
 from gato.evaluation.plan import Demonstrations
+from gato.seeds import Stream, stream
 from gato.tokenizer.demonstration import join_demonstrations
 from gato.tokenizer.sequence import TokenSequence
 
@@ -25,5 +24,5 @@ def build_prompt(
     Raises:
         ValueError: no timestep fits.
     """
-    rng = np.random.default_rng([*shown.seeds, 3])  # apart from the streams that rollouts draw from these seeds
+    rng = stream(Stream.PROMPT, *shown.seeds)
     return join_demonstrations(episodes, prompt.part, max_tokens, rng=rng)

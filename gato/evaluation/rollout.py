@@ -14,6 +14,7 @@ from gato.evaluation.evaluation_task import EvaluationTask
 from gato.evaluation.remote_env import RemoteEnv
 from gato.evaluation.stacking import stack_members
 from gato.evaluation.time_shares import time_spent_on
+from gato.seeds import Stream, stream
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,8 +247,7 @@ class _Recorder:
         seed = self.job.seed
         observation, self.info = self.env.reset(seed=seed, options=self._options())
         self.env.action_space.seed(seed)
-        # A stream of its own: the environment's and the actor's draws stay what they are without noise.
-        self.noise_rng = np.random.default_rng([seed, 1])
+        self.noise_rng = stream(Stream.NOISE, seed)
         self.noise_space = copy.deepcopy(self.env.action_space)
         self.noise_space.seed(int(self.noise_rng.integers(2**31)))
         self.noise_probability = 0.0 if self.noise is None else float(self.noise_rng.uniform(*self.noise))

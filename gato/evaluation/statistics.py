@@ -59,7 +59,7 @@ def stratified_intervals(
     seed: int,
     num_samples: int = _NUM_SAMPLES,
 ) -> tuple[Interval, ...]:
-    """Computes a statistic of k numbers with the 95 % percentile interval of each; episodes are redrawn within their task.
+    """Computes a statistic of k numbers, each with its 95 % percentile interval; episodes are redrawn within tasks.
 
     Args:
         strata: scores of the episodes, one sequence per task.
@@ -122,7 +122,7 @@ def interquartile_mean_of_tasks(scores: Strata, weights: Strata) -> np.ndarray:
 
 
 def optimality_gap(scores: Strata, weights: Strata) -> np.ndarray:
-    """Measures how far the episodes fall short of the expert on average: 0 is best, and more than 1 cannot make up for less.
+    """Measures how far episodes fall short of the expert on average: 0 is best; more than 1 cannot make up for less.
 
     Source: Agarwal et al., 2021, section 4.3, with gamma = 1, the expert's score.
     """
@@ -164,7 +164,7 @@ def probability_of_improvement(
     seed: int,
     num_samples: int = _NUM_SAMPLES,
 ) -> Interval:
-    """Estimates how probable it is that an episode of `first` scores more than one of `second` on the same task, averaged over tasks.
+    """Estimates the probability that an episode of `first` beats one of `second` on the same task, averaged over tasks.
 
     Args:
         first, second: scores of the episodes, one sequence per task, tasks in the same order; redrawn independently.

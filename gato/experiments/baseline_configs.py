@@ -17,6 +17,7 @@ from gato.checkpoint import latest_checkpoint
 from gato.config import DataConfig, FieldScale, RunConfig, SourceConfig
 from gato.data.episode import ControlSource, Episode
 from gato.data.mixture import build_mixture
+from gato.data.reading import readable
 from gato.data.sources.minari_writer import write_minari
 from gato.data.sources.opening import open_source
 from gato.envs import Task, find_task
@@ -149,13 +150,7 @@ def _source_with_task_id(source: SourceConfig, numbering: Numbering, path: Path,
 
 
 def _episodes_with_task_id(opened: ControlSource, source: SourceConfig, numbering: Numbering) -> Iterator[Episode]:
-    for index in range(len(opened)):
-        try:
-            episode = opened[index]
-        except (ValueError, OSError):
-            if source.bad_records != "skip":
-                raise
-            continue
+    for _, episode in readable(opened, skip_bad=source.bad_records == "skip"):
         wanted = numbering.of_episode(source.name, episode.options)
         # Every leaf of the observations has as many entries as there are actions, or one more.
         length = _length(episode.observations)

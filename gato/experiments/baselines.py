@@ -15,10 +15,10 @@ from typing import Any, Literal, TypeAlias
 
 from gato.config import RunConfig, SourceConfig
 from gato.data.episode import ControlSource, Episode
-from gato.data.returns import episode_returns, good_episodes
-from gato.data.rows import split_records
+from gato.data.reading import readable
 from gato.data.sources.minari import MinariSource
 from gato.data.sources.opening import open_source
+from gato.data.split import training_records
 from gato.envs import Task, get_task
 from gato.envs.context.told_variant import with_task_id
 from gato.evaluation.actors import ExpertActor, RandomActor
@@ -34,6 +34,7 @@ from gato.experiments.reporter import Reporter
 from gato.experiments.session import EvaluationSession
 from gato.inference.agent import Agent
 from gato.release import identity, load_config
+from gato.run_files import JOURNAL_FILE
 from gato.tokenizer.tree import leaf_spaces
 
 BaselineName = Literal["random", "expert", "nearest-neighbour"] | TrainedBaseline
@@ -132,7 +133,7 @@ def play_baseline(
     for spec in baseline.specs:
         by_task.setdefault(spec.task, []).append(spec)
     try:
-        journal = Journal(folder / _JOURNAL, {**settings, "baseline": baseline.name, **baseline.measured})
+        journal = Journal(folder / JOURNAL_FILE, {**settings, "baseline": baseline.name, **baseline.measured})
     except ValueError as error:
         raise ValueError(f"{error}; or delete {folder}, to play this baseline alone anew") from error
     with journal, reporter.bar(baseline.name, len(baseline.specs)) as advance:
@@ -263,22 +264,14 @@ def _control_source(source: SourceConfig) -> ControlSource:
 
 
 def _trained_on(opened: ControlSource, source: SourceConfig) -> Iterator[Episode]:
-    """The episodes that the run was trained on, in their order."""
-    skip_bad = source.bad_records == "skip"
-    usable = split_records(len(opened), source.held_out, held_out=False)
-    if source.min_return is not None:
-        good = good_episodes(episode_returns(opened, skip_bad=skip_bad), source.min_return)
-        usable = usable[good[usable]]
-    for index in usable:
-        try:
-            yield opened[int(index)]
-        except (ValueError, OSError):
-            if not skip_bad:
-                raise
+    """Yields the episodes that the run was trained on, in their order."""
+    indices = training_records(opened, source)
+    for _, episode in readable(opened, indices, skip_bad=source.bad_records == "skip"):
+        yield episode
 
 
 def _first_of(episodes: Iterator[Episode]) -> Iterator[Episode]:
-    """As many as hold `MAX_TIMESTEPS`, and one at least."""
+    """Yields as many as hold `MAX_TIMESTEPS`, and one at least."""
     num_timesteps = 0
     for episode in episodes:
         num_timesteps += len(episode)

@@ -23,10 +23,9 @@ from gato.experiments.scoring import check_context_task
 from gato.experiments.session import EvaluationSession
 from gato.inference.agent import Agent
 from gato.release import identity, load_config
+from gato.run_files import EVALUATION_FOLDER, JOURNAL_FILE, SCORES_FILE
 
 ABLATION_EPISODES = 300  # of each prompt in each group of variants: a rate is then known to within 6 percent points
-JOURNAL_FILE = "episodes.jsonl"
-SCORES_FILE = "scores.json"
 _ACTING_PROMPT = ("part", "max_tokens", "terminal_observation", "pinned", "demonstrations")  # what counts when acting
 
 
@@ -167,7 +166,7 @@ def run_evaluation(checkpoint: Path, options: EvaluationOptions, reporter: Repor
         tasks = choose_tasks(options, run.data)
         settings = options.settings(tasks, policy)
         measured = {"checkpoint": {"run": run.name, **identity(checkpoint)}, **settings}
-        out = options.out or checkpoint / "evaluation"
+        out = options.out or checkpoint / EVALUATION_FOLDER
         out.mkdir(parents=True, exist_ok=True)
         # First of all, since it is soon done, and missing data would else be found at the end.
         held_out = None

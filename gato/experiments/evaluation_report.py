@@ -16,6 +16,7 @@ from gato.experiments.extra_results import ExtraResults
 from gato.experiments.replay import replay
 from gato.experiments.reporter import Reporter
 from gato.experiments.session import EvaluationSession
+from gato.files import replace_file
 from gato.reports.context_tables import study_markdown, study_tables
 from gato.reports.evaluation_page import evaluation_page
 from gato.reports.page import write_page
@@ -38,9 +39,9 @@ def write_tables(
     if any(record.variants != "all" for record in records):
         parts.append(study_markdown(records))
     parts += extra.markdown(records)
-    (out / "scores.md").write_text("\n".join(parts), encoding="utf-8")
+    replace_file(out / "scores.md", "\n".join(parts))
     if latex:
-        (out / "scores.tex").write_text("\n".join([scores_latex(records), *extra.latex(records)]), encoding="utf-8")
+        replace_file(out / "scores.tex", "\n".join([scores_latex(records), *extra.latex(records)]))
     scored = [record for record in records if record.normalized is not None]
     if scored:
         save_figure(out / "scores.png", score_bars(scored))
@@ -115,11 +116,11 @@ def _not_played(reasons: Mapping[str, str]) -> Iterator[str]:
 
 def _write_films(folder: Path, shown: Sequence[ShownEpisode]) -> None:
     for episode in shown:
-        if episode.film is not None:
+        if episode.video is not None:
             spec, rank = episode.choice.spec, episode.choice.rank.replace(" ", "-")
             setting = "" if spec.variants == "all" else f"-{spec.prompt}-{spec.variants}"
             folder.mkdir(exist_ok=True)
-            (folder / f"{spec.task}{setting}-{rank}.gif").write_bytes(episode.film)
+            (folder / f"{spec.task}{setting}-{rank}.gif").write_bytes(episode.video)
 
 
 def _written() -> dict[str, str]:

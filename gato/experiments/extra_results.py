@@ -9,8 +9,7 @@ from gato.evaluation.scores import BaselineScores, ScoreRecord, baselines_sectio
 from gato.experiments.held_out import HeldOut
 from gato.reports.baseline_tables import baseline_markdown, baseline_tables, not_played_by
 from gato.reports.held_out_tables import held_out_markdown, held_out_table, language_table, not_held_out
-from gato.reports.page import Table
-from gato.reports.table_markup import latex
+from gato.reports.table import Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +47,7 @@ class ExtraResults:
 
     def latex(self, records: Sequence[ScoreRecord]) -> list[str]:
         """Returns the tables for a paper; what each tells and what could not be measured stand in comments."""
-        titled = [f"% {sentence}\n{latex(table)}" for sentence, table in self.tables(records)]
+        titled = [f"% {sentence}\n{table.latex()}" for sentence, table in self.tables(records)]
         return [*titled, *(f"% {sentence}\n" for sentence in self.sentences())]
 
     def sentences(self) -> list[str]:

@@ -4,16 +4,16 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import jax
 import numpy as np
 
 from gato.config import DataConfig, RunConfig, SourceConfig
+from gato.data.collate import make_batch
 from gato.data.encoded import SequenceCache
 from gato.data.episode import ControlSource, Dialogue, ImageText
 from gato.data.mixture import CACHE_BYTES, open_rows
+from gato.data.reading import readable
 from gato.data.rows import Rows
 from gato.data.sources.opening import open_source
-from gato.data.window import make_batch
 from gato.evaluation.held_out_scores import HeldOutScore, piece_bytes, text_bytes
 from gato.evaluation.language_scores import (
     LanguageExample,
@@ -24,8 +24,9 @@ from gato.evaluation.language_scores import (
 )
 from gato.inference.agent import Agent
 from gato.inference.generate import Generator
-from gato.model.loss import KINDS
-from gato.training.step import LossStep, make_loss_step, model_loss, no_losses
+from gato.model.loss import TARGET_KINDS, LossSums
+from gato.training.held_out import LossMeter
+from gato.training.step import model_loss
 
 HELD_OUT_ROWS = 256  # of each source
 HELD_OUT_TEXTS = 200  # of each source of pictures: a rate is then known to within 7 percent points
@@ -78,7 +79,7 @@ def measure_held_out(agent: Agent, config: RunConfig, *, num_rows: int, num_text
     if num_rows < 1 or num_texts < 0:
         raise ValueError(f"{num_rows} rows and {num_texts} texts are asked for, expected 1 or more and 0 or more")
     size = min(_ROWS_A_BATCH, config.data.batch_size, num_rows)
-    loss_step = make_loss_step(model_loss(agent.model, agent.tokenizer, 1))
+    meter = LossMeter(model_loss(agent.model, agent.tokenizer, 1), 1)
     sizes = None if agent.text is None else piece_bytes(agent.text)
     cache = SequenceCache(CACHE_BYTES)
     scores: dict[str, dict[str, HeldOutScore]] = {}
@@ -89,7 +90,7 @@ def measure_held_out(agent: Agent, config: RunConfig, *, num_rows: int, num_text
         if not len(rows.records):
             left_out[source.name] = "it keeps no records from training"
             continue
-        found = _predict(agent, config, rows, loss_step, sizes, size, -(-num_rows // size))
+        found = _predict(agent, config, rows, meter, sizes, size, -(-num_rows // size))
         if found:
             scores[source.name] = found
         else:
@@ -121,20 +122,20 @@ def _predict(
     agent: Agent,
     config: RunConfig,
     rows: Rows,
-    loss_step: LossStep,
+    meter: LossMeter,
     sizes: np.ndarray | None,
     rows_a_batch: int,
     num_batches: int,
 ) -> dict[str, HeldOutScore]:
     """The scores of one source by kind; kinds without targets have none."""
     # On the host in double precision: sums of millions of targets would round in float32.
-    sums = {field.name: np.zeros(len(KINDS)) for field in dataclasses.fields(no_losses(1))}
+    sums = {field.name: np.zeros(len(TARGET_KINDS)) for field in dataclasses.fields(LossSums)}
     num_bytes = 0
     for number in range(num_batches):
         drawn = [rows[index] for index in range(number * rows_a_batch, (number + 1) * rows_a_batch)]
         batch = make_batch([dataclasses.replace(row, source_id=0) for row in drawn], config.data, agent.tokenizer)
         num_bytes += 0 if sizes is None else text_bytes(batch, sizes, agent.tokenizer)
-        found = jax.device_get(loss_step(agent.params, no_losses(1), jax.device_put(batch)))
+        found = meter(agent.params, [batch])
         for name, total in sums.items():
             total += np.asarray(getattr(found, name), np.float64)[0]
     return {
@@ -143,7 +144,7 @@ def _predict(
             num_rows=num_batches * rows_a_batch,
             num_bytes=num_bytes if kind == "text" else 0,
         )
-        for index, kind in enumerate(KINDS)
+        for index, kind in enumerate(TARGET_KINDS)
         if sums["count"][index]
     }
 
@@ -186,13 +187,7 @@ def language_examples(source: SourceConfig, records: Iterable[int] | None = None
     if isinstance(opened, ControlSource):
         return []
     examples = []
-    for index in range(len(opened)) if records is None else records:
-        try:
-            record = opened[int(index)]
-        except (ValueError, OSError):
-            if source.bad_records != "skip":
-                raise
-            continue
+    for _, record in readable(opened, records, skip_bad=source.bad_records == "skip"):
         example = _example(record)
         if example is None:  # records of one source are of one kind
             break

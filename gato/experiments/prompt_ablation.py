@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-import jax
 import numpy as np
 
 from gato.batch import Batch
@@ -23,10 +22,10 @@ from gato.evaluation.plan import EpisodeSpec, RecordKey
 from gato.evaluation.time_shares import time_spent_on
 from gato.experiments.session import EvaluationSession
 from gato.inference.agent import Agent
+from gato.seeds import FIRST_ACTIONS_SEED
 from gato.tokenizer.sequence import TokenSequence
-from gato.training.step import make_loss_step, model_loss, no_losses
-
-EXPERT_SEED = 4_000_000  # first seed of the episodes whose first actions are predicted: not those of demonstrations
+from gato.training.held_out import LossMeter
+from gato.training.step import model_loss
 
 _ScoredEpisode: TypeAlias = tuple[str, int, int]  # task, variant and seed, whatever is shown before it
 
@@ -64,15 +63,14 @@ def reference_metrics(
 
 def row_nll(agent: Agent) -> Callable[[Batch], np.ndarray]:
     """(batch of B rows) -> (B,) nats over the targets of each row: the held-out loss, each row a source of its own."""
-    compiled = {}
+    meters: dict[int, LossMeter] = {}
 
     def nll_of(batch: Batch) -> np.ndarray:
         num_rows = len(batch.tokens)
-        if num_rows not in compiled:
-            compiled[num_rows] = make_loss_step(model_loss(agent.model, agent.tokenizer, num_rows))
+        if num_rows not in meters:
+            meters[num_rows] = LossMeter(model_loss(agent.model, agent.tokenizer, num_rows), num_rows)
         numbered = dataclasses.replace(batch, source_ids=np.arange(num_rows, dtype=np.int32))
-        sums = compiled[num_rows](agent.params, no_losses(num_rows), jax.device_put(numbered))
-        return np.asarray(jax.device_get(sums.loss_sum)).sum(axis=1)
+        return np.asarray(meters[num_rows](agent.params, [numbered]).loss_sum).sum(axis=1)
 
     return nll_of
 
@@ -93,7 +91,7 @@ def _expert_starts(
 ) -> dict[_ScoredEpisode, TokenSequence]:
     """Encodes the first timesteps of an expert's episode of each spec's variant."""
     # As in demonstrations, no seed belongs to two variants.
-    chosen = [(spec.variant, EXPERT_SEED + len(task.variants) * spec.episode + spec.variant) for spec in specs]
+    chosen = [(spec.variant, FIRST_ACTIONS_SEED + len(task.variants) * spec.episode + spec.variant) for spec in specs]
     played = session.expert_episodes(task.name, chosen, num_actions)
     return {
         _scored_episode(spec): task.timesteps.encode_episode(episode.observations, episode.actions)

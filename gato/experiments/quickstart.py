@@ -24,11 +24,13 @@ from gato.experiments.quickstart_data import prepare
 from gato.experiments.run_configs import load_config
 from gato.experiments.scoring import ablate_prompts, score_task
 from gato.experiments.training import text_tokenizer, train_run
+from gato.files import replace_file
 from gato.inference.agent import Agent
-from gato.reports.page import Page, Table, write_page
+from gato.reports.curves import copycat_points_of
+from gato.reports.evaluation_page import evaluation_page
+from gato.reports.page import Page, write_page
 from gato.reports.sections import (
     clip_section,
-    copycat_points_of,
     copycat_section,
     headline_facts,
     language_section,
@@ -36,12 +38,12 @@ from gato.reports.sections import (
     next_section,
     room_section,
     run_section,
-    score_section,
 )
-from gato.reports.tables import score_table
+from gato.reports.table import Table
+from gato.reports.tables import SCALE, score_table
 from gato.reports.videos import Clip, gif_bytes
+from gato.run_files import METRICS_FILE, SCORES_FILE, TOKENIZER_FILE
 from gato.tokenizer.text import TextTokenizer
-from gato.training.run_folder import METRICS_FILE
 from gato.training.writers import read_metrics
 
 CONTEXT_TASK = "dark-room"
@@ -94,7 +96,7 @@ def run_quickstart(out: Path, *, share: float, settings: Sequence[str], console:
     evaluation = dataclasses.replace(config.evaluation, episodes=CONTEXT_EPISODES)
     ablation = ablate_prompts(agent, get_task(CONTEXT_TASK), evaluation)
     language = language_trials(agent, data)
-    write_scores(out / "scores.json", [*records, *ablation.records])
+    write_scores(out / SCORES_FILE, [*records, *ablation.records])
     minutes["evaluation"] = _minutes_since(begun)
 
     console.print(Rule("4/4 report"))
@@ -102,7 +104,7 @@ def run_quickstart(out: Path, *, share: float, settings: Sequence[str], console:
     console.print(str(bar_table(records, language)))
     minutes["all together"] = _minutes_since(started)
     write_page(out / "report.html", _page(out, config, records, clips, ablation, language, minutes))
-    console.print(f"report: {out / 'report.html'}   scores: {out / 'scores.json'}", soft_wrap=True)
+    console.print(f"report: {out / 'report.html'}   scores: {out / SCORES_FILE}", soft_wrap=True)
     for text_line, command in _next_steps(out):
         console.print(f"{text_line}\n  [bold]{command}[/]", soft_wrap=True)
     return True
@@ -130,11 +132,11 @@ def with_data_folder(config: RunConfig, data: Path) -> RunConfig:
 
 def _text_tokenizer(config: RunConfig, data: Path) -> TextTokenizer:
     """Makes the run's SentencePiece model once and keeps it beside the data."""
-    path = data / "tokenizer.model"
+    path = data / TOKENIZER_FILE
     if not path.exists():
         text = text_tokenizer(config.data, config.tokenizer.text_vocab_size)
         assert text is not None  # the quickstart has texts
-        text.save(path)
+        replace_file(path, text.to_bytes())
     return TextTokenizer.load(path)
 
 
@@ -197,14 +199,17 @@ def _page(
         "gato": gato.__version__,
         "seed": str(config.seed),
     }
-    return Page(
+    return evaluation_page(
+        records,
+        {"evaluation": dataclasses.asdict(config.evaluation), "policy": dataclasses.asdict(config.policy)},
+        not_played={},
         title="Gato quickstart",
         lead="One network, trained from scratch on this machine a moment ago: it plays, describes and answers with "
-        "one set of weights, and a demonstration tells it what to do.",
+        f"one set of weights, and a demonstration tells it what to do. Of scores, {SCALE}; intervals are 95% intervals "
+        "over episodes.",
         facts=headline_facts(records, ablation, language),
-        sections=(
-            room_section(ablation, ROOM_SIZE),
-            score_section(records),
+        first_sections=(room_section(ablation, ROOM_SIZE),),
+        extra_sections=(
             clip_section(films),
             language_section(language),
             copycat_section([point for point in copycat_points_of(metrics) if point.task in control]),

@@ -116,7 +116,7 @@ def _play(
         choice=choice,
         replayed_return=episode.episode_return,
         replayed_length=len(episode),
-        film=_film(choice, episode, list(frames.values()), page_bytes) if frames else None,
+        video=_film(choice, episode, list(frames.values()), page_bytes) if frames else None,
         content=view.content(episode, predictions, frames=frames, max_bytes=int(page_bytes * (1 - _FILM_SHARE))),
     )
 

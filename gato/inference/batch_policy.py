@@ -19,7 +19,7 @@ from gato.inference.action_table import ActionTable
 from gato.inference.agent import Agent
 from gato.inference.chunks import Row, assemble, bucket_size, pieces
 from gato.inference.context import Context
-from gato.inference.slot import Slot, with_action
+from gato.inference.slot import Slot
 from gato.inference.step import ActionLayout, StepInput, act, place, prefill, turn_back
 from gato.inference.vector import split, stack
 from gato.model.cache import Cache
@@ -409,7 +409,7 @@ class BatchPolicy:
             action_positions[index, :count] = position + len(sequence) + np.arange(count)
             action_slots[index, :count] = slot.context.slots(action_positions[index, :count])
             if model.parallel_actions:
-                sequence = with_action(sequence, np.full(count, config.padding_id), config.action_position)
+                sequence = sequence.extend(np.full(count, config.padding_id), config.action_position)
                 wanted[index] = np.minimum(separator + np.arange(num_action_tokens), len(sequence) - 1)
             else:
                 wanted[index] = separator

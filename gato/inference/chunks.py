@@ -1,6 +1,5 @@
 """Pieces of sequence, one a row, to the padded arrays of one Chunk."""
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -93,16 +92,4 @@ def assemble(rows: Sequence[Row | None], config: TokenizerConfig, *, size: int =
 def pieces(sequence: TokenSequence, size: int) -> Iterator[TokenSequence]:
     """The tokens in runs of `size`, the last one shorter; runs ignore where timesteps begin."""
     for low in range(0, len(sequence), size):
-        high = min(low + size, len(sequence))
-        patch_low, patch_high = np.searchsorted(sequence.patch_indices, (low, high))
-        yield dataclasses.replace(
-            sequence,
-            tokens=sequence.tokens[low:high],
-            local_positions=sequence.local_positions[low:high],
-            loss_mask=sequence.loss_mask[low:high],
-            changed_mask=sequence.changed_mask[low:high],
-            patches=sequence.patches[patch_low:patch_high],
-            patch_indices=sequence.patch_indices[patch_low:patch_high] - np.int32(low),
-            patch_intervals=sequence.patch_intervals[patch_low:patch_high],
-            starts=np.array([0, high - low]),
-        )
+        yield sequence.slice(low, min(low + size, len(sequence)))

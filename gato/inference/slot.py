@@ -64,7 +64,7 @@ class Slot:
         self.carried = int(tokens[-1]) if carries else None
         self.step += 1
         if self._refresh_every:
-            self._history.append(with_action(observed, tokens, position))
+            self._history.append(observed.extend(tokens, position))
 
     def start_window(self, num_tokens: int) -> TokenSequence | None:
         """Begins the context anew with what stays visible beside a timestep of so many tokens.
@@ -80,18 +80,3 @@ class Slot:
         for timestep in self._history:
             context.begin_timestep(len(timestep))
         return TokenSequence.concatenate(list(self._history)) if self._history else None
-
-
-def with_action(observed: TokenSequence, tokens: np.ndarray, position: int) -> TokenSequence:
-    """A whole timestep: an observation with its separator, and the action's tokens (A,) at their local position."""
-    count = len(tokens)
-    return TokenSequence(
-        tokens=np.concatenate([observed.tokens, np.asarray(tokens, np.int32)]),
-        local_positions=np.concatenate([observed.local_positions, np.full(count, position, np.int32)]),
-        loss_mask=np.concatenate([observed.loss_mask, np.zeros(count, bool)]),
-        changed_mask=np.concatenate([observed.changed_mask, np.zeros(count, bool)]),
-        patches=observed.patches,
-        patch_indices=observed.patch_indices,
-        patch_intervals=observed.patch_intervals,
-        starts=np.array([0, len(observed) + count]),
-    )

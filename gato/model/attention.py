@@ -1,4 +1,4 @@
-"""Causal self-attention with rotary positions, over a whole row or over a cache.
+"""Causal self-attention with rotary positions, over a whole row or over a KV cache.
 
 The published parameter totals imply Transformer-XL's relative positions; rotary positions are their cheap modern
 equivalent, and keys that are stored rotated stay valid when older ones are dropped.
@@ -29,7 +29,7 @@ class Attention(nnx.Module):
     def __call__(
         self, x_BLD: jax.Array, rotation: tuple[jax.Array, jax.Array], visible_from_BL: jax.Array | None = None
     ) -> jax.Array:
-        """Every token attends to itself and those before it. Rows are padded on the right, so this is enough.
+        """Lets every token attend to itself and the tokens before it. Rows are padded on the right, so this is enough.
 
         Args:
             visible_from_BL: the first token of the row that each one sees; None = all see the whole past.
@@ -58,17 +58,17 @@ class Attention(nnx.Module):
         values_BHSK: jax.Array,
         slots_BC: jax.Array,
         visible_BCS: jax.Array,
-        wanted_BA: jax.Array | None,
+        query_indices_BA: jax.Array | None,
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Writes the chunk's keys and values to their slots, then attends to all visible slots.
 
         Returns:
-            y_BCD, or y_BAD of each row's wanted tokens, and the cache arrays of the layer with the chunk in them.
+            y_BCD, or y_BAD of each row's queried tokens, and the cache arrays of the layer with the chunk in them.
         """
         q_BHCK, k_BHCK, v_BHCK = self._project(x_BCD, rotation)
-        if wanted_BA is not None:
-            q_BHCK = jnp.take_along_axis(q_BHCK, wanted_BA[:, None, :, None], axis=2)
-            visible_BCS = jnp.take_along_axis(visible_BCS, wanted_BA[..., None], axis=1)
+        if query_indices_BA is not None:
+            q_BHCK = jnp.take_along_axis(q_BHCK, query_indices_BA[:, None, :, None], axis=2)
+            visible_BCS = jnp.take_along_axis(visible_BCS, query_indices_BA[..., None], axis=1)
         keys_BHSK = _written(keys_BHSK, k_BHCK, slots_BC)
         values_BHSK = _written(values_BHSK, v_BHCK, slots_BC)
         attend = masked_attention if q_BHCK.shape[2] == 1 else _attention_of_chunks
@@ -86,7 +86,7 @@ class Attention(nnx.Module):
 
 
 def rotation_of(positions: jax.Array, head_dim: int, base: float) -> tuple[jax.Array, jax.Array]:
-    """Cosines and sines of the rotary angles, each (B, 1, L, K / 2) float32, for positions (B, L)."""
+    """Returns cosines and sines of the rotary angles, each (B, 1, L, K / 2) float32, for positions (B, L)."""
     wavelengths = base ** (jnp.arange(0, head_dim, 2) / head_dim)
     angles = positions[:, None, :, None] / wavelengths[None, None, None]
     cos_and_sin = jnp.stack([jnp.cos(angles), jnp.sin(angles)])
@@ -105,7 +105,7 @@ def rotate(x_BHLK: jax.Array, rotation: tuple[jax.Array, jax.Array]) -> jax.Arra
 def causal_attention(
     q_BHLK: jax.Array, k_BHLK: jax.Array, v_BHLK: jax.Array, visible_from_BL: jax.Array | None = None, *, block: int
 ) -> jax.Array:
-    """Causal attention in blocks of queries, each of which computes scores for its own past only.
+    """Attends causally in blocks of queries, each of which computes scores for its own past only.
 
     With `visible_from_BL` a token's past begins at the index given for it.
 
@@ -131,7 +131,7 @@ def causal_attention(
 
 
 def masked_attention(q_BHLK: jax.Array, k_BHSK: jax.Array, v_BHSK: jax.Array, visible_B1LS: jax.Array) -> jax.Array:
-    """Softmax attention in float32 over the visible keys, divided by the softmax's sum at the end, where it is cheap.
+    """Attends by softmax in float32 over the visible keys; divides by the softmax's sum at the end, where it is cheap.
 
     Source: Vaswani et al. (2017), section 3.2.1.
     """
@@ -146,7 +146,7 @@ def masked_attention(q_BHLK: jax.Array, k_BHSK: jax.Array, v_BHSK: jax.Array, vi
 
 
 def _attention_of_chunks(q_BHCK: jax.Array, k_BHSK: jax.Array, v_BHSK: jax.Array, visible_B1CS: jax.Array) -> jax.Array:
-    """`masked_attention`; on CPU row after row, which keeps the scores small enough to stay in its caches."""
+    """Computes `masked_attention`; on CPU row after row, which keeps the scores small enough to stay in its caches."""
 
     def row_by_row(*arrays: jax.Array) -> jax.Array:
         return jax.lax.map(lambda row: masked_attention(*(x[None] for x in row))[0], arrays)
@@ -155,7 +155,7 @@ def _attention_of_chunks(q_BHCK: jax.Array, k_BHSK: jax.Array, v_BHSK: jax.Array
 
 
 def _written(cache_BHSK: jax.Array, new_BHCK: jax.Array, slots_BC: jax.Array) -> jax.Array:
-    """The cache array with new entries at their slots; slots past its end are dropped."""
+    """Returns the cache array with new entries at their slots; slots past its end are dropped."""
     if slots_BC.size == 1:
         # A scatter to one index becomes another operation on CPU, for which the whole cache is copied. With a second
         # index, a dropped one, it stays in place.

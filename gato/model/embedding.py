@@ -48,10 +48,10 @@ class Embedding(nnx.Module):
         self.stem = PatchStem(config, tokenizer.patch_size, rngs=rngs)
 
     def __call__(self, sequence: Batch | Chunk, *, key: jax.Array | None = None) -> jax.Array:
-        """One vector a token, x_BLD.
+        """Returns one vector per token, x_BLD.
 
         Args:
-            tokens: where no patch stands, the padding id embeds to zero; so do actions where they are parallel.
+            sequence: where no patch stands, the padding id embeds to zero; so do actions where they are parallel.
             key: draws patch positions from their intervals; None takes the middle.
         """
         # Indices past a table's end add nothing and get no gradient.
@@ -72,13 +72,13 @@ class Embedding(nnx.Module):
 
 
 def logits_of(hidden_XD: jax.Array, table_VD: jax.Array) -> jax.Array:
-    """float32 scores of ids: hidden vectors of any leading shape times rows of the token table, in their dtype."""
+    """Scores ids in float32: hidden vectors of any leading shape times rows of the token table, in their dtype."""
     table_VD = table_VD.astype(hidden_XD.dtype)
     return jnp.einsum("...d,vd->...v", hidden_XD, table_VD, preferred_element_type=jnp.float32)
 
 
 def patch_positions(intervals: jax.Array, size: int, key: jax.Array | None) -> jax.Array:
-    """Row and column indices of patches in [0, size).
+    """Returns row and column indices of patches in [0, size).
 
     Args:
         intervals: (..., 2) int32, quantised low and high ends.
@@ -93,7 +93,7 @@ def patch_positions(intervals: jax.Array, size: int, key: jax.Array | None) -> j
 
 
 def smooth_features(key: jax.Array, num_bins: int, width: int) -> jax.Array:
-    """Random waves of the bin centre, (num_bins, width) with RMS about 1: near bins get similar rows.
+    """Returns random waves of the bin centre, (num_bins, width) with RMS about 1: near bins get similar rows.
 
     Half of the waves are coarse and order the whole range, half are fine and tell neighbours apart.
     Source: random Fourier features (Rahimi and Recht, 2007).
@@ -107,5 +107,5 @@ def smooth_features(key: jax.Array, num_bins: int, width: int) -> jax.Array:
 
 
 def _rows(table: nnx.Param, indices: jax.Array) -> jax.Array:
-    """Rows of a table; zero where the index lies past its end."""
+    """Takes rows of a table; zero where the index lies past its end."""
     return jnp.take(table[...], indices, axis=0, mode="fill", fill_value=0)

@@ -38,7 +38,7 @@ class Gato(nnx.Module):
     def __call__(
         self, batch: Batch, *, key: jax.Array | None = None, rows: jax.sharding.Sharding | None = None
     ) -> jax.Array:
-        """hidden_BLD after the final norm; the hidden vector at l predicts the token at l + 1.
+        """Returns hidden_BLD after the final norm; the hidden vector at l predicts the token at l + 1.
 
         Args:
             batch: rows padded on the right; padding influences nothing before it.
@@ -50,7 +50,7 @@ class Gato(nnx.Module):
         return self.transformer(x_BLD, block_key, visible_from_BL=batch.visible_from, rows=rows)
 
     def logits(self, hidden_XD: jax.Array, rows: slice = slice(None)) -> jax.Array:
-        """float32 scores of the next token, for hidden vectors of any leading shape.
+        """Returns float32 scores of the next token, for hidden vectors of any leading shape.
 
         Args:
             hidden_XD: what the model returned, (..., D).
@@ -63,8 +63,8 @@ class Gato(nnx.Module):
         shape = (batch_size, self.config.num_heads, num_slots, self.config.head_dim)
         return Cache.empty(self.config.num_layers, shape, jnp.dtype(self.config.compute_dtype))
 
-    def extend(self, chunk: Chunk, cache: Cache, wanted_BA: jax.Array | None = None) -> tuple[jax.Array, Cache]:
-        """hidden_BCD of the chunk, and the cache with the chunk written to it.
+    def extend(self, chunk: Chunk, cache: Cache, query_indices_BA: jax.Array | None = None) -> tuple[jax.Array, Cache]:
+        """Returns hidden_BCD of the chunk, and the cache with the chunk written to it.
 
         Evaluation only: patches take their mean positions. A jitted caller should donate the cache, which is then
         updated in place. Hidden vectors at padding are finite and mean nothing.
@@ -72,24 +72,24 @@ class Gato(nnx.Module):
         Args:
             chunk: the next tokens.
             cache: what came before.
-            wanted_BA: int32, indices in the chunk of the tokens of each row that are wanted: returns hidden_BAD,
+            query_indices_BA: int32, indices in the chunk of the queried tokens of each row: returns their hidden_BAD,
                 which spares most of the last layer.
         """
-        return self.transformer.extend(self.embedding(chunk), chunk, cache, wanted_BA)
+        return self.transformer.extend(self.embedding(chunk), chunk, cache, query_indices_BA)
 
 
 def parameters(model: Gato) -> Parameters:
-    """The parameters as nested plain dicts of arrays; those of the blocks have a leading layer axis."""
+    """Returns the parameters as nested plain dicts of arrays; those of the blocks have a leading layer axis."""
     return nnx.to_pure_dict(nnx.state(model, nnx.Param))
 
 
 def init_parameters(config: ModelConfig, tokenizer: TokenizerConfig, key: jax.Array) -> Parameters:
-    """Fresh parameters; may be jitted, with the two configs static."""
+    """Returns fresh parameters; may be jitted, with the two configs static."""
     return parameters(Gato(config, tokenizer, rngs=nnx.Rngs(params=key)))
 
 
 def rebuild(config: ModelConfig, tokenizer: TokenizerConfig, params: Parameters) -> Gato:
-    """The module that holds the given parameters.
+    """Rebuilds the module that holds the given parameters.
 
     Raises:
         ValueError: names, shapes or dtypes are not those of the config.
@@ -109,7 +109,7 @@ def rebuild(config: ModelConfig, tokenizer: TokenizerConfig, params: Parameters)
 
 
 def matrix_mask(params: Parameters) -> Parameters:
-    """True at matrices and tables, False at norm gains and biases, whatever axes stacking has added to them."""
+    """Returns True at matrices and tables, False at norm gains and biases, whatever axes stacking has added."""
     return jax.tree.map_with_path(lambda path, _: path[-1].key not in ("scale", "bias"), params)
 
 

@@ -30,7 +30,7 @@ class GatedMLP(nnx.Module):
         )
 
     def __call__(self, x_BLD: jax.Array) -> jax.Array:
-        """x_BLD to y_BLD."""
+        """Maps x_BLD to y_BLD."""
         gate_BLF, value_BLF = jnp.split(self.up(x_BLD), 2, axis=-1)
         return self.down(nnx.gelu(gate_BLF) * value_BLF)
 
@@ -53,10 +53,12 @@ class Block(nnx.Module):
         visible_from_BL: jax.Array | None,
         key: jax.Array | None,
     ) -> jax.Array:
-        """x_BLD to x_BLD; a key switches stochastic depth and dropout on."""
+        """Maps x_BLD to x_BLD; a key switches stochastic depth and dropout on."""
         attention_key, mlp_key = (None, None) if key is None else jax.random.split(key)
-        x_BLD = x_BLD + self._thin(self.attention(self.attention_norm(x_BLD), rotation, visible_from_BL), attention_key)
-        return x_BLD + self._thin(self.mlp(self.mlp_norm(x_BLD)), mlp_key)
+        x_BLD = x_BLD + self._residual_dropout(
+            self.attention(self.attention_norm(x_BLD), rotation, visible_from_BL), attention_key
+        )
+        return x_BLD + self._residual_dropout(self.mlp(self.mlp_norm(x_BLD)), mlp_key)
 
     def extend(
         self,
@@ -66,19 +68,19 @@ class Block(nnx.Module):
         values_BHSK: jax.Array,
         slots_BC: jax.Array,
         visible_BCS: jax.Array,
-        wanted_BA: jax.Array | None,
+        query_indices_BA: jax.Array | None,
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The block over a chunk, or over each row's wanted tokens of it, and the layer's cache with the chunk."""
+        """Applies the block to a chunk, or to each row's queried tokens of it; returns the cache with the chunk too."""
         y_BCD, keys_BHSK, values_BHSK = self.attention.extend(
-            self.attention_norm(x_BCD), rotation, keys_BHSK, values_BHSK, slots_BC, visible_BCS, wanted_BA
+            self.attention_norm(x_BCD), rotation, keys_BHSK, values_BHSK, slots_BC, visible_BCS, query_indices_BA
         )
-        if wanted_BA is not None:
-            x_BCD = jnp.take_along_axis(x_BCD, wanted_BA[..., None], axis=1)
+        if query_indices_BA is not None:
+            x_BCD = jnp.take_along_axis(x_BCD, query_indices_BA[..., None], axis=1)
         x_BCD = x_BCD + y_BCD
         return x_BCD + self.mlp(self.mlp_norm(x_BCD)), keys_BHSK, values_BHSK
 
-    def _thin(self, y_BLD: jax.Array, key: jax.Array | None) -> jax.Array:
-        """Skips the sub-layer in some rows and drops some of its outputs; what is kept grows, so the mean stays.
+    def _residual_dropout(self, y_BLD: jax.Array, key: jax.Array | None) -> jax.Array:
+        """Skips the sub-layer in some rows and drops some of its outputs; the rest is scaled up, so the mean stays.
 
         Source: Deep Networks with Stochastic Depth (Huang et al., 2016), scaled in training instead of in evaluation.
         """
@@ -111,7 +113,7 @@ class Transformer(nnx.Module):
         visible_from_BL: jax.Array | None = None,
         rows: jax.sharding.Sharding | None = None,
     ) -> jax.Array:
-        """x_BLD to hidden_BLD, after the final norm.
+        """Maps x_BLD to hidden_BLD, after the final norm.
 
         Args:
             x_BLD: embedded tokens.
@@ -143,16 +145,16 @@ class Transformer(nnx.Module):
         return self.final_norm(x_BLD)
 
     def extend(
-        self, x_BCD: jax.Array, chunk: Chunk, cache: Cache, wanted_BA: jax.Array | None = None
+        self, x_BCD: jax.Array, chunk: Chunk, cache: Cache, query_indices_BA: jax.Array | None = None
     ) -> tuple[jax.Array, Cache]:
-        """The chunk's hidden_BCD, and the cache with the chunk in it. Layers are unrolled; no randomness.
+        """Returns the chunk's hidden_BCD, and the cache with the chunk in it. Layers are unrolled; no randomness.
 
         Args:
             x_BCD: embedded tokens.
             chunk: what they are.
             cache: what came before.
-            wanted_BA: indices in the chunk of the tokens of each row whose hidden_BAD is returned instead. In the
-                last layer no other token is computed beyond its key and value.
+            query_indices_BA: indices in the chunk of the tokens of each row whose hidden_BAD is returned instead. The
+                last layer computes no more than key and value of all other tokens.
         """
         config = self._config
         rows = jnp.arange(len(x_BCD))[:, None]
@@ -163,11 +165,11 @@ class Transformer(nnx.Module):
         rotation = rotation_of(chunk.positions, config.head_dim, config.rotary_base)
         graphdef, weights_N = nnx.split(self.blocks)
         keys, values = [], []
-        wanted = [None] * (config.num_layers - 1) + [wanted_BA]
-        layers = zip(_unstack(weights_N, config.num_layers), cache.keys, cache.values, wanted, strict=True)
-        for weights, layer_keys, layer_values, layer_wanted_BA in layers:
+        queries = [None] * (config.num_layers - 1) + [query_indices_BA]
+        layers = zip(_unstack(weights_N, config.num_layers), cache.keys, cache.values, queries, strict=True)
+        for weights, layer_keys, layer_values, layer_query_indices_BA in layers:
             x_BCD, layer_keys, layer_values = nnx.merge(graphdef, weights).extend(
-                x_BCD, rotation, layer_keys, layer_values, chunk.slots, visible_BCS, layer_wanted_BA
+                x_BCD, rotation, layer_keys, layer_values, chunk.slots, visible_BCS, layer_query_indices_BA
             )
             keys.append(layer_keys)
             values.append(layer_values)
@@ -175,7 +177,7 @@ class Transformer(nnx.Module):
 
 
 def _visible(chunk: Chunk, positions_BS: jax.Array) -> jax.Array:
-    """Which slots each token of the chunk may see, (B, C, S) bool."""
+    """Returns which cache slots each token of the chunk may see, (B, C, S) bool."""
     positions_B1S = positions_BS[:, None]
     kept_B1S = (positions_B1S < chunk.pinned[:, None, None]) | (positions_B1S >= chunk.window_start[:, None, None])
     return (positions_B1S >= 0) & (positions_B1S <= chunk.positions[:, :, None]) & kept_B1S
@@ -196,7 +198,7 @@ def _rematerialised(function: Callable, remat: str) -> Callable:
 
 
 def _unstack(tree: Any, length: int) -> list[Any]:  # Any: any pytree of arrays
-    """The tree's slices along its leading axis; the gradient of a split is one concatenation."""
+    """Returns the tree's slices along its leading axis; the gradient of a split is one concatenation."""
     leaves, treedef = jax.tree.flatten(tree)
     split = [jax.lax.split(leaf, [1] * length) for leaf in leaves]
     return [jax.tree.unflatten(treedef, [part[i][0] for part in split]) for i in range(length)]

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from gato.reports.page import Block, Grid, Paragraph, Picture, Scrubber, Section, Tabs
+from gato.reports.format import counted, number
+from gato.reports.page import Block, Grid, GridImage, Paragraph, Scrubber, Section, Tabs
 from gato.reports.shown_episodes import ShownEpisode
-from gato.reports.tables import number
 
 
 def episode_section(shown: Sequence[ShownEpisode]) -> Section:
-    """Episodes behind tabs, by task: what became of them, the film, and the timesteps."""
+    """Shows episodes behind tabs, by task: what became of them, the video, and the timesteps."""
     by_task: dict[str, list[ShownEpisode]] = {}
     for episode in shown:
         by_task.setdefault(episode.choice.spec.task, []).append(episode)
@@ -17,7 +17,7 @@ def episode_section(shown: Sequence[ShownEpisode]) -> Section:
         blocks=(
             Paragraph(
                 text="Of the first tasks, as many as --videos says, the best and the worst episode of each record, "
-                "played once more from their seeds and demonstrations. Below each film stands what the network was "
+                "played once more from their seeds and demonstrations. Below each video stands what the network was "
                 "shown at each timestep and how likely it held each action to be, at the temperature that it acts with."
             ),
             Tabs(
@@ -65,9 +65,9 @@ def _episode(episode: ShownEpisode) -> Section:
         )
     if episode.problem:
         blocks.append(Paragraph(text=episode.problem))
-    if episode.film is not None:
+    if episode.video is not None:
         alt = f"{spec.task}, {choice.rank} episode{setting}"
-        blocks.append(Grid(pictures=(Picture(content=episode.film, alt=alt),)))
+        blocks.append(Grid(images=(GridImage(content=episode.video, alt=alt),)))
     if episode.content is not None and episode.content["steps"]:
         if len(episode.content["steps"]) < episode.content["num_timesteps"]:
             blocks.append(
@@ -81,8 +81,3 @@ def _episode(episode: ShownEpisode) -> Section:
 
 def _prompt(kind: str) -> str:
     return f"{'no' if kind == 'none' else kind} demonstration"
-
-
-def counted(count: int, one: str, many: str = "") -> str:
-    """A count with the noun that goes with it; `many` where that is not `one` with an s."""
-    return f"{count:,} {one if count == 1 else many or f'{one}s'}"

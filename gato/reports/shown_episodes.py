@@ -25,7 +25,7 @@ class ShownEpisode:
     choice: Choice
     replayed_return: float | None = None  # None where it could not be played again
     replayed_length: int | None = None  # steps
-    film: bytes | None = None  # GIF
+    video: bytes | None = None  # GIF
     content: Mapping[str, Any] | None = None  # of a `gato.reports.page.Scrubber`
     problem: str = ""  # why something is missing
 
@@ -33,7 +33,7 @@ class ShownEpisode:
 def best_and_worst(
     specs: Sequence[EpisodeSpec], results: Mapping[EpisodeKey, EpisodeResult], *, num_tasks: int
 ) -> list[Choice]:
-    """The episodes of highest and of lowest return of each record of the first tasks; one where all are alike.
+    """Chooses the episodes of highest and lowest return of each record of the first tasks; one where all are alike.
 
     Among equals it is the first one. Records of which an episode is missing have none.
 

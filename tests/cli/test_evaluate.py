@@ -19,7 +19,7 @@ from gato.config import (
     SourceConfig,
     TokenizerConfig,
 )
-from gato.data.window import Row, make_batch
+from gato.data.collate import Row, make_batch
 from gato.envs import get_task
 from gato.evaluation.journal import Journal
 from gato.experiments.prompt_ablation import row_nll

@@ -23,6 +23,7 @@ from gato.evaluation.evaluation_task import EvaluationTask, reference_means
 from gato.evaluation.journal import EpisodeResult
 from gato.evaluation.plan import EpisodeSpec, plan_ablation, plan_scores
 from gato.evaluation.rollout import EpisodeStart, Rollout
+from gato.evaluation.scores import context_effect
 from gato.tokenizer.spaces import TimestepTokenizer
 
 NUMBERS = [{"number": number} for number in range(4)]
@@ -130,12 +131,15 @@ def test_a_prompt_follower_scores_by_its_prompt():
 
 
 def test_context_effect_is_right_minus_wrong():
-    assert ablation().context_effect("trained") == pytest.approx(4 / 3)
-    assert ablation().context_effect("held-out") is None
+    effect = context_effect(ablation().records)
+    assert effect is not None
+    assert effect.interval.value == pytest.approx(4 / 3)
 
 
 def test_an_agent_deaf_to_its_prompt_has_no_context_effect():
-    assert ablation(Deaf).context_effect("trained") == 0
+    effect = context_effect(ablation(Deaf).records)
+    assert effect is not None
+    assert effect.interval.value == 0
 
 
 def test_held_out_variants_are_told_apart():

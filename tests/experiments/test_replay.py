@@ -69,7 +69,7 @@ def most_likely(step: dict) -> list[bool]:
     return [token["options"][0][0] == token["id"] for token in step["action"]]
 
 
-def test_a_replay_is_the_scored_episode_with_film_and_all_timesteps(cartpole):
+def test_a_replay_is_the_scored_episode_with_video_and_all_timesteps(cartpole):
     session, choices = cartpole
     shown = replay(session, choices)
     assert [one.choice for one in shown] == choices
@@ -79,7 +79,7 @@ def test_a_replay_is_the_scored_episode_with_film_and_all_timesteps(cartpole):
             one.choice.result.episode_return,
             one.choice.result.length,
         )
-        assert one.film.startswith(b"GIF89a")
+        assert one.video.startswith(b"GIF89a")
         steps = one.content["steps"]
         assert [step["timestep"] for step in steps] == list(range(one.choice.result.length))
         assert float(steps[-1]["total"]) == one.choice.result.episode_return
@@ -123,12 +123,12 @@ class Undrawable(gym.Wrapper):
         raise RuntimeError("no screen here")
 
 
-def test_a_task_that_cannot_be_drawn_is_shown_without_a_film(cartpole, monkeypatch):
+def test_a_task_that_cannot_be_drawn_is_shown_without_a_video(cartpole, monkeypatch):
     make = replaying.make_task
     monkeypatch.setattr(replaying, "make_task", lambda name, render_mode=None: Undrawable(make(name, render_mode)))
     session, choices = cartpole
     for one in replay(session, choices):
-        assert one.film is None
+        assert one.video is None
         assert one.problem == "No film: drawing the task failed with RuntimeError: no screen here."
         assert one.content["steps"]
         assert "frame" not in one.content["steps"][0]
@@ -140,7 +140,7 @@ def test_a_task_that_cannot_be_played_again_says_so(cartpole, monkeypatch):
     monkeypatch.setattr(session, "actor", lambda specs, num_envs: None)
     for one in replay(session, choices):
         assert one.problem.startswith("This episode could not be played again: AttributeError: ")
-        assert one.content is one.film is one.replayed_return is None
+        assert one.content is one.video is one.replayed_return is None
 
 
 def evaluate(checkpoint: Path, out: Path, *options: str) -> None:
@@ -151,13 +151,13 @@ def test_the_page_stands_beside_the_scores_and_changes_none(checkpoint, tmp_path
     for number in ("0", "1"):
         evaluate(checkpoint, tmp_path / number, "--episodes", "3", "--videos", number)
     assert (tmp_path / "0" / "scores.json").read_bytes() == (tmp_path / "1" / "scores.json").read_bytes()
-    without, with_films = ((tmp_path / number / "report.html").read_text(encoding="utf-8") for number in ("0", "1"))
+    without, with_videos = ((tmp_path / number / "report.html").read_text(encoding="utf-8") for number in ("0", "1"))
     assert "Evaluation of random" in without
     assert 'class="scrubber"' not in without
-    assert with_films.count('class="scrubber"') == with_films.count("data:image/gif") == 2
-    assert "went otherwise" not in with_films
-    films = {path.name for path in (tmp_path / "1" / "films").iterdir()}
-    assert films == {"cartpole-best.gif", "cartpole-worst.gif"}
+    assert with_videos.count('class="scrubber"') == with_videos.count("data:image/gif") == 2
+    assert "went otherwise" not in with_videos
+    names = {path.name for path in (tmp_path / "1" / "films").iterdir()}
+    assert names == {"cartpole-best.gif", "cartpole-worst.gif"}
 
 
 def test_a_page_that_cannot_be_written_costs_no_score(checkpoint, tmp_path, monkeypatch, capsys):
