@@ -4,11 +4,12 @@ import contextlib
 import copy
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
+from gato.envs.task import Expert
 from gato.evaluation.rollout import EpisodeStart
 from gato.evaluation.time_limit import cpu_time_limit
 from gato.seeds import Stream, stream
@@ -32,16 +33,6 @@ class RandomActor:
             None if observation is None else self._spaces[slot].sample()
             for slot, observation in enumerate(observations)
         ]
-
-
-class Expert(Protocol):
-    """A demonstrator of one environment; it may read the environment behind the observation."""
-
-    def reset(self) -> None:
-        """Starts an episode; called after the environment's own reset."""
-
-    def act(self, observation: Any) -> Any:
-        """The action for the observation that came last."""
 
 
 class ExpertActor:
