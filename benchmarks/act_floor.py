@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from timing import time_calls
 
 from gato.config import ModelConfig, TokenizerConfig
-from gato.model.size import Work, cache_bytes, parameter_counts, training_flops
+from gato.model.cost.size import BatchCost, cache_bytes, parameter_counts, training_flops
 
 _COLUMNS = 1024
 _SIDES = {"cpu": 1024, "gpu": 8192}  # of the matrices whose product is timed
@@ -63,9 +63,9 @@ def passes_of(
     return passes
 
 
-def _seeing(visible: int, *, tokens: int, patches: int = 0) -> Work:
+def _seeing(visible: int, *, tokens: int, patches: int = 0) -> BatchCost:
     """Tokens that each attend to all that is in sight."""
-    return Work(tokens=tokens, attended=tokens * visible, targets=0, patches=patches)
+    return BatchCost(tokens=tokens, attended=tokens * visible, targets=0, patches=patches)
 
 
 def floor_ms(passes: list[Pass], dtype: str) -> float:

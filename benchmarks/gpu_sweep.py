@@ -8,8 +8,8 @@ the settings, most valuable first, each in a process of its own: one that runs o
 its cell only. Every result is appended to the file at once, and cells that the file holds are skipped, so a sweep that
 was cut off goes on where it stopped. Batches are synthetic.
 
-Model FLOPs are those of `gato.model.size.training_flops`. MFU is their share of the device's peak in
-`gato.model.chips`, and null for a device that is not in that table, such as a CPU.
+Model FLOPs are those of `gato.model.cost.size.training_flops`. MFU is their share of the device's peak in
+`gato.model.cost.chips`, and null for a device that is not in that table, such as a CPU.
 """
 
 import argparse
@@ -33,11 +33,11 @@ import numpy as np
 
 from gato.batch import Batch
 from gato.config import ModelConfig, OptimizerConfig, TokenizerConfig
+from gato.model.cost.size import model_flops_utilization, training_flops
 from gato.model.gato import init_parameters
-from gato.model.size import model_flops_utilization, training_flops
 from gato.training.optimizer import make_optimizer, make_schedule
 from gato.training.step import empty_interval, init_state, make_train_step, model_loss
-from gato.training.throughput import peak_of, work_of
+from gato.training.throughput import batch_cost, peak_of
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SIZES = {"79m": "gato_79m.py", "79m-wide-heads": "gato_79m.py", "364m": "gato_364m.py", "1.2b": "gato_1_2b.py"}
@@ -223,7 +223,7 @@ def measure(cell: Cell) -> dict[str, Any]:
     seconds, num_steps = seconds_a_call(call)
     if int(state.skipped):
         raise FloatingPointError(f"{int(state.skipped)} steps of {cell.name} were not finite")
-    flops, peak = training_flops(config, tokenizer, work_of(batch)), peak_of(jax.devices()[:1])
+    flops, peak = training_flops(config, tokenizer, batch_cost(batch)), peak_of(jax.devices()[:1])
     memory = jax.devices()[0].memory_stats() or {}
     return {
         "tokens_per_s": batch.tokens.size / seconds,

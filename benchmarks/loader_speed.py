@@ -32,11 +32,11 @@ from timing import time_call, time_calls
 
 from gato.config import DataConfig, PromptConfig, SourceConfig
 from gato.configs import quickstart
-from gato.data.encoded import SequenceCache
+from gato.data.encoded import EncodedRecords, SequenceCache, encoding_of
 from gato.data.episode import Episode
 from gato.data.mixture import Mixture, open_rows
 from gato.data.opened import open_encoded
-from gato.data.prepared import EncodedRecords, encoding_of, write_prepared
+from gato.data.prepared import write_prepared
 from gato.data.sources.minari_writer import write_minari
 from gato.model.gato import init_parameters
 from gato.training.optimizer import make_optimizer, make_schedule

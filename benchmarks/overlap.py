@@ -20,7 +20,7 @@ from gato.experiments.run_configs import load_settings
 from gato.experiments.training import with_text
 from gato.model.gato import init_parameters
 from gato.training.optimizer import make_optimizer, make_schedule
-from gato.training.parallel import Layout
+from gato.training.parallel import MeshSharding
 from gato.training.step import empty_interval, init_state, make_train_step, model_loss
 
 
@@ -46,22 +46,22 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[])
     options = parser.parse_args()
     config, text = with_text(load_settings(options.config, options.sources, options.set), None)
-    layout = Layout(config.parallel)
+    sharding = MeshSharding(config.parallel)
     batches = build_mixture(config.data, config.tokenizer, text, seed=config.seed)
     num_sources = len(batches.source_names)
     optimizer = make_optimizer(config.optimizer)
     train_step = make_train_step(
-        model_loss(config.model, config.tokenizer, num_sources, layout),
+        model_loss(config.model, config.tokenizer, num_sources, sharding),
         optimizer,
         make_schedule(config.optimizer),
         accumulate=config.training.accumulate,
     )
-    interval = layout.put(empty_interval(num_sources))
-    key = layout.make(lambda: jax.random.key(1))
-    state = layout.make(
+    interval = sharding.put(empty_interval(num_sources))
+    key = sharding.make(lambda: jax.random.key(1))
+    state = sharding.make(
         lambda: init_state(init_parameters(config.model, config.tokenizer, jax.random.key(0)), optimizer)
     )
-    ready = layout.put_rows(next(batches))
+    ready = sharding.put_rows(next(batches))
 
     def step() -> jax.Array:
         nonlocal state
@@ -69,14 +69,14 @@ def main() -> None:
         return output.updates
 
     def load() -> object:
-        return layout.put_rows(next(batches))
+        return sharding.put_rows(next(batches))
 
     pending: jax.Array | None = None
 
     def both() -> jax.Array:
         nonlocal state, ready, pending
         state, output = train_step(state, interval, ready, key)
-        ready = layout.put_rows(next(batches))
+        ready = sharding.put_rows(next(batches))
         jax.block_until_ready(pending)  # no more than two steps are under way, as in a run
         pending = output.updates
         return output.updates
@@ -87,7 +87,7 @@ def main() -> None:
             times[name].append(seconds_each(call, options.steps))
     medians = {name: statistics.median(values) for name, values in times.items()}
     Console().print(
-        f"{layout}: step alone {medians['step'] * 1e3:.1f} ms, batch alone {medians['load'] * 1e3:.1f} ms, both "
+        f"{sharding}: step alone {medians['step'] * 1e3:.1f} ms, batch alone {medians['load'] * 1e3:.1f} ms, both "
         f"{medians['both'] * 1e3:.1f} ms, which is {medians['both'] / medians['step']:.3f} of a step alone",
         soft_wrap=True,
     )

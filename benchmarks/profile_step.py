@@ -3,7 +3,7 @@
     taskset -c 0 python benchmarks/profile_step.py --task halfcheetah-like
 
 Every round times each part once, so that whatever else the machine does falls on all of them. A part's arithmetic is
-what no implementation can do without (`gato.model.size.training_flops`), and is set against the rate of a large
+what no implementation can do without (`gato.model.cost.size.training_flops`), and is set against the rate of a large
 matrix product in the same round. What is computed more than once, or for padding, so shows as a lower rate.
 """
 
@@ -24,11 +24,11 @@ from train_speed import make_training_batch, make_training_call
 
 from gato.config import ModelConfig, OptimizerConfig
 from gato.model.attention import Attention, causal_attention
+from gato.model.cost.size import BatchCost, flops_per_patch, training_flops
 from gato.model.embedding import Embedding
 from gato.model.gato import init_parameters, rebuild
 from gato.model.loss import loss
 from gato.model.rotary import rotation_of
-from gato.model.size import Work, flops_per_patch, training_flops
 from gato.model.transformer import GatedMLP
 from gato.training.optimizer import make_optimizer
 
@@ -83,7 +83,7 @@ def make_parts(task: body.Task, config: ModelConfig) -> list[Part]:
     host_batch = make_training_batch(task, body.ROWS)
     batch = jax.device_put(host_batch)
     lengths = np.asarray(host_batch.lengths)
-    work = Work(
+    cost = BatchCost(
         tokens=int(lengths.sum()),
         attended=float((lengths**2).sum() / 2),
         targets=int(host_batch.loss_mask.sum()),
@@ -98,7 +98,7 @@ def make_parts(task: body.Task, config: ModelConfig) -> list[Part]:
     norm = nnx.LayerNorm(config.width, rngs=nnx.Rngs(5))
     embedding = Embedding(config, tokenizer, rngs=nnx.Rngs(6))
     graphdef, embedding_state = nnx.split(embedding)
-    pair_flops = training_flops(config, tokenizer, Work(tokens=0, attended=work.attended, targets=0, patches=0))
+    pair_flops = training_flops(config, tokenizer, BatchCost(tokens=0, attended=cost.attended, targets=0, patches=0))
     mix_flops = pair_flops / config.num_layers
 
     def score(table_VD: jax.Array, hidden_BLD: jax.Array) -> jax.Array:
@@ -111,18 +111,18 @@ def make_parts(task: body.Task, config: ModelConfig) -> list[Part]:
     product = jax.jit(jnp.matmul)
     return [
         Part(name=_PEAK, call=lambda: product(square, square).block_until_ready(), flops=2 * _PEAK_SIDE**3),
-        Part(name=_WHOLE, call=make_training_call(batch, config), flops=training_flops(config, tokenizer, work)),
+        Part(name=_WHOLE, call=make_training_call(batch, config), flops=training_flops(config, tokenizer, cost)),
         Part(
             name="embedding",
             call=both_ways(lambda state: nnx.merge(graphdef, state)(batch, key=jax.random.key(8)), embedding_state),
-            flops=work.patches * flops_per_patch(config, tokenizer),
+            flops=cost.patches * flops_per_patch(config, tokenizer),
         ),
         Part(name="norms", call=module_both_ways(norm, x_BLD), uses=2 * config.num_layers + 1),
         Part(
             name="attention",
             call=module_both_ways(attention, x_BLD, rotation),
             uses=config.num_layers,
-            flops=matrix_flops(attention, work.tokens) + mix_flops,
+            flops=matrix_flops(attention, cost.tokens) + mix_flops,
         ),
         Part(
             name="its scores, softmax and mix",
@@ -135,12 +135,12 @@ def make_parts(task: body.Task, config: ModelConfig) -> list[Part]:
             name="MLP",
             call=module_both_ways(mlp, x_BLD),
             uses=config.num_layers,
-            flops=matrix_flops(mlp, work.tokens),
+            flops=matrix_flops(mlp, cost.tokens),
         ),
         Part(
             name="head and loss",
             call=both_ways(score, params["embedding"]["tokens"], x_BLD),
-            flops=training_flops(config, tokenizer, Work(tokens=0, attended=0, targets=work.targets, patches=0)),
+            flops=training_flops(config, tokenizer, BatchCost(tokens=0, attended=0, targets=cost.targets, patches=0)),
         ),
         Part(name="clipping and AdamW", call=lambda: jax.block_until_ready(update(params, moments, params))),
     ]

@@ -15,7 +15,7 @@ from timing import hand_over, summary, time_calls
 
 from gato.batch import Batch
 from gato.config import DataConfig, ModelConfig, OptimizerConfig
-from gato.data.window import Row, make_batch
+from gato.data.collate import Row, make_batch
 from gato.model.gato import init_parameters
 from gato.tokenizer.spaces import TimestepTokenizer
 from gato.training.optimizer import make_optimizer, make_schedule

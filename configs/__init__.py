@@ -1,1 +1,1 @@
-"""One run a file: `get_config()` returns a complete `RunConfig`; imported as `gato.configs`."""
+"""One run per file: `get_config()` returns a complete `RunConfig`; imported as `gato.configs`."""

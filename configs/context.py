@@ -11,8 +11,10 @@ Command:
         --keep success --episodes 400 --noise 0 0.3 --out data/context
     gato train context --run runs/context
     gato evaluate runs/context --study
-Cost: 18 minutes of a busy core for the training, 20 for the demonstrations. Expected: docs/experiments.md; dark room,
-go-to-shown, cart and pendulum are learned, the other groups in part or not yet.
+Cost: 18 minutes of one busy core for the training, 20 for the demonstrations.
+Expected: normalised scores after a right demonstration of 1.00 in dark-room and go-to-shown-places, 0.83 in
+  pendulum-mode and 0.81 in cart-position; after a wrong one -0.11 to 0.01. Meta-World's groups succeed in 47 to 73 %
+  of episodes after a right demonstration; the other groups are not learned. Source: docs/experiments.md, one seed.
 """
 
 from typing import Literal
@@ -30,23 +32,23 @@ from gato.config import (
     TrainingConfig,
 )
 
-# The deciding part of a demonstration is its end, the last observation included. The paper prompts a quarter of the
-# rows; where the observation does not tell the task, nearly all need a prompt.
+# The deciding part of a demonstration is its end, with the last observation. The paper prompts a quarter of the
+# rows; where the observation does not tell the task, nearly all rows need a prompt.
 #
-# Rows are short on purpose. In a long window an episode's own past tells what was asked for, so that only its first
-# actions teach to read the prompt. Beside a prompt of one to five timesteps and the last observation, a row holds one
-# to six more.
+# Rows are short on purpose. In a long window the episode's own past tells the goal, so that only its first actions
+# teach the network to read the prompt. Beside a prompt of one to five timesteps and the last observation, a row holds
+# one to six more timesteps.
 _PROMPT_TOKENS, _CONTEXT_LENGTH = 26, 48
 _PROMPT = PromptConfig(probability=0.9, end_share=1.0, max_tokens=_PROMPT_TOKENS, terminal_observation=True, loss=False)
 
-# Percentages of rows: 76 for the four groups that this run is to learn (dark room, go-to-shown, cart and pendulum).
+# Per cent of rows: 76 for the four groups that this run aims at (dark room, go-to-shown, cart and pendulum).
 _DISCRETE = {
     "dark-room": 8.0,
     "go-to-shown-places": 10.0,  # the view of 9 numbers: in that of 27 a row holds hardly three actions
     "remapped-moves": 5.0,
 }
 _CONTINUOUS = {
-    "cart-position": 40.0,  # the slowest to learn: alone it takes 2,400 such batches to .87 of the expert
+    "cart-position": 40.0,  # the slowest to learn: alone it follows 87 % of demonstrations after 2,400 such batches
     "pendulum-mode": 18.0,
     "reacher-shown": 3.0,
     "fetch-reach-shown": 4.0,
@@ -58,7 +60,7 @@ _CONTINUOUS = {
 }
 
 
-# Most of their timesteps hold what was reached; what a demonstration decides is how to get there.
+# In most of their timesteps the goal is already reached; a demonstration decides how to get there.
 _LONG_REST = ("cart-position", "pendulum-mode")
 
 
@@ -75,8 +77,8 @@ def _source(name: str, weight: float, scaling: Literal["mu-law", "range"]) -> So
 
 
 def get_config() -> RunConfig:
-    """0.5M parameters."""
-    # Departure: numbers are mapped linearly. Set-points are told apart by differences, which mu-law squeezes away from
+    """Returns the run; 0.5M parameters."""
+    # Departure: numbers are mapped linearly. Set-points differ by small amounts, which mu-law compresses away from
     # zero: of 1,024 bins, 15 lie between 0.9 and 1.2.
     sources = (
         *(_source(name, weight, "mu-law") for name, weight in _DISCRETE.items()),

@@ -2,15 +2,16 @@
 
 Source: "A Generalist Agent" (Reed et al., 2022), section 5 and appendix E.
 Command: gato finetune <checkpoint> finetune --sources <your sources.json>
-Cost: a run of a subset is 10,000 steps of 64 rows; with six subsets and three cascades there are eighteen.
-Expected: nothing is promised; what one task reached is told in docs/finetuning.md.
+Cost: 10,000 steps of 64 rows per subset; six subsets and three cascades make eighteen runs.
+Expected: nobody has run this protocol in full here, and the paper shows its results as curves (section 5), without a
+  table. What one task reached with fewer steps is in docs/finetuning.md.
 """
 
 from gato.config import DataConfig, EvaluationConfig, ModelConfig, OptimizerConfig, RunConfig, TrainingConfig
 
 
 def get_config() -> RunConfig:
-    """Of the model only dropout and stochastic depth count: all else of it is the checkpoint's."""
+    """Returns the run. Of the model only dropout and stochastic depth count: the rest comes from the checkpoint."""
     return RunConfig(
         name="finetune",
         model=ModelConfig(dropout=0.1),

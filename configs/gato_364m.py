@@ -2,15 +2,17 @@
 
 Source: "A Generalist Agent" (Reed et al., 2022), table 5 and appendices C and D.
 Command: gato train gato-364m --sources <your sources.json>
-Cost: 524 billion tokens in the paper; one H200 at 40 % of its peak processes about 16 billion a day.
-Expected: nothing is promised before it has been run; `gato info gato-364m` prints its sizes.
+Cost: 524 billion tokens in the paper; one H200 at 40 % of its peak would process about 16 billion per day
+  (docs/scaling.md).
+Expected: not trained here: nobody has measured this config. The paper's scaling curve (section 5) puts this size
+  between 79M and 1.18B and gives no number.
 """
 
 from gato.config import ModelConfig, OptimizerConfig, RunConfig
 
 
 def get_config() -> RunConfig:
-    """364M parameters as the paper counts them."""
+    """Returns the run; 364M parameters as the paper counts them."""
     return RunConfig(
         name="gato-364m",
         model=ModelConfig(width=1536, num_layers=12, num_heads=12, head_dim=128, mlp_width=6144, scan_layers=True),

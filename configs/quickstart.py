@@ -2,7 +2,11 @@
 
 Source: the recipe of `docs/experiments.md`; it departs from the paper where a comment says so.
 Command: make quickstart (or: gato quickstart)
-Cost: see README.md. Expected: the bars that `gato quickstart` prints beside its scores.
+Cost: 11 minutes on two idle cores, 8 of them training.
+Expected: normalised scores (0 = random policy, 1 = expert) of 1.0 in cartpole, acrobot and mountain-car-continuous,
+  0.76 in pendulum, 0.61 in lunar-lander (0.43 to 0.77 in other runs), 0.83 in go-to-red-ball-grey and 0.75 in
+  go-to-local; 93 % exact matches of captions and of answers. Source: the table in README.md, seed 0. `gato quickstart`
+  prints its scores beside the targets.
 """
 
 from gato.config import (
@@ -20,8 +24,8 @@ from gato.config import (
 
 _PROMPT = PromptConfig(probability=0.25, max_tokens=128, terminal_observation=True, loss=False)
 
-# A hidden goal that only the demonstration tells: always several demonstrations of the same goal, whole and with
-# the last observation, each predicted from those before it.
+# A hidden goal that only the demonstration tells: every row starts with several demonstrations of the same goal, up to
+# their end and with the last observation; each is predicted from those before it.
 _CONTEXT_PROMPT = PromptConfig(
     probability=1.0, end_share=1.0, max_tokens=192, demonstrations=3, terminal_observation=True, loss=True
 )
@@ -32,7 +36,7 @@ def _control(name: str, weight: float, prompt: PromptConfig = _PROMPT) -> Source
 
 
 def get_config() -> RunConfig:
-    """1.3M parameters; source paths are relative to the quickstart's data folder."""
+    """Returns the run; 1.3M parameters. Source paths are relative to the quickstart's data folder."""
     return RunConfig(
         name="quickstart",
         tokenizer=TokenizerConfig(text_vocab_size=1000, num_discrete=64),

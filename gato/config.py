@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias, TypeVar
 
+from gato.seeds import EVALUATION_SEED
+
 _Config = TypeVar("_Config")
 
 
@@ -191,20 +193,7 @@ class SourceConfig:
     """One dataset of the mixture."""
 
     name: str  # unique; metrics are reported under it
-    kind: Literal[
-        "minari",
-        "text",
-        "dialogue",
-        "captions",
-        "questions",
-        "parquet",
-        "huggingface",
-        "huggingface_text",
-        "lerobot",
-        "rlds",
-        "webdataset",
-        "prepared",
-    ]
+    kind: str  # of the formats in `gato.data.sources.formats` or of another package; checked when it is opened
     path: str  # a file or folder that the kind reads
     options: dict[str, Any] = field(default_factory=dict)  # of the kind, JSON values; see docs/data.md
     weight: float = 1.0  # share of rows, relative to the other sources
@@ -330,6 +319,7 @@ class TrainingConfig:
     max_skipped: int = 20  # skipped steps in a row before training stops
     max_norm_ratio: float | None = None  # a gradient norm so many times the running mean skips its step; None = never
     held_out_batches: int = 8  # batches of one held-out loss
+    profile_steps: tuple[int, int] | None = None  # first and last step of a trace in <run>/profile/; None = none
 
     def __post_init__(self) -> None:
         for name in ("num_steps", "log_every", "checkpoint_every", "keep_checkpoints", "accumulate"):
@@ -337,6 +327,11 @@ class TrainingConfig:
         _require(
             self.max_norm_ratio is None or self.max_norm_ratio > 1,
             f"training.max_norm_ratio is {self.max_norm_ratio}, must be above 1",
+        )
+        _require(
+            self.profile_steps is None
+            or (len(self.profile_steps) == 2 and 1 <= self.profile_steps[0] <= self.profile_steps[1]),
+            f"training.profile_steps is {self.profile_steps}, expected the first and the last step, such as [20, 25]",
         )
         _require(
             not self.keep_best or self.evaluate_every > 0,
@@ -389,9 +384,9 @@ class PolicyConfig:
 class EvaluationConfig:
     """How the agent is measured."""
 
-    episodes: int = 50  # a task (section 4)
-    num_envs: int = 10  # episodes that run side by side
-    seed: int = 1_000_000  # first episode seed; collection uses seeds below
+    episodes: int = 50  # per task (section 4)
+    num_envs: int = 20  # episodes that run side by side
+    seed: int = EVALUATION_SEED  # of the first episode
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -100,7 +100,7 @@ def test_paper_literal_discrete_ids_reuse_text_ids():
             TypeError,
             r"config.data.sources\[0\].prompt.loss is 'no', expected bool",
         ),
-        ({"data": {"sources": [{"name": "a", "kind": "sound", "path": "p"}]}}, ValueError, "kind is 'sound'"),
+        ({"data": {"sources": [{"name": "a", "kind": 3, "path": "p"}]}}, TypeError, "kind is 3, expected str"),
         (
             {
                 "data": {

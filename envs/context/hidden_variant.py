@@ -49,8 +49,9 @@ class HiddenVariant(gymnasium.Wrapper[Any, Any, Any, Any], ABC):
             ValueError: the options are no variant.
         """
         if seed is not None:
-            # A stream of its own, so that a drawn variant changes nothing of what the environment draws.
-            self._rng = np.random.default_rng([seed, 1])
+            # A stream of its own (gato.seeds lists all of them): a drawn variant changes nothing of what the
+            # environment draws, nor of the noise of a rollout.
+            self._rng = np.random.default_rng([seed, 4])
         drawn = self._variants[int(self._rng.integers(len(self._variants)))]
         variant = options or drawn
         if set(variant) != set(self.option_names):

@@ -1,4 +1,4 @@
-"""Actions: how they are distributed, how often they only repeat, and how well the observation alone tells them.
+"""Actions: how they are distributed, how often they only repeat, and how well the observation alone predicts them.
 
 The measure is k nearest neighbours among the observations of other episodes, beside the repetition of the last action
 and the most common (or mean) action: data on which repeating wins breeds copycats.
@@ -48,7 +48,7 @@ class ActionAudit:
 
 
 def nearest(features: np.ndarray, episodes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Nearest neighbours of sampled timesteps among those of other episodes.
+    """Finds the nearest neighbours of sampled timesteps among those of other episodes.
 
     Args:
         features: (n, d) float32, each column in comparable units.
@@ -74,7 +74,7 @@ def nearest(features: np.ndarray, episodes: np.ndarray, rng: np.random.Generator
 def audit_action(
     table: ActionTable, has_previous: np.ndarray, queries: np.ndarray, neighbours: np.ndarray, num_bins: int
 ) -> ActionAudit:
-    """The numbers of one action leaf.
+    """Measures one action leaf.
 
     Args:
         table: the sampled timesteps.
@@ -120,7 +120,7 @@ def _mean(values: np.ndarray) -> float | None:
 
 
 def _explained(true: np.ndarray, predicted: np.ndarray, mean: np.ndarray) -> float | None:
-    """The share of variance around the mean that a prediction explains, over all elements together."""
+    """Computes the share of variance around the mean that a prediction explains, over all elements together."""
     variance = float(((true - mean) ** 2).sum())
     return 1 - float(((true - predicted) ** 2).sum()) / variance if variance else None
 

@@ -19,7 +19,7 @@ Verb: TypeAlias = Literal["repair", "drop", "re-weight", "re-scale", "collect", 
 MAX_DUPLICATE_SHARE = 0.05  # of records that repeat another
 MIN_HELD_OUT = 5  # records; fewer give a held-out loss that is mostly chance
 MIN_EPISODES = 20
-MIN_EFFECTIVE_BINS = 32.0  # a field with fewer is told coarsely ...
+MIN_EFFECTIVE_BINS = 32.0  # a field with fewer is resolved coarsely ...
 MIN_SCALING_GAIN = 4.0  # ... and scaling it is worth a change if it gives so many times more
 MIN_DISTINCT = 64  # values that a field takes; with fewer, few bins are enough
 MAX_OUTER_SHARE = 0.01  # of an observation's values in the first or last bin
@@ -32,7 +32,7 @@ MIN_FILL = 0.5  # of a row
 MIN_NORMALIZED_RETURN = 0.8  # 0 is random, 1 the expert
 MAX_ALONE_SHARE = 0.1  # of episodes that no other episode can prompt
 MAX_MAJORITY_SHARE = 0.5  # of answers that are the most common one
-MAX_BLIND_SHARE = 0.75  # of answers that the question alone tells
+MAX_BLIND_SHARE = 0.75  # of answers that the question alone predicts
 MAX_CONSTANT_PIXELS = 0.5
 MAX_CONSTANT_SHARE = 0.1  # of fields that fall into one bin
 _NAMES_SHOWN = 8  # sources named of those with the same advice
@@ -50,13 +50,13 @@ class Advice:
 
 
 def advise(mixture: MixtureAudit) -> list[Advice]:
-    """All advice, source by source in the order of the mixture; what stops training first."""
+    """Returns all advice, source by source in the order of the mixture; what stops training first."""
     found = [advice for audit in mixture.sources for advice in _advise_source(audit, mixture)]
     return sorted(found, key=lambda advice: advice.verb != "repair")
 
 
 def group(advice: Sequence[Advice]) -> list[tuple[Advice, ...]]:
-    """Advice of the same rule together: by what there is to do, in the order of `Verb`, and the most sources first."""
+    """Groups advice by rule: in the order of `Verb`, and within a verb the rules of most sources first."""
     groups: dict[tuple[str, str], list[Advice]] = {}
     for one in advice:
         groups.setdefault((one.verb, one.rule), []).append(one)
@@ -65,7 +65,7 @@ def group(advice: Sequence[Advice]) -> list[tuple[Advice, ...]]:
 
 
 def name_sources(same: Sequence[Advice]) -> str:
-    """The sources of a group, the first few by name."""
+    """Names the sources of a group, the first few of them."""
     names = [one.source for one in same]
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
     return ", ".join(names[:_NAMES_SHOWN]) + more
@@ -232,7 +232,7 @@ def _fields(control: ControlAudit) -> _Found:
 
 
 def _scaled_bins(field: FieldAudit) -> dict[str, float]:
-    """Effective bins by what `SourceConfig.scaling` may be set to instead of the paper's rule."""
+    """Returns the effective bins under each `SourceConfig.scaling` that departs from the paper's rule."""
     return {"quantiles": field.effective_bins_quantiles, "range": field.effective_bins_range}
 
 
@@ -337,6 +337,6 @@ def _measure(action: ActionAudit) -> str:
 
 
 def _names(fields: list) -> str:
-    """The first few names."""
+    """Lists the first few names."""
     shown = ", ".join(field.name for field in fields[:3])
     return shown if len(fields) <= 3 else f"{shown} and {len(fields) - 3} more"

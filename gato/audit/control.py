@@ -11,23 +11,22 @@ from gymnasium import spaces
 from gato.audit.actions import ActionAudit, ActionTable, audit_action, nearest
 from gato.audit.duplicates import Duplicates, count_duplicates, episode_hash, near_vectors
 from gato.audit.fields import FieldAudit, audit_fields
-from gato.audit.rows import count_kinds, element_kinds
+from gato.audit.rows import count_kinds, token_kinds
 from gato.audit.sample import AuditLimits, Summary, read_records, sample_records, summarize
 from gato.config import DataConfig, FieldScale, TokenizerConfig
-from gato.data.encoded import episode_encoder
+from gato.data.encoded import encode_episode, timestep_tokenizer
 from gato.data.episode import ControlSource, Episode
-from gato.data.rows import split_records
+from gato.data.split import split_records
 from gato.data.timestep_sample import TimestepSample
 from gato.tokenizer.demonstration import last_start
 from gato.tokenizer.leaves import ContinuousLeaf, ImageLeaf, TextActionLeaf, TextLeaf
-from gato.tokenizer.rules import action_leaf, observation_leaf
 from gato.tokenizer.sequence import TokenSequence
 from gato.tokenizer.text import TextTokenizer
 from gato.tokenizer.tree import flatten, leaf_spaces
 
 _FINGERPRINT_STEPS = 16  # timesteps, evenly spaced, that stand for an episode when near-duplicates are sought
 _LEAST_SCALE = 1e-3  # of a number's largest magnitude; smaller deviations count as none when episodes are compared
-_POOLED_SIDE = 8  # pictures are averaged to so many cells a side when observations are compared
+_POOLED_SIDE = 8  # images are averaged to so many cells per side when observations are compared
 _TEXT_CELLS = 32  # words are hashed to so many counts
 
 
@@ -45,11 +44,11 @@ class ControlAudit:
     length_values: tuple[int, ...]
     terminated_share: float
     masked_share: float  # of timesteps whose action is shown but not imitated
-    tokens: Mapping[str, float]  # mean a timestep, by kind
+    tokens: Mapping[str, float]  # mean per timestep, by kind
     window_timesteps: Summary | None  # timesteps that fit a row without a prompt; None if nothing could be encoded
     window_share: float | None  # mean share of an episode that one window shows
     fields: tuple[FieldAudit, ...]
-    constant_pixels: float | None  # share of pixels that never change in the sample; None without pictures
+    constant_pixels: float | None  # share of pixels that never change in the sample; None without images
     constant_discrete: tuple[int, int]  # observed discrete numbers that never change in the sample, of how many
     actions: tuple[ActionAudit, ...]
     duplicates: Duplicates
@@ -129,15 +128,9 @@ class _Reader:
         sample: TimestepSample,
     ) -> None:
         self._source, self._data, self._tokenizer, self._sample = source, data, tokenizer, sample
-        observed = leaf_spaces(source.observation_space, "observation")
-        acted = leaf_spaces(source.action_space, "action")
-        self._encode = episode_encoder(source, data, tokenizer, text, terminal_observation=False, fields=fields)
-        scales = {scale.path: scale for scale in fields}
-        self._leaves = [
-            observation_leaf(path, space, tokenizer, text, None, scales.get(path)) for path, space in observed
-        ]
-        self._action_leaves = [action_leaf(path, space, tokenizer, text, scales.get(path)) for path, space in acted]
-        self._action_spaces = [space for _, space in acted]
+        self._timesteps = timestep_tokenizer(source, tokenizer, text, fields=fields)
+        self._leaves, self._action_leaves = self._timesteps.observation_codecs, self._timesteps.action_codecs
+        self._action_spaces = [space for _, space in leaf_spaces(source.action_space, "action")]
         self._discrete_first = not any(isinstance(leaf, TextLeaf) for leaf in self._leaves)
         self._non_finite: dict[str, np.ndarray] = {}
         self._pixels: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # lowest and highest value of each pixel
@@ -182,7 +175,7 @@ class _Reader:
         steps = np.linspace(0, length - 1, _FINGERPRINT_STEPS).round().astype(int)
         self.fingerprints.append(np.concatenate([columns["features"], *moves], axis=1)[steps].reshape(-1))
         try:
-            encoded = self._encode(episode)
+            encoded = encode_episode(episode, self._timesteps, terminal_observation=False)
             tokens = [leaf.encode(part).tokens for leaf, part in zip(self._action_leaves, acted, strict=True)]
         except ValueError as error:
             self.problems.append(f"{self._source.name}: episode {index}: {error}")
@@ -200,7 +193,7 @@ class _Reader:
     def _count(self, encoded: TokenSequence) -> None:
         patch_mask = np.zeros(len(encoded), bool)
         patch_mask[encoded.patch_indices] = True
-        kinds = element_kinds(
+        kinds = token_kinds(
             encoded.tokens,
             encoded.local_positions,
             patch_mask,
@@ -216,7 +209,7 @@ class _Reader:
         self.window_shares.append(window / encoded.num_timesteps)
 
     def _features(self, leaf: Any, part: Any) -> np.ndarray:
-        """(T, d) float32 numbers by which timesteps are compared; `Any`: a codec and a batched leaf of its space."""
+        """Makes the (T, d) float32 by which timesteps are compared; `Any`: a codec and a batched leaf of its space."""
         if isinstance(leaf, TextLeaf | TextActionLeaf):
             table = {value: _text_features(value) for value in dict.fromkeys(part)}
             return np.stack([table[value] for value in part])
@@ -226,18 +219,18 @@ class _Reader:
         return np.nan_to_num(part.reshape(len(part), -1).astype(np.float32))
 
     def constant_pixels(self) -> float | None:
-        """The share of pixel values that are the same in every picture read."""
+        """Returns the share of pixel values that are the same in every image read."""
         if not self._pixels:
             return None
         return float(np.concatenate([(low == high).ravel() for low, high in self._pixels.values()]).mean())
 
     def constant_discrete(self) -> tuple[int, int]:
-        """How many observed discrete numbers are the same at every timestep read, of how many."""
+        """Counts the observed discrete numbers that are the same at every timestep read, and all of them."""
         fixed = [(low == high).ravel() for low, high in self._discrete.values()]
         return sum(int(each.sum()) for each in fixed), sum(len(each) for each in fixed)
 
     def field_audits(self) -> list[FieldAudit]:
-        """Of all continuous leaves."""
+        """Audits the fields of all continuous leaves."""
         if not self.num_encoded:
             return []
         columns = self._sample.columns()
@@ -249,7 +242,7 @@ class _Reader:
         ]
 
     def action_audits(self, rng: np.random.Generator) -> list[ActionAudit]:
-        """Of all action leaves."""
+        """Audits all action leaves."""
         if not self.num_encoded:
             return []
         columns = self._sample.columns()
@@ -284,14 +277,14 @@ def _widen(ranges: dict[str, tuple[np.ndarray, np.ndarray]], path: str, part: np
 
 
 def _text_features(value: str) -> np.ndarray:
-    """Counts of hashed words with their places, so that other orders differ."""
+    """Counts hashed words with their places, so that other orders differ."""
     words = enumerate(value.split())
     cells = [zlib.crc32(f"{place} {word}".encode("utf-8", "replace")) % _TEXT_CELLS for place, word in words]
     return np.bincount(cells, minlength=_TEXT_CELLS).astype(np.float32) if cells else np.zeros(_TEXT_CELLS, np.float32)
 
 
 def _pooled(frames: np.ndarray) -> np.ndarray:
-    """(T, height, width, channels) uint8 -> (T, d) float32 means of a coarse grid of cells."""
+    """Averages (T, height, width, channels) uint8 over a coarse grid of cells: (T, d) float32."""
     rows, columns = (np.linspace(0, size, min(size, _POOLED_SIDE) + 1).astype(int)[:-1] for size in frames.shape[1:3])
     sums = np.add.reduceat(np.add.reduceat(frames, rows, axis=1, dtype=np.float32), columns, axis=2)
     areas = np.diff([*rows, frames.shape[1]])[:, None] * np.diff([*columns, frames.shape[2]])[None]

@@ -21,7 +21,7 @@ NEAR_LENGTHS = 0.05  # and the lengths of the two records differ by no more than
 NEAR_OVERLAP = 0.8  # texts that share this part of their shingles are near-duplicates
 _SHINGLE_WORDS = 5
 _SKETCH_SIZE = 64
-_MAX_BUCKET = 50  # a hash that more texts share tells nothing: boilerplate
+_MAX_BUCKET = 50  # a hash that more texts share is boilerplate, and no sign of a duplicate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Duplicates:
 
 
 def content_hash(*parts: Any) -> bytes:
-    """SHA-256 of trees of arrays and texts: of their structure, dtypes, shapes and values. `Any`: any tree."""
+    """Returns the SHA-256 of trees of arrays and texts: structure, dtypes, shapes and values. `Any`: any tree."""
     digest = hashlib.sha256()
     for number, part in enumerate(parts):
         for path, leaf in tree_leaves(part, str(number)):
@@ -54,12 +54,12 @@ def content_hash(*parts: Any) -> bytes:
 
 
 def episode_hash(episode: Episode) -> bytes:
-    """Of what the network is shown: observations and actions, without rewards and seeds."""
+    """Hashes what the network is shown: observations and actions, without rewards and seeds."""
     return content_hash(episode.observations, episode.actions)
 
 
 def text_sketch(text: str) -> np.ndarray:
-    """The smallest hashes of the text's word shingles, ascending uint32; case and punctuation do not count."""
+    """Returns the smallest hashes of the text's word shingles, ascending uint32; case and punctuation do not count."""
     words = re.findall(r"\w+", text.lower())
     count = max(len(words) - _SHINGLE_WORDS + 1, 1)
     hashes = {zlib.crc32(" ".join(words[i : i + _SHINGLE_WORDS]).encode("utf-8", "replace")) for i in range(count)}
@@ -67,7 +67,7 @@ def text_sketch(text: str) -> np.ndarray:
 
 
 def overlap(left: np.ndarray, right: np.ndarray) -> float:
-    """The estimated share of shingles that two texts have in common, [0, 1], from their sketches.
+    """Estimates the share of shingles that two texts have in common, [0, 1], from their sketches.
 
     Source: Broder (1997): among the smallest hashes of both together, the share that both have.
     """
@@ -76,7 +76,7 @@ def overlap(left: np.ndarray, right: np.ndarray) -> float:
 
 
 def near_texts(sketches: Sequence[np.ndarray]) -> list[tuple[int, int]]:
-    """Pairs (later, earlier) of texts that overlap by `NEAR_OVERLAP` or more; equal texts among them."""
+    """Finds pairs (later, earlier) of texts that overlap by `NEAR_OVERLAP` or more; equal texts among them."""
     buckets: dict[int, list[int]] = {}
     pairs = []
     for index, sketch in enumerate(sketches):
@@ -92,10 +92,10 @@ def near_texts(sketches: Sequence[np.ndarray]) -> list[tuple[int, int]]:
 
 
 def near_vectors(fingerprints: np.ndarray, scales: np.ndarray, lengths: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs (later, earlier) of records whose fingerprints nearly agree; equal records among them.
+    """Finds pairs (later, earlier) of records whose fingerprints nearly agree; equal records among them.
 
     Args:
-        fingerprints: (records, entries) float; one row a record.
+        fingerprints: (records, entries) float; one row per record.
         scales: (entries,) the unit of each entry, such as its standard deviation; entries of scale 0 are left out.
         lengths: (records,) of the records.
     """
@@ -125,7 +125,7 @@ def count_duplicates(
         records: (n,) their indices in the source.
         hashes: of the n records.
         near_pairs: places in `records`, (later, earlier), of records that nearly agree.
-        held_out: indices in the source of the held-out records, from `gato.data.rows.split_records`.
+        held_out: indices in the source of the held-out records, from `gato.data.split.split_records`.
         complete: whether `records` are all there are.
     """
     is_held_out = np.isin(records, held_out)

@@ -6,15 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from gato.audit.rows import KINDS, batch_kinds
+from gato.audit.rows import TOKEN_KINDS, batch_kinds
 from gato.batch import Batch
 from gato.config import FieldScale, TokenizerConfig
+from gato.data.encoded import timestep_tokenizer
 from gato.data.episode import ControlSource
 from gato.tokenizer.continuous import from_bins, mu_law_decode
 from gato.tokenizer.leaves import ActionLeaf, ContinuousLeaf, ObservationLeaf
-from gato.tokenizer.rules import action_leaf, observation_leaf
 from gato.tokenizer.text import TextTokenizer
-from gato.tokenizer.tree import leaf_spaces
 
 MAX_CHARACTERS = 400  # of one line of `row_text`
 
@@ -23,7 +22,7 @@ MAX_CHARACTERS = 400  # of one line of `row_text`
 class RowExample:
     """The n tokens of one row before its padding."""
 
-    kinds: np.ndarray  # (n,) int8; indices in `KINDS`
+    kinds: np.ndarray  # (n,) int8; indices in `TOKEN_KINDS`
     loss_mask: np.ndarray  # (n,) bool
     timesteps: np.ndarray  # (n,) int; counted from 0, prompt included; all 0 where there are none
     fields: tuple[str, ...]  # the leaf of the space that a token belongs to; "" where it is of none
@@ -50,33 +49,26 @@ def decode_row(
         tokenizer: vocabulary and constants.
         text: decodes text.
         control: the source, if it is one of episodes; names the fields and decodes the actions.
-        discrete_first: see `element_kinds`.
+        discrete_first: see `token_kinds`.
         fields: the scales of the source, by which its numbers are decoded.
     """
-    scales = {scale.path: scale for scale in fields}
     length = int(batch.lengths[row])
     tokens = batch.tokens[row, :length]
     kinds = batch_kinds(batch, tokenizer, control=control is not None, discrete_first=discrete_first)[row, :length]
     present = batch.patch_indices[row] < batch.tokens.shape[1]
-    values = [_value(int(token), KINDS[kind], tokenizer, text) for token, kind in zip(tokens, kinds, strict=True)]
+    values = [_value(int(token), TOKEN_KINDS[kind], tokenizer, text) for token, kind in zip(tokens, kinds, strict=True)]
     names = [""] * length
     timesteps = np.zeros(length, np.int64)
     if control is not None:
         actions = batch.local_positions[row, :length] == tokenizer.action_position
-        separators = kinds == KINDS.index("separators")
+        separators = kinds == TOKEN_KINDS.index("separators")
         # A timestep ends with its last action token, or with its separator where no action follows.
         ends = (actions | separators) & ~np.append(actions[1:], False)
         timesteps = np.cumsum(ends) - ends
-        observed = [
-            observation_leaf(path, space, tokenizer, text, None, scales.get(path))
-            for path, space in leaf_spaces(control.observation_space, "observation")
-        ]
-        acted = [
-            action_leaf(path, space, tokenizer, text, scales.get(path))
-            for path, space in leaf_spaces(control.action_space, "action")
-        ]
-        _name_observations(names, values, tokens, kinds, separators, observed, scales)
-        _decode_actions(names, values, tokens, np.flatnonzero(actions), acted)
+        codecs = timestep_tokenizer(control, tokenizer, text, fields=fields)
+        scaled = {scale.path for scale in fields}
+        _name_observations(names, values, tokens, kinds, separators, codecs.observation_codecs, scaled)
+        _decode_actions(names, values, tokens, np.flatnonzero(actions), codecs.action_codecs)
     return RowExample(
         kinds=kinds,
         loss_mask=batch.loss_mask[row, :length],
@@ -89,20 +81,20 @@ def decode_row(
 
 
 def row_text(example: RowExample) -> str:
-    """The row in lines: one a run of text or patches of a timestep, one a token of another kind; * carries loss."""
+    """Lists the row: a line per run of text or patches of a timestep, a line per other token; * carries loss."""
     lines = []
     first = 0
     for i in range(len(example.kinds)):
         same = (
             i + 1 < len(example.kinds)
-            and KINDS[example.kinds[i]] in ("text", "patches", "text actions")
+            and TOKEN_KINDS[example.kinds[i]] in ("text", "patches", "text actions")
             and example.kinds[i + 1] == example.kinds[i]
             and example.timesteps[i + 1] == example.timesteps[i]
             and example.loss_mask[i + 1] == example.loss_mask[i]
         )
         if same:
             continue
-        kind = KINDS[example.kinds[i]]
+        kind = TOKEN_KINDS[example.kinds[i]]
         value = f"{i + 1 - first} patches" if kind == "patches" else "".join(example.values[first : i + 1])
         value = value.replace("\\", "\\\\").replace("\n", "\\n")
         value = value if len(value) <= MAX_CHARACTERS else f"{value[:MAX_CHARACTERS]} ..."
@@ -143,7 +135,9 @@ def _name_observations(
     """Fills in the observation leaf of each token; text takes as many tokens as the others leave."""
     fixed = sum(leaf.width or 0 for leaf in leaves)
     stops = np.flatnonzero(separators)
-    observed = [KINDS.index(name) for name in ("text", "patches", "discrete observations", "continuous observations")]
+    observed = [
+        TOKEN_KINDS.index(name) for name in ("text", "patches", "discrete observations", "continuous observations")
+    ]
     for stop in stops:
         start = stop
         while start and kinds[start - 1] in observed:
@@ -154,7 +148,7 @@ def _name_observations(
         for leaf in leaves:
             width = leaf.width if leaf.width is not None else spare
             if leaf.width is None and texts > 1:  # where texts stand side by side, the first takes all
-                width = next((n for n in range(spare) if kinds[i + n] != KINDS.index("text")), spare)
+                width = next((n for n in range(spare) if kinds[i + n] != TOKEN_KINDS.index("text")), spare)
             for n in range(width):
                 fields[i + n] = leaf.path if width == 1 or leaf.width is None else f"{leaf.path}[{n}]"
             if isinstance(leaf, ContinuousLeaf) and leaf.path in scaled:

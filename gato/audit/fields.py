@@ -37,7 +37,7 @@ class FieldAudit:
 
 
 def effective_bins(bins: np.ndarray) -> float:
-    """exp(entropy) of a list of bins: 1 where all are one bin, n where n bins are used evenly.
+    """Returns exp(entropy) of a list of bins: 1 where all are one bin, n where n bins are used evenly.
 
     Source: the perplexity of a distribution; Hill number of order 1.
     """
@@ -48,7 +48,7 @@ def effective_bins(bins: np.ndarray) -> float:
 def audit_fields(
     leaf: ContinuousLeaf, values: np.ndarray, non_finite: np.ndarray, config: TokenizerConfig
 ) -> list[FieldAudit]:
-    """One record an element of a continuous leaf.
+    """Audits each element of a continuous leaf.
 
     Args:
         leaf: the tokenizer's codec of the leaf.
@@ -98,5 +98,5 @@ def audit_fields(
 
 
 def _span(values: np.ndarray, rule: Span) -> np.ndarray:
-    """(2, 1) span of one element; any where it has no finite values."""
+    """Returns the (2, 1) span of one element; any where it has no finite values."""
     return span(values[:, None], rule) if len(values) else np.zeros((2, 1))

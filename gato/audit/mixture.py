@@ -52,7 +52,7 @@ class SourceAudit:
 
     @property
     def loss_share(self) -> float:
-        """Of the mixture's loss."""
+        """Returns the source's share of the mixture's loss."""
         return sum(self.loss_shares.values())
 
 
@@ -123,7 +123,7 @@ def audit_mixture(
 
 
 def _within_budgets(audits: Sequence[SourceAudit], weights: Sequence[float], num_rows: int) -> list[SourceAudit]:
-    """Shares and epochs of a run of so many rows; a source that gives no rows keeps its share, as if it were repaired.
+    """Sets shares and epochs for a run of so many rows; a source without rows keeps its share, as if it were repaired.
 
     Source: the rule of `gato.data.budgets`, on what was measured here.
     """
@@ -153,10 +153,10 @@ def _audit_records(
     text: TextTokenizer | None,
     limits: AuditLimits,
 ) -> SourceAudit:
-    """Records first, since they can be measured where rows cannot be drawn; then the rows."""
+    """Measures the records first, which is possible where rows cannot be drawn; then the rows."""
     control = opened if isinstance(opened, ControlSource) else None
     if control is not None:
-        measured_source = measure(control, audit.source, tokenizer, max_episodes=limits.episodes)
+        measured_source = measure(control, audit.source, tokenizer, text, max_episodes=limits.episodes)
         sources = [measured_source if i == source_id else source for i, source in enumerate(data.sources)]
         audit = dataclasses.replace(audit, source=measured_source)
         data = dataclasses.replace(data, sources=tuple(sources))
@@ -203,7 +203,7 @@ def _audit_prepared(
     text: TextTokenizer | None,
     limits: AuditLimits,
 ) -> SourceAudit:
-    """Rows only: a prepared source holds its records as tokens, without spaces, returns and texts."""
+    """Measures rows only: a prepared source holds its records as tokens, without spaces, returns and texts."""
     kind = PreparedSource(audit.source.path, audit.name).facts.kind
     rows = audit_rows(
         data,
@@ -219,7 +219,7 @@ def _audit_prepared(
 
 
 def plain(value: Any) -> Any:
-    """An audit as JSON values; rows and pictures are left out, numbers that JSON lacks become null.
+    """Turns an audit into JSON values; rows and images are left out, numbers that JSON lacks become null.
 
     `Any`: whatever stands in an audit's records.
     """

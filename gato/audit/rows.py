@@ -10,12 +10,12 @@ import numpy as np
 
 from gato.batch import Batch
 from gato.config import DataConfig, TokenizerConfig
+from gato.data.collate import make_batch
 from gato.data.encoded import SequenceCache
 from gato.data.mixture import open_rows
-from gato.data.window import make_batch
 from gato.tokenizer.text import TextTokenizer
 
-KINDS = (
+TOKEN_KINDS = (
     "text",
     "patches",
     "discrete observations",
@@ -26,7 +26,7 @@ KINDS = (
     "text actions",
 )
 PADDING = -1  # the kind of a token that is none
-_ROWS_A_BATCH = 4
+_ROWS_PER_BATCH = 4
 _CACHE_BYTES = 1 << 28
 
 
@@ -38,13 +38,13 @@ class RowsAudit:
     num_records: int  # that rows start from: neither held out nor filtered out by min_return
     num_tokens: float  # of all those records, each once; estimated
     fill: float  # share of the context that holds tokens, the rest being padding
-    tokens: Mapping[str, float]  # a row, by kind
-    targets: Mapping[str, float]  # tokens that carry loss, a row, by kind
-    loss_weight: Mapping[str, float]  # targets times the weight of their row, a row, by kind
+    tokens: Mapping[str, float]  # per row, by kind
+    targets: Mapping[str, float]  # tokens that carry loss, per row, by kind
+    loss_weight: Mapping[str, float]  # targets times the weight of their row, per row, by kind
     examples: Batch  # the first rows, to be looked at
 
 
-def element_kinds(
+def token_kinds(
     tokens: np.ndarray,
     local_positions: np.ndarray,
     patch_mask: np.ndarray,
@@ -53,7 +53,7 @@ def element_kinds(
     control: bool,
     discrete_first: bool,
 ) -> np.ndarray:
-    """The index in `KINDS` of each token, `PADDING` for padding.
+    """Returns the index in `TOKEN_KINDS` of each token, `PADDING` for padding.
 
     Args:
         tokens: (...) int32 ids.
@@ -66,7 +66,7 @@ def element_kinds(
     Returns:
         int8 array of the same shape.
     """
-    kinds = np.full(tokens.shape, KINDS.index("text"), np.int8)
+    kinds = np.full(tokens.shape, TOKEN_KINDS.index("text"), np.int8)
     action = local_positions == tokenizer.action_position
     if control:
         ids = tokenizer.discrete_ids
@@ -75,21 +75,21 @@ def element_kinds(
             discrete[...] = False
         ids = tokenizer.continuous_ids
         continuous = (tokens >= ids.start) & (tokens < ids.stop)
-        kinds[action] = KINDS.index("text actions")
+        kinds[action] = TOKEN_KINDS.index("text actions")
         for name, mask in (("discrete", discrete), ("continuous", continuous)):
-            kinds[mask & ~action] = KINDS.index(f"{name} observations")
-            kinds[mask & action] = KINDS.index(f"{name} actions")
-        kinds[tokens == tokenizer.separator_id] = KINDS.index("separators")
+            kinds[mask & ~action] = TOKEN_KINDS.index(f"{name} observations")
+            kinds[mask & action] = TOKEN_KINDS.index(f"{name} actions")
+        kinds[tokens == tokenizer.separator_id] = TOKEN_KINDS.index("separators")
     kinds[tokens == tokenizer.padding_id] = PADDING
-    kinds[patch_mask] = KINDS.index("patches")
+    kinds[patch_mask] = TOKEN_KINDS.index("patches")
     return kinds
 
 
 def batch_kinds(batch: Batch, tokenizer: TokenizerConfig, *, control: bool, discrete_first: bool) -> np.ndarray:
-    """`element_kinds` of all rows of a batch."""
+    """Returns the `token_kinds` of all rows of a batch."""
     patch_mask = np.zeros((len(batch.tokens), batch.tokens.shape[1] + 1), bool)
     np.put_along_axis(patch_mask, batch.patch_indices, True, axis=1)  # absent patches point behind the row
-    return element_kinds(
+    return token_kinds(
         batch.tokens,
         batch.local_positions,
         patch_mask[:, :-1],
@@ -100,12 +100,12 @@ def batch_kinds(batch: Batch, tokenizer: TokenizerConfig, *, control: bool, disc
 
 
 def count_kinds(kinds: np.ndarray, weights: np.ndarray | None = None) -> dict[str, float]:
-    """How many tokens of each kind there are, or the sum of their weights; kinds without any are left out."""
+    """Counts the tokens of each kind, or sums their weights; kinds without any are left out."""
     present = kinds != PADDING
     sums = np.bincount(
-        kinds[present], None if weights is None else np.broadcast_to(weights, kinds.shape)[present], len(KINDS)
+        kinds[present], None if weights is None else np.broadcast_to(weights, kinds.shape)[present], len(TOKEN_KINDS)
     )
-    return {name: float(value) for name, value in zip(KINDS, sums, strict=True) if value}
+    return {name: float(value) for name, value in zip(TOKEN_KINDS, sums, strict=True) if value}
 
 
 def audit_rows(
@@ -128,8 +128,8 @@ def audit_rows(
     totals: list[dict[str, float]] = [{}, {}, {}]
     num_tokens = 0
     examples: Batch | None = None
-    for start in range(0, num_rows, _ROWS_A_BATCH):
-        drawn = [rows[i] for i in range(start, min(start + _ROWS_A_BATCH, num_rows))]
+    for start in range(0, num_rows, _ROWS_PER_BATCH):
+        drawn = [rows[i] for i in range(start, min(start + _ROWS_PER_BATCH, num_rows))]
         batch = make_batch(drawn, data, tokenizer)
         examples = examples or batch
         num_tokens += int(batch.lengths.sum())
@@ -152,10 +152,10 @@ def audit_rows(
 
 
 def loss_shares(audits: Sequence[RowsAudit | None], weights: Sequence[float]) -> list[dict[str, float]]:
-    """Each source's share of the loss by kind, at the weights of the mixture; all of them add up to 1.
+    """Computes each source's share of the loss by kind, at the weights of the mixture; they add up to 1.
 
     Args:
-        audits: one a source; None for a source that gives no rows.
+        audits: one per source; None for a source that gives no rows.
         weights: how often the mixture draws from each source, in any unit.
     """
     total = sum(

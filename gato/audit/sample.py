@@ -1,12 +1,13 @@
 """Which records an audit reads: all of a small source, a seeded sample of a large one, so that its time is bounded."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from gato.data.episode import Record, Source, tree_leaves
+from gato.data.episode import Record, Records, tree_leaves
+from gato.data.reading import readable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +15,7 @@ class AuditLimits:
     """How much an audit reads of each source."""
 
     episodes: int = 200  # most episodes
-    records: int = 2_000  # most documents, dialogues or pictures
+    records: int = 2_000  # most documents, dialogues or images
     size_bytes: int = 1 << 29  # of decoded records; the sample ends with the record that reaches it
     timesteps: int = 10_000  # kept for the statistics of fields and actions
     rows: int = 48  # rows drawn as for training
@@ -27,7 +28,7 @@ class AuditLimits:
 
 
 def sample_records(num_records: int, held_out: np.ndarray, max_records: int, seed: int) -> np.ndarray:
-    """Indices of the records to read, in random order: all if there are no more than `max_records`.
+    """Draws the records to read, in random order: all if there are no more than `max_records`.
 
     A quarter of a sample is of held-out records, as far as there are so many, so that leaks can be found.
     """
@@ -40,27 +41,22 @@ def sample_records(num_records: int, held_out: np.ndarray, max_records: int, see
 
 
 def read_records(
-    source: Source, indices: Sequence[int] | np.ndarray, max_bytes: int, problems: list[str]
+    source: Records[Any], indices: Iterable[int], max_bytes: int, problems: list[str]
 ) -> Iterator[tuple[int, Any]]:
-    """(index, record) of the records that can be read, until they hold `max_bytes`; `Any`: of the source's kind.
+    """Yields (index, record) until the records hold `max_bytes`; `Any`: of the source's kind.
 
-    What cannot be read is written to `problems`, one message a record.
+    The message of each record that cannot be read goes to `problems`.
     """
     size_bytes = 0
-    for index in indices:
-        try:
-            record = source[int(index)]
-        except ValueError as error:
-            problems.append(str(error))
-            continue
-        yield int(index), record
+    for index, record in readable(source, indices, skip_bad=True, problems=problems):
+        yield index, record
         size_bytes += record_bytes(record)
         if size_bytes >= max_bytes:
             return
 
 
 def record_bytes(record: Record) -> int:
-    """The memory that a record's arrays and texts take, about."""
+    """Estimates the memory that a record's arrays and texts take."""
     total = 0
     for value in vars(record).values():
         for _, leaf in tree_leaves(value, ""):
@@ -84,7 +80,7 @@ class Summary:
 
 
 def summarize(values: Sequence[float] | np.ndarray) -> Summary:
-    """Of one number or more."""
+    """Summarizes one number or more."""
     array = np.asarray(values, np.float64)
     if not array.size:
         raise ValueError("there are no values to summarize, expected one or more")

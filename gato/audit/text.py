@@ -1,4 +1,4 @@
-"""The numbers of one source of text, dialogues or pictures: sizes, tokens, duplicates and answers."""
+"""The numbers of one source of text, dialogues or images: sizes, tokens, duplicates and answers."""
 
 import itertools
 from collections import Counter, defaultdict
@@ -12,7 +12,7 @@ from gato.audit.sample import AuditLimits, Summary, read_records, sample_records
 from gato.config import DataConfig, TokenizerConfig
 from gato.data.encoded import encode_language
 from gato.data.episode import Dialogue, Document, ImageText, Source
-from gato.data.rows import split_records
+from gato.data.split import split_records
 from gato.tokenizer.text import TextTokenizer
 
 _MAX_SHOWN = 15
@@ -20,19 +20,19 @@ _MAX_SHOWN = 15
 
 @dataclass(frozen=True, kw_only=True)
 class PictureAudit:
-    """The pictures of a sample."""
+    """The images of a sample."""
 
     num_pictures: int
     sizes: tuple[tuple[str, int], ...]  # "height x width", how many; most frequent first
     num_sizes: int
-    patches: Summary | None  # a picture
-    num_equal: int  # pictures equal, pixel by pixel, to one of an earlier record
-    num_leaked: int  # held-out records whose picture is also that of a training record
+    patches: Summary | None  # per image
+    num_equal: int  # images equal, pixel by pixel, to one of an earlier record
+    num_leaked: int  # held-out records whose image is also that of a training record
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerAudit:
-    """Captions, or answers to questions; baselines that see no picture."""
+    """Captions, or answers to questions; baselines that see no image."""
 
     num_answers: int
     num_distinct: int
@@ -43,16 +43,16 @@ class AnswerAudit:
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageAudit:
-    """One source of text, dialogues or pictures, from a sample of its records."""
+    """One source of text, dialogues or images, from a sample of its records."""
 
     num_records: int
     num_sampled: int
-    characters: Summary  # a record
-    tokens: Summary | None  # of text, a record; None if nothing could be encoded
+    characters: Summary  # per record
+    tokens: Summary | None  # of text, per record; None if nothing could be encoded
     length_values: tuple[int, ...]  # tokens of each record, patches included
     cut_share: float  # of records longer than a row
-    turns: Summary | None  # a dialogue
-    duplicates: Duplicates  # of texts with their pictures
+    turns: Summary | None  # per dialogue
+    duplicates: Duplicates  # of texts with their images
     pictures: PictureAudit | None
     answers: AnswerAudit | None
     num_problems: int
@@ -72,8 +72,8 @@ def audit_language(
     Raises:
         ValueError: no record can be read.
     """
-    share, twins = data.sources[source_id].held_out, getattr(source, "twins", None)
-    held_out = split_records(len(source), share, held_out=True, twins=twins)
+    fraction, split_groups = data.sources[source_id].held_out, getattr(source, "twins", None)
+    held_out = split_records(len(source), fraction, held_out=True, split_groups=split_groups)
     order = sample_records(len(source), held_out, limits.records, limits.seed)
     problems: list[str] = []
     records: list[int] = []
@@ -109,7 +109,7 @@ def audit_language(
     if not records:
         raise ValueError(f"{source.name}: none of {len(order)} records can be read: {problems[0]}")
     places = np.array(records)
-    # With pictures a template text repeats without harm; only the very pair counts then.
+    # With images a template text repeats without harm; only the very pair counts then.
     near = [] if sizes else near_texts(sketches)
     return LanguageAudit(
         num_records=len(source),
@@ -132,7 +132,7 @@ def _words(record: Document | Dialogue | ImageText) -> str:
 
 
 def _pairs(record: Document | Dialogue | ImageText) -> list[tuple[str, str]]:
-    """(question, answer) of what is said about a picture; a caption answers an empty question."""
+    """Returns (question, answer) of what is said about an image; a caption answers an empty question."""
     if isinstance(record, ImageText):
         return [("", record.text)]
     if isinstance(record, Document) or record.image is None:
@@ -173,7 +173,7 @@ def _answers(pairs: Sequence[tuple[str, str]]) -> AnswerAudit:
 
 
 def _blind_share(pairs: Sequence[tuple[str, str]], counts: Counter[str]) -> float:
-    """How often the most common of the other answers to the same question is right; any question, if asked once."""
+    """Scores always giving the most common other answer to the same question; to any question, if asked once."""
     by_question: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for question, answer in pairs:
         by_question[question][answer] += 1

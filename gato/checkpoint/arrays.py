@@ -32,7 +32,7 @@ def start_saving(folder: Path, tree: Any) -> ocp.AsyncResponse:  # Any: a pytree
 
 
 def load_arrays(folder: Path, placement: Placement | None) -> Arrays:
-    """The nested dicts that were saved: numpy arrays, or, given a placement, arrays on devices.
+    """Loads the nested dicts that were saved: numpy arrays, or, given a placement, arrays on devices.
 
     With a placement each process reads no more than the shards that it will hold.
     """
@@ -48,7 +48,7 @@ def load_arrays(folder: Path, placement: Placement | None) -> Arrays:
 
 
 def restore_like(template: _Tree, stored: Arrays, what: str) -> _Tree:
-    """Stored nested dicts as a pytree of the template's types.
+    """Returns stored nested dicts as a pytree of the template's types.
 
     Args:
         template: arrays or `jax.ShapeDtypeStruct`s; only structure, shapes and dtypes count.
@@ -74,5 +74,5 @@ def restore_like(template: _Tree, stored: Arrays, what: str) -> _Tree:
 
 
 def leaf_name(path: tuple[Any, ...]) -> str:
-    """A leaf's path as it is named on disk, such as "transformer/blocks/mlp/up"."""
+    """Returns a leaf's path as it is named on disk, such as "transformer/blocks/mlp/up"."""
     return jax.tree_util.keystr(path, simple=True, separator="/")

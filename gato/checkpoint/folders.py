@@ -3,40 +3,42 @@
 import shutil
 from pathlib import Path
 
+from gato.run_files import CHECKPOINTS_FOLDER
+
 MANIFEST_FILE = "manifest.json"
 _LEFTOVER = ".unfinished-"  # prefix of folders that are being written or removed
 _DAMAGED = ".damaged"  # suffix of folders that were set aside
 
 
 def checkpoints_folder(run_folder: Path) -> Path:
-    """Where a run keeps its checkpoints."""
-    return run_folder / "checkpoints"
+    """Returns the folder of a run's checkpoints."""
+    return run_folder / CHECKPOINTS_FOLDER
 
 
 def step_folder(run_folder: Path, step: int) -> Path:
-    """The place of a step's checkpoint."""
+    """Returns the folder of a step's checkpoint."""
     return checkpoints_folder(run_folder) / f"{step:08d}"
 
 
 def unfinished_folder(folder: Path) -> Path:
-    """The place where a step folder is written before it gets its name."""
+    """Returns the folder in which a step folder is written before it gets its name."""
     return folder.with_name(_LEFTOVER + folder.name)
 
 
 def step_folders(run_folder: Path) -> list[Path]:
-    """All folders that stand at a step's place, complete or not, oldest first."""
+    """Lists all step folders, complete or not, oldest first."""
     root = checkpoints_folder(run_folder)
     folders = [path for path in root.iterdir() if path.name.isdecimal() and path.is_dir()] if root.is_dir() else []
     return sorted(folders, key=lambda folder: int(folder.name))
 
 
 def list_checkpoints(run_folder: Path) -> list[Path]:
-    """The complete checkpoints of a run, oldest first; folders without a manifest are passed over."""
+    """Lists the complete checkpoints of a run, oldest first; folders without a manifest are left out."""
     return [folder for folder in step_folders(run_folder) if (folder / MANIFEST_FILE).is_file()]
 
 
 def latest_checkpoint(run_folder: Path) -> Path | None:
-    """The newest complete checkpoint of a run."""
+    """Returns the newest complete checkpoint of a run."""
     return next(reversed(list_checkpoints(run_folder)), None)
 
 

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from gato.checkpoint.folders import MANIFEST_FILE
+from gato.files import sync
 
 FORMAT_VERSION = 1
 _REMEDY = "use an older checkpoint of the run"
@@ -33,7 +33,7 @@ def write_manifest(folder: Path, step: int, score: float | None) -> None:
 
 
 def verify(folder: Path, parts: Collection[str] | None) -> dict[str, Any]:
-    """The manifest, after comparing files with it.
+    """Compares files with the manifest and returns it.
 
     Args:
         parts: top-level names to compare; None compares all, nothing but the manifest if empty.
@@ -55,15 +55,15 @@ def verify(folder: Path, parts: Collection[str] | None) -> dict[str, Any]:
             f"{FORMAT_VERSION}: use the version that wrote it"
         )
 
-    def chosen(names: Collection[str]) -> set[str]:
+    def selected(names: Collection[str]) -> set[str]:
         return {name for name in names if parts is None or name.partition("/")[0] in parts}
 
     present = _files(folder)
-    if missing := chosen(manifest["files"]) - present.keys():
+    if missing := selected(manifest["files"]) - present.keys():
         raise DamagedCheckpointError(f"{folder / min(missing)} is missing: {_REMEDY}")
-    if foreign := chosen(present) - manifest["files"].keys():
+    if foreign := selected(present) - manifest["files"].keys():
         raise DamagedCheckpointError(f"{folder / min(foreign)} is not part of the checkpoint: remove it")
-    for name in sorted(chosen(present)):
+    for name in sorted(selected(present)):
         written = manifest["files"][name]
         size = present[name].stat().st_size
         if size != written["size_bytes"]:
@@ -76,17 +76,8 @@ def verify(folder: Path, parts: Collection[str] | None) -> dict[str, Any]:
 
 
 def manifest_digest(manifest: dict[str, Any]) -> str:
-    """SHA-256 of a manifest without its own digest: the identity of a checkpoint."""
+    """Returns the SHA-256 of a manifest without its own digest: the identity of a checkpoint."""
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
-
-
-def sync(path: Path) -> None:
-    """Asks the system to bring a file or folder to the disk, so that a power cut cannot reorder our writes."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _files(folder: Path) -> dict[str, Path]:

@@ -9,6 +9,7 @@ from gato.checkpoint.arrays import Arrays, Placement, load_arrays
 from gato.checkpoint.folders import MANIFEST_FILE, checkpoints_folder, latest_checkpoint
 from gato.checkpoint.manifest import DamagedCheckpointError, manifest_digest, verify
 from gato.config import RunConfig
+from gato.run_files import CONFIG_FILE, TOKENIZER_FILE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +39,13 @@ def load_checkpoint(
         DamagedCheckpointError: a file is missing, foreign or altered; the message names it.
         ValueError: written in a format that this version does not know.
     """
-    parts = None if train_state else ("params", "config.json", "tokenizer.model")
+    parts = None if train_state else ("params", CONFIG_FILE, TOKENIZER_FILE)
     folder = _find(path)
     manifest = verify(folder, () if verified else parts)
-    tokenizer_path = folder / "tokenizer.model"
+    tokenizer_path = folder / TOKENIZER_FILE
     return Checkpoint(
         step=manifest["step"],
-        config=RunConfig.load(folder / "config.json"),
+        config=RunConfig.load(folder / CONFIG_FILE),
         params=load_arrays(folder / "params", placement),
         tokenizer_model=tokenizer_path.read_bytes() if tokenizer_path.exists() else None,
         train_state=load_arrays(folder / "train_state", placement) if train_state else None,
@@ -62,28 +63,28 @@ def verify_checkpoint(path: Path) -> None:
 
 
 def load_config(path: Path) -> RunConfig:
-    """The config of a step folder or of a run's newest checkpoint, verified; opens no array.
+    """Loads the config of a step folder or of a run's newest checkpoint, verified; opens no array.
 
     Raises:
         FileNotFoundError, DamagedCheckpointError, ValueError: as `load_checkpoint`.
     """
     folder = _find(path)
-    verify(folder, ("config.json",))
-    return RunConfig.load(folder / "config.json")
+    verify(folder, (CONFIG_FILE,))
+    return RunConfig.load(folder / CONFIG_FILE)
 
 
 def identity(path: Path) -> dict[str, Any]:
-    """Which weights these are, wherever they lie: step and digest of a step folder or of a run's newest checkpoint.
+    """Returns step and digest of a step folder or of a run's newest checkpoint, which identify its weights.
 
     Raises:
         FileNotFoundError, DamagedCheckpointError: as `load_checkpoint`; no array is read.
     """
-    manifest = verify(_find(path), ("config.json",))
+    manifest = verify(_find(path), (CONFIG_FILE,))
     return {"step": manifest["step"], "sha256": manifest_digest(manifest)}
 
 
 def score_of(folder: Path) -> float | None:
-    """The score that a step folder was saved with.
+    """Returns the score that a step folder was saved with.
 
     Raises:
         DamagedCheckpointError: the manifest cannot be read or was altered.
@@ -92,7 +93,7 @@ def score_of(folder: Path) -> float | None:
 
 
 def _find(path: Path) -> Path:
-    """The step folder that a path means."""
+    """Finds the step folder that a path means."""
     if (path / MANIFEST_FILE).is_file():
         return path
     if checkpoints_folder(path).is_dir():

@@ -23,9 +23,11 @@ from gato.checkpoint.folders import (
     sweep,
     unfinished_folder,
 )
-from gato.checkpoint.manifest import DamagedCheckpointError, sync, write_manifest
+from gato.checkpoint.manifest import DamagedCheckpointError, write_manifest
 from gato.checkpoint.reading import score_of
 from gato.config import RunConfig
+from gato.files import sync
+from gato.run_files import CONFIG_FILE, TOKENIZER_FILE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,7 @@ class Retention:
             raise ValueError(f"the newest {self.last} checkpoints are to be kept, needs 1 or more")
 
     def kept(self, scores: dict[int, float | None]) -> set[int]:
-        """The steps that stay, of steps and their scores."""
+        """Returns the steps that stay, of steps and their scores."""
         steps = sorted(scores)
         kept = set(steps[-self.last :]) | {step for step in steps if self.every and step % self.every == 0}
         scored = {step: score for step, score in scores.items() if score is not None}
@@ -67,10 +69,10 @@ class CheckpointWriter:
         retention: Retention,
         on_saved: Callable[[int], None] | None = None,
     ) -> None:
-        """A writer into `<run_folder>/checkpoints/`; config and tokenizer are stored in every checkpoint.
+        """Writes into `<run_folder>/checkpoints/`; config and tokenizer are stored in every checkpoint.
 
         Args:
-            on_saved: is told the step of each checkpoint once it is complete, at the next call of the writer.
+            on_saved: gets the step of each checkpoint once it is complete, at the next call of the writer.
         """
         self._on_saved = on_saved
         self._run_folder, self._config, self._tokenizer_model = run_folder, config, tokenizer_model
@@ -98,7 +100,7 @@ class CheckpointWriter:
         data_state: dict[str, Any],
         score: float | None = None,
     ) -> None:
-        """Begins to write `<run_folder>/checkpoints/<step>/`, which appears complete or not at all.
+        """Starts to write `<run_folder>/checkpoints/<step>/`, which appears complete or not at all.
 
         Waits for the one before. On return the arrays have been copied, so they may be donated.
 
@@ -151,7 +153,7 @@ class CheckpointWriter:
             self._on_saved(step)
 
     def latest(self) -> Path | None:
-        """The newest complete checkpoint of the run, once the one under way is complete."""
+        """Returns the newest complete checkpoint of the run, once the one under way is complete."""
         self.wait()
         return latest_checkpoint(self._run_folder)
 
@@ -169,9 +171,9 @@ class CheckpointWriter:
             return
         unfinished = unfinished_folder(folder)
         (unfinished / "data_state.json").write_text(json.dumps(data_state))
-        self._config.save(unfinished / "config.json")
+        self._config.save(unfinished / CONFIG_FILE)
         if self._tokenizer_model is not None:
-            (unfinished / "tokenizer.model").write_bytes(self._tokenizer_model)
+            (unfinished / TOKENIZER_FILE).write_bytes(self._tokenizer_model)
         write_manifest(unfinished, step, score)
         unfinished.rename(folder)
         sync(folder.parent)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import tyro
 
-from gato.data.sources.pictures import decode_image
+from gato.data.sources.images import decode_image
 from gato.inference.agent import Agent
 from gato.inference.generate import Generator
 from gato.inference.sampling import Sampling

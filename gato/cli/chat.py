@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from gato.data.sources.pictures import decode_image
+from gato.data.sources.images import decode_image
 from gato.inference.agent import Agent
 from gato.inference.generate import Generator
 from gato.inference.sampling import Sampling
@@ -51,9 +51,9 @@ def chat(
 
 
 def _recent(turns: list[Turn], image: np.ndarray | None, agent: Agent, max_tokens: int) -> list[Turn]:
-    """The turns without the oldest exchanges that no longer fit the context beside an answer."""
+    """Returns the turns without the oldest exchanges that no longer fit the context beside an answer."""
     assert agent.text is not None  # a Generator was made from it
-    room = agent.policy.context_length - max_tokens
-    while len(turns) > 1 and len(dialogue_prompt(turns, agent.text, agent.tokenizer, image=image)) > room:
+    space = agent.policy.context_length - max_tokens
+    while len(turns) > 1 and len(dialogue_prompt(turns, agent.text, agent.tokenizer, image=image)) > space:
         turns = turns[2:]
     return turns

@@ -9,6 +9,7 @@ from rich.console import Console
 from gato.envs import QUICK, select_tasks
 from gato.experiments.recording import Keep, Recording
 from gato.experiments.recording_pool import record_all
+from gato.seeds import COLLECTION_SEED
 
 
 def collect(
@@ -18,7 +19,7 @@ def collect(
     everything: Annotated[bool, tyro.conf.arg(name="all")] = False,
     episodes: int = 100,
     out: Path = Path("data/demonstrations"),
-    seed: int = 0,
+    seed: int = COLLECTION_SEED,
     noise: tuple[float, float] | None = None,
     noise_strength: float = 1.0,
     keep: Keep | None = None,
@@ -26,19 +27,19 @@ def collect(
     linger: int | None = None,
     num_workers: int = 2,
 ) -> None:
-    """Records expert demonstrations; run it again after an interruption and it goes on.
+    """Records expert demonstrations. Example: gato collect cartpole 'babyai-go-to-*' --episodes 50
 
-    Example: gato collect cartpole 'babyai-go-to-*' --episodes 50
+    Run it again after an interruption and it goes on.
 
     Args:
         tasks: names from `gato tasks`, or shell patterns of them; ones without an expert are left out of a pattern.
         family: all tasks of these families that have an expert.
         quick: about forty tasks from all families, in minutes.
         everything: all tasks that have an expert and are not held out.
-        episodes: kept episodes a task.
+        episodes: kept episodes per task.
         out: folder; each task gets a Minari dataset of its name below it.
         seed: of the first episode; episode i uses seed + i.
-        noise: range of the share of random executed actions, drawn per episode; these carry no loss.
+        noise: range of the fraction of random executed actions, drawn per episode; these carry no loss.
         noise_strength: how far such an action lies on the way from the expert's to a random one, where actions are
             numbers; 1 is all the way.
         keep: which episodes: those of a high return, those that succeed, or all; if not given, those of a high

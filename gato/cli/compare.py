@@ -1,6 +1,5 @@
 """`gato compare`: two checkpoints on the tasks that both were measured on, as tables, a chart and a file."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +9,7 @@ from rich.console import Console
 
 from gato.evaluation.comparison import Comparison, compare
 from gato.evaluation.scores import ScoreRecord, read_scores
+from gato.files import replace_file, replace_json
 from gato.reports.comparison_plot import comparison_plot
 from gato.reports.profile_plot import profile_plot
 from gato.reports.style import save_figure
@@ -20,6 +20,7 @@ from gato.reports.tables import (
     not_compared,
     task_comparison_table,
 )
+from gato.run_files import EVALUATION_FOLDER, SCORES_FILE
 
 COMPARISON_VERSION = 1  # of compare.json
 
@@ -42,11 +43,10 @@ def compare_scores(
     records_a, records_b = (read_scores(_scores_file(path)) for path in (a, b))
     comparison = compare(records_a, records_b, name_a=str(a), name_b=str(b))
     out.mkdir(parents=True, exist_ok=True)
-    content = json.dumps(_content(comparison), indent=2, allow_nan=False)
-    (out / "compare.json").write_text(content + "\n", encoding="utf-8")
-    (out / "compare.md").write_text(comparison_markdown(comparison), encoding="utf-8")
+    replace_json(out / "compare.json", _content(comparison))
+    replace_file(out / "compare.md", comparison_markdown(comparison))
     if latex:
-        (out / "compare.tex").write_text(comparison_latex(comparison), encoding="utf-8")
+        replace_file(out / "compare.tex", comparison_latex(comparison))
     if comparison.groups:
         save_figure(out / "compare.png", comparison_plot(comparison))
     tasks = [task.a.task for task in comparison.tasks]
@@ -65,8 +65,8 @@ def compare_scores(
 
 
 def _scores_file(path: Path) -> Path:
-    """The file itself, or the one in a folder."""
-    choices = [path / "scores.json", path / "evaluation" / "scores.json"] if path.is_dir() else [path]
+    """Returns the file itself, or the one in a folder."""
+    choices = [path / SCORES_FILE, path / EVALUATION_FOLDER / SCORES_FILE] if path.is_dir() else [path]
     for choice in choices:
         if choice.is_file():
             return choice
@@ -75,7 +75,7 @@ def _scores_file(path: Path) -> Path:
 
 
 def _content(comparison: Comparison) -> dict[str, Any]:
-    """Plain data for JSON; `Any` because it nests. The returns stay in the files of scores."""
+    """Returns plain data for JSON; `Any` because it nests. The returns stay in the files of scores."""
     content = asdict(comparison)
     for task in content["tasks"]:
         for side in ("a", "b"):

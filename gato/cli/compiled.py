@@ -9,18 +9,17 @@ import socket
 import stat
 from pathlib import Path
 
-import jax
-
+_FOLDER = "JAX_COMPILATION_CACHE_DIR"
 _MAX_BYTES = 2 << 30  # the programs that were used longest ago go first
 
 
 def keep_compiled_programs() -> None:
-    """Sets JAX's cache of compiled programs, unless JAX_COMPILATION_CACHE_DIR has chosen one.
+    """Names JAX's cache of compiled programs, unless JAX_COMPILATION_CACHE_DIR does; must come before JAX is imported.
 
     Raises:
         PermissionError: the folder belongs to somebody else, or others may write to it.
     """
-    if jax.config.values["jax_compilation_cache_dir"]:
+    if os.environ.get(_FOLDER):
         return
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = caches / "gato" / "compiled" / socket.gethostname()
@@ -29,7 +28,7 @@ def keep_compiled_programs() -> None:
     if found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise PermissionError(
             f"{folder} is to hold compiled programs, but others than you can write to it: chmod 700, or name another "
-            "folder in JAX_COMPILATION_CACHE_DIR"
+            f"folder in {_FOLDER}"
         )
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_compilation_cache_max_size", _MAX_BYTES)
+    os.environ[_FOLDER] = str(folder)
+    os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(_MAX_BYTES))

@@ -1,21 +1,12 @@
 """`gato export`: weights to share, as a folder without code and without places on one's own machine."""
 
-import json
-import re
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
 
-from gato import __version__
-from gato.evaluation.scores import ScoreRecord, read_scores, write_scores
-from gato.release import identity, load_checkpoint, write_release
-from gato.reports.model_card import model_card
-
-_SCORES_KEPT = ("checkpoint", "tasks", "study", "prompt", "policy", "episodes", "seed")  # of how they were measured
+from gato.experiments.exporting import export_run
 
 
 def export(
@@ -42,27 +33,14 @@ def export(
         datasets: names on the hub of what it was trained on, for the card.
         max_shard_gb: most gigabytes of one file of parameters.
     """
-    if license is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", license):
-        raise ValueError(f"license is {license!r}, expected the hub's name of one, such as apache-2.0, mit or other")
-    for name in datasets:
-        if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
-            raise ValueError(f"dataset {name!r} is no name on a hub, expected one such as owner/name")
-    if not max_shard_gb > 0:
-        raise ValueError(f"max-shard-gb is {max_shard_gb}, must be positive")
-    if out.exists():
-        raise FileExistsError(f"{out} exists: a release is never overwritten, choose another folder")
-    exported_from = identity(run)
-    records, scores_text = ([], None) if scores is None else _measured(scores, exported_from)
-    checkpoint = load_checkpoint(run)
-    write_release(
+    export_run(
+        run,
         out,
-        checkpoint,
-        card=model_card(checkpoint, dtype=dtype, license_id=license, datasets=datasets, scores=records),
-        written_by=__version__,
-        exported_from=exported_from,
         dtype=dtype,
-        scores=scores_text,
-        max_shard_bytes=max(1, round(max_shard_gb * 1e9)),
+        license_id=license,
+        scores=scores,
+        datasets=datasets,
+        max_shard_gb=max_shard_gb,
     )
     console = Console()
     for path in sorted(out.iterdir()):
@@ -71,19 +49,3 @@ def export(
         "Paths and options of the sources are left out. Read README.md and add what you know before you share it.",
         soft_wrap=True,
     )
-
-
-def _measured(path: Path, weights: dict[str, Any]) -> tuple[Sequence[ScoreRecord], str]:
-    """The records, and the file to pass on; refuses scores of other weights."""
-    records = read_scores(path)
-    measured = json.loads(path.read_text(encoding="utf-8")).get("measured", {})
-    of = measured.get("checkpoint") or {}
-    if of.get("sha256") != weights["sha256"]:
-        raise ValueError(
-            f"{path} was measured on another checkpoint (step {of.get('step')}, SHA-256 {str(of.get('sha256'))[:12]}) "
-            f"than the one to be exported (step {weights['step']}, {weights['sha256'][:12]}): evaluate this one"
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        kept = Path(folder) / path.name
-        write_scores(kept, records, {name: measured[name] for name in _SCORES_KEPT if name in measured})
-        return records, kept.read_text(encoding="utf-8")

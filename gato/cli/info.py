@@ -1,4 +1,4 @@
-"""`gato info`: what a network weighs, costs and remembers, beside the paper's, and what its run would take on chips."""
+"""`gato info`: size, cost and memory of a network beside the paper's, and a plan of its run on chips."""
 
 from typing import Annotated
 
@@ -9,9 +9,9 @@ from rich.table import Table
 from gato.cli.whole_table import print_whole
 from gato.config import RunConfig
 from gato.experiments.run_configs import load_config, shipped_configs
-from gato.model.chips import Chip, chip_named
-from gato.model.scale_plan import ScalePlan, scale_plan
-from gato.model.size import (
+from gato.model.cost.chips import Chip, chip_named
+from gato.model.cost.scale_plan import ScalePlan, scale_plan
+from gato.model.cost.size import (
     PUBLISHED_TOTALS,
     cache_bytes,
     flops_per_patch,
@@ -23,12 +23,12 @@ from gato.model.size import (
 
 PLAN_HEADINGS = (
     "chips",
-    "rows a chip",
+    "rows per chip",
     "arithmetic, ms",
     "transfers, ms",
     "step, ms",
     "MFU",
-    "tokens a day",
+    "tokens per day",
     "memory, GB",
     "chip-hours",
     "days",
@@ -71,7 +71,7 @@ def info(
 
 
 def plan_row(run: RunConfig, plan: ScalePlan, price: float | None = None) -> tuple[str, ...]:
-    """One line of a plan, as `PLAN_HEADINGS` has it, and the price of the run if chips have one.
+    """Returns one line of a plan, as `PLAN_HEADINGS` has it, and the price of the run if chips have one.
 
     Chip-hours and days are those of all the run's steps.
     """
@@ -85,7 +85,7 @@ def plan_row(run: RunConfig, plan: ScalePlan, price: float | None = None) -> tup
         f"{1e3 * plan.communication_s:,.1f}",
         f"{1e3 * plan.step_s:,.1f}",
         f"{plan.utilization:.0%}",
-        _rounded(plan.tokens_a_day),
+        _rounded(plan.tokens_per_day),
         f"{sum(plan.memory_bytes.values()) / 1e9:.0f}" + ("" if plan.fits else ", too much"),
         f"{hours:,.0f}",
         f"{hours / 24 / plan.num_chips:.3g}",
@@ -94,7 +94,7 @@ def plan_row(run: RunConfig, plan: ScalePlan, price: float | None = None) -> tup
 
 
 def memory_row(plan: ScalePlan) -> tuple[str, ...]:
-    """One line of a plan's memory by kind: chips, state, activations, patch stem, the rest, all; GB on each chip."""
+    """Returns one line of a plan's memory: chips, state, activations, patch stem, the rest, all; GB on each chip."""
     memory = plan.memory_bytes
     state = sum(memory.get(kind, 0) for kind in ("parameters", "gradients", "optimizer", "summed gradients"))
     activations = memory["activations"] + memory["one layer"]
@@ -105,7 +105,7 @@ def memory_row(plan: ScalePlan) -> tuple[str, ...]:
 
 def _plan_table(run: RunConfig, chip: Chip, plans: list[ScalePlan], mfu: float, price: float | None) -> Table:
     table = Table(
-        title=f"{run.name} on {chip.name}, {run.data.batch_size} rows a step, one chip at {mfu:.0%} MFU (on paper)",
+        title=f"{run.name} on {chip.name}, {run.data.batch_size} rows per step, one chip at {mfu:.0%} MFU (on paper)",
         title_justify="left",
         caption=f"{chip.source}; chip-hours and days: {run.training.num_steps:,} steps",
         caption_justify="left",
@@ -139,9 +139,11 @@ def _cost(run: RunConfig) -> Table:
     length = run.data.context_length
     per_token = flops_per_token(run.model, run.tokenizer, length)
     table = _table("training FLOPs (forward and backward)")
-    table.add_row(f"a token, at {length} tokens a row, all of them targets", f"{per_token:,}")
-    table.add_row("an image patch, besides", f"{flops_per_patch(run.model, run.tokenizer):,}")
-    table.add_row(f"a step of {run.data.batch_size} rows of tokens", f"{per_token * run.data.batch_size * length:.3g}")
+    table.add_row(f"per token, at {length} tokens per row, all of them targets", f"{per_token:,}")
+    table.add_row("per image patch, besides", f"{flops_per_patch(run.model, run.tokenizer):,}")
+    table.add_row(
+        f"per step of {run.data.batch_size} rows of tokens", f"{per_token * run.data.batch_size * length:.3g}"
+    )
     return table
 
 
@@ -180,7 +182,7 @@ def _table(title: str) -> Table:
 
 
 def _rounded(count: float) -> str:
-    """A large count in words."""
+    """Writes a large count in words."""
     for size, name in ((1e12, "trillion"), (1e9, "billion")):
         if count >= size:
             return f"{count / size:,.1f} {name}"

@@ -1,4 +1,4 @@
-"""Standard output that may go away, with its terminal or its reader, without ending what writes to it."""
+"""Standard output that may go away, with its terminal or its reader, without ending the program."""
 
 import os
 import select
@@ -6,7 +6,7 @@ from typing import TextIO
 
 
 class LastingOutput:
-    """What a console needs of a text stream: passes everything on, and to nowhere once the other side is gone."""
+    """The part of a text stream that a console needs; discards what is written once the other side is gone."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -39,7 +39,7 @@ class LastingOutput:
 
 
 def nobody_reads(stream: TextIO) -> bool:
-    """Whether a stream with a file descriptor is a pipe whose reader has gone."""
+    """Returns whether a stream with a file descriptor is a pipe whose reader has gone."""
     poll = select.poll()
     poll.register(stream.fileno(), select.POLLERR)
     return bool(poll.poll(0))

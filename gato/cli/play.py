@@ -12,6 +12,7 @@ from gato.experiments.headless_rendering import draw_off_screen
 from gato.experiments.scoring import score_task
 from gato.inference.agent import Agent
 from gato.reports.videos import Clip, write_gif
+from gato.seeds import MEASUREMENT_SEED
 
 
 def play(
@@ -19,7 +20,7 @@ def play(
     task: Annotated[str, tyro.conf.Positional],
     episodes: int = 1,
     prompt: Literal["right", "none"] = "right",
-    seed: int = 3_000_000,
+    seed: int = MEASUREMENT_SEED,
     render: Literal["gif", "window"] = "gif",
     out: Path | None = None,
 ) -> None:

@@ -12,8 +12,8 @@ from gato.reports.page import write_page
 from gato.reports.run_page import marks_of, run_page, training_figure_panels
 from gato.reports.run_plots import run_panels
 from gato.reports.style import save_figure
-from gato.training.events import EVENTS_FILE, read_events
-from gato.training.run_folder import METRICS_FILE
+from gato.run_files import CONFIG_FILE, EVENTS_FILE, METRICS_FILE
+from gato.training.events import read_events
 from gato.training.writers import read_metrics
 
 REPORT_FILE = "training.html"  # in the run folder, if no other name is given
@@ -32,7 +32,7 @@ def report(run: Annotated[Path, tyro.conf.Positional], out: Path | None = None) 
     out = out or run / REPORT_FILE
     if out.suffix != ".html" and out.suffix not in _PICTURES:
         raise ValueError(f"out is {out}, expected a file that ends in .html, {', '.join(_PICTURES[:-1])} or .pdf")
-    path, config_path = run / METRICS_FILE, run / "config.json"
+    path, config_path = run / METRICS_FILE, run / CONFIG_FILE
     for needed in (path, config_path):
         if not needed.is_file():
             raise FileNotFoundError(f"{needed} does not exist: give the folder of a run that gato train has begun")

@@ -1,4 +1,4 @@
-"""`gato tasks`: what can be played, with what expert, at what scores."""
+"""`gato tasks`: the tasks, their experts and their scores."""
 
 import json
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ def tasks(
 
 
 def _table(chosen: Sequence[Task]) -> Table:
-    """The tasks with those columns that have something to tell of any of them."""
+    """Returns the tasks with those columns that are not empty for all of them."""
     rows = []
     for task in chosen:
         scores = task.scores

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from gato.cli.lasting_output import LastingOutput
 from gato.experiments.run_configs import load_settings
-from gato.experiments.training import TOKENIZER_FILE, train_run, with_text
+from gato.experiments.training import train_run, with_text
+from gato.run_files import TOKENIZER_FILE
 from gato.training.processes import join_processes
 from gato.training.run_folder import require_startable
 

@@ -16,10 +16,10 @@ _SAMPLED = 64  # rows, and records, from which the mean lengths of a source are 
 
 
 def row_shares(rows: Sequence[Rows], data: DataConfig, num_rows: int | None) -> list[float]:
-    """The share of a run's rows that each source gets; 0 for one without records.
+    """Computes the share of a run's rows that each source gets; 0 for one without records.
 
     Args:
-        rows: one a source, in the order of the config.
+        rows: one per source, in the order of the config.
         data: weights and budgets.
         num_rows: that the run takes in all; None leaves budgets out.
 
@@ -39,7 +39,7 @@ def row_shares(rows: Sequence[Rows], data: DataConfig, num_rows: int | None) -> 
 
 
 def share_out(weights: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    """Shares in proportion to the weights, none above its limit, that sum to 1.
+    """Computes shares in proportion to the weights, none above its limit, that sum to 1.
 
     Args:
         weights: (n,), not negative.
@@ -67,7 +67,7 @@ def share_out(weights: np.ndarray, limits: np.ndarray) -> np.ndarray:
 
 
 def _most_rows(rows: Rows, data: DataConfig, index: int) -> float:
-    """Rows in which a source's budget is used up; infinite where it has none."""
+    """Estimates in how many rows a source's budget is used up; infinite where it has none."""
     source = data.sources[index]
     if (source.max_epochs is None and source.max_tokens is None) or not len(rows.records):
         return np.inf

@@ -3,10 +3,11 @@
 from collections.abc import Collection, Iterable, Iterator
 
 from gato.data.episode import Dialogue, Document, Episode, ImageText, Record, Source, tree_leaves
+from gato.data.reading import readable
 
 
 def corpus(sources: Iterable[Source], max_records: int, *, skip_bad: Collection[str] = ()) -> Iterator[str]:
-    """Every distinct text of the first `max_records` records of each source, text in observations included.
+    """Yields every distinct text of the first `max_records` records of each source, text in observations included.
 
     A source whose first record holds no text is passed over.
 
@@ -20,17 +21,11 @@ def corpus(sources: Iterable[Source], max_records: int, *, skip_bad: Collection[
     """
     for source in sources:
         seen: set[str] = set()
-        is_first = True
-        for index in range(min(len(source), max_records)):
-            try:
-                texts = list(_texts(source[index]))
-            except (ValueError, OSError):
-                if source.name not in skip_bad:
-                    raise
-                continue
-            if is_first and not any(texts):
+        first = range(min(len(source), max_records))
+        for place, (_, record) in enumerate(readable(source, first, skip_bad=source.name in skip_bad)):
+            texts = list(_texts(record))
+            if not place and not any(texts):
                 break
-            is_first = False
             for text in texts:
                 if text and text not in seen:
                     seen.add(text)

@@ -1,17 +1,22 @@
-"""Records as tokens, kept in memory: encoding costs far more than cutting a row out of the result."""
+"""What an encoded source is: records as tokens, kept in memory, since encoding costs far more than cutting a row."""
 
+import dataclasses
+import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import fields
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
 
 from gato.config import DataConfig, FieldScale, TokenizerConfig
-from gato.data.episode import ControlSource, Dialogue, Document, Episode, ImageText
+from gato.data.episode import ControlSource, Dialogue, Document, Episode, ImageText, Records
 from gato.tokenizer.language import encode_caption, encode_dialogue, encode_document
 from gato.tokenizer.sequence import TokenSequence
 from gato.tokenizer.spaces import TimestepTokenizer
 from gato.tokenizer.text import TextTokenizer
+
+EncodedRecords: TypeAlias = Records[TokenSequence]  # of one source
+RowKind: TypeAlias = Literal["control", "text", "pairs"]
 
 
 class SequenceCache:
@@ -24,7 +29,7 @@ class SequenceCache:
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], TokenSequence]) -> TokenSequence:
-        """What is kept under the key, or else what `make` returns, kept from now on."""
+        """Returns what is kept under the key, or else what `make` returns, kept from now on."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
@@ -39,14 +44,14 @@ class SequenceCache:
         return made
 
 
-class Records(Protocol):
-    """Whatever can be encoded, by index."""
+@dataclass(frozen=True, kw_only=True)
+class RowFacts:
+    """What rows need to know of a source beside its tokens; lists have one entry per record."""
 
-    name: str
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Any: ...
+    kind: RowKind
+    groups: list[int] | None = None  # episodes that may prompt one another
+    returns: list[float | None] | None = None  # of episodes; None where one cannot be read
+    twins: list[str] | None = None  # one name per record: `split_records` calls them split groups; as `twins` in files
 
 
 class BadRecordError(ValueError):
@@ -60,7 +65,7 @@ class BadRecordError(ValueError):
 class EncodedSource:
     """The records of one source as tokens, by index; a bad one is a `BadRecordError`."""
 
-    def __init__(self, source: Records, encode: Callable[[Any], TokenSequence], cache: SequenceCache) -> None:
+    def __init__(self, source: Records[Any], encode: Callable[[Any], TokenSequence], cache: SequenceCache) -> None:
         """Joins a source and its encoding.
 
         Args:
@@ -93,47 +98,40 @@ class EncodedSource:
             raise BadRecordError(self.name, index, self._bad[index]) from error
 
 
-def episode_encoder(
+def timestep_tokenizer(
     source: ControlSource,
-    data: DataConfig,
     tokenizer: TokenizerConfig,
     text: TextTokenizer | None,
     *,
-    terminal_observation: bool,
     fields: Sequence[FieldScale] = (),
-) -> Callable[[Episode], TokenSequence]:
-    """The encoding of one source's episodes, with or without the observation after the last action.
+    text_loss: bool = True,
+) -> TimestepTokenizer:
+    """Makes the tokenizer of one source's episodes.
 
     Raises:
         ValueError: the spaces of the source cannot be represented, or the fields are not of them.
     """
+    spaces = source.observation_space, source.action_space
     try:
-        timesteps = TimestepTokenizer(
-            source.observation_space,
-            source.action_space,
-            tokenizer,
-            text,
-            fields=fields,
-            text_loss=data.text_observation_loss,
-        )
+        return TimestepTokenizer(*spaces, tokenizer, text, fields=fields, text_loss=text_loss)
     except ValueError as error:
         raise ValueError(f"{source.name}: {error}") from error
 
-    def encode(episode: Episode) -> TokenSequence:
-        return timesteps.encode_episode(
-            episode.observations,
-            episode.actions,
-            action_mask=episode.action_mask,
-            terminal_observation=terminal_observation,
-        )
 
-    return encode
+def encode_episode(episode: Episode, timesteps: TimestepTokenizer, *, terminal_observation: bool) -> TokenSequence:
+    """Encodes an episode, with or without the observation after the last action."""
+    return timesteps.encode_episode(
+        episode.observations,
+        episode.actions,
+        action_mask=episode.action_mask,
+        terminal_observation=terminal_observation,
+    )
 
 
 def encode_language(
     record: Document | Dialogue | ImageText, data: DataConfig, tokenizer: TokenizerConfig, text: TextTokenizer
 ) -> TokenSequence:
-    """Text, a picture with its caption, or a dialogue, perhaps about a picture, as one timestep."""
+    """Encodes text, an image with its caption, or a dialogue, perhaps about an image, as one timestep."""
     match record:
         case Document():
             return encode_document(record.text, text, tokenizer)
@@ -144,4 +142,23 @@ def encode_language(
 
 
 def _size_bytes(sequence: TokenSequence) -> int:
-    return sum(getattr(sequence, field.name).nbytes for field in fields(sequence))
+    return sum(getattr(sequence, field.name).nbytes for field in dataclasses.fields(sequence))
+
+
+def encoding_of(
+    data: DataConfig,
+    tokenizer: TokenizerConfig,
+    text: TextTokenizer | None,
+    *,
+    terminal_observation: bool,
+    fields: Sequence[FieldScale] = (),
+) -> dict[str, Any]:
+    """Returns everything that decides how a record becomes tokens, as JSON values."""
+    return {
+        "tokenizer": asdict(tokenizer),
+        "text_model": None if text is None else hashlib.sha256(text.to_bytes()).hexdigest(),
+        "text_observation_loss": data.text_observation_loss,
+        "question_loss": data.question_loss,
+        "terminal_observation": terminal_observation,
+        "fields": [{"path": scale.path, "low": list(scale.low), "high": list(scale.high)} for scale in fields],
+    }

@@ -6,12 +6,13 @@ leaf has time as its first axis (a list of str for Text).
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import gymnasium as gym
 import numpy as np
 
 Speaker: TypeAlias = Literal["user", "agent"]
+_Item = TypeVar("_Item", covariant=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,14 @@ class Episode:
     def __len__(self) -> int:
         return len(self.rewards)
 
+    def __repr__(self) -> str:
+        parts = [f"{len(self)} timesteps"]
+        for name, tree in (("observations", self.observations), ("actions", self.actions)):
+            for path, leaf in tree_leaves(tree, name):
+                kind = f"{leaf.dtype} {leaf.shape}" if isinstance(leaf, np.ndarray) else f"{len(leaf)} values"
+                parts.append(f"{path}: {kind}")
+        return f"Episode({', '.join(parts)}, terminated={self.terminated}, truncated={self.truncated})"
+
     @property
     def episode_return(self) -> float:
         return float(self.rewards.sum())
@@ -60,7 +69,7 @@ class Document:
 
 @dataclass(frozen=True, kw_only=True)
 class Dialogue:
-    """What two speakers said, in order, perhaps about a picture."""
+    """What two speakers said, in order, perhaps about an image."""
 
     turns: tuple[tuple[Speaker, str], ...]
     image: np.ndarray | None = None  # (height, width) or (height, width, 1, 3 or 4) uint8
@@ -77,7 +86,7 @@ class Dialogue:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageText:
-    """A picture with its caption."""
+    """An image with its caption."""
 
     image: np.ndarray  # (height, width) or (height, width, 1, 3 or 4) uint8
     text: str
@@ -91,32 +100,30 @@ class ImageText:
 Record: TypeAlias = Episode | Document | Dialogue | ImageText
 
 
-class Source(Protocol):
-    """A dataset: records by index, the same record every time."""
+class Records(Protocol[_Item]):
+    """Anything of one kind by index, the same every time: records as they are stored, or their tokens."""
 
     name: str
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> Record: ...
+    def __getitem__(self, index: int) -> _Item: ...
+
+
+Source: TypeAlias = Records[Record]  # a dataset
 
 
 @runtime_checkable
-class ControlSource(Protocol):
+class ControlSource(Records[Episode], Protocol):
     """A dataset of episodes of one environment."""
 
-    name: str
     observation_space: gym.Space
     action_space: gym.Space
     groups: np.ndarray  # (episodes,) int; episodes of one group show the same task and may prompt one another
 
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Episode: ...
-
 
 def tree_leaves(tree: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """The leaves of a batched tree with their paths, like ("observations/camera", array)."""
+    """Yields the leaves of a batched tree with their paths, like ("observations/camera", array)."""
     if isinstance(tree, Mapping):
         for key, part in tree.items():
             yield from tree_leaves(part, f"{path}/{key}")
@@ -140,4 +147,4 @@ def _check_lengths(tree: Any, path: str, allowed: tuple[int, ...]) -> None:
             expected = " or ".join(map(str, allowed))
             raise ValueError(f"{name} has {length} entries, expected {expected} to go with {allowed[0]} rewards")
     if len(set(lengths.values())) > 1:
-        raise ValueError(f"the {path} differ in length: {lengths}, expected one entry a timestep in each")
+        raise ValueError(f"the {path} differ in length: {lengths}, expected one entry per timestep in each")

@@ -13,11 +13,11 @@ import numpy as np
 from gato.batch import Batch
 from gato.config import DataConfig, TokenizerConfig
 from gato.data.budgets import row_shares
+from gato.data.collate import make_batch
 from gato.data.encoded import SequenceCache
 from gato.data.opened import open_encoded
 from gato.data.returns import good_episodes
 from gato.data.rows import ControlRows, PairRows, Rows, TextRows
-from gato.data.window import make_batch
 from gato.tokenizer.text import TextTokenizer
 
 CACHE_BYTES = 1 << 30  # of encoded records kept in memory, all sources together
@@ -41,7 +41,7 @@ class Mixture:
         """Mixes rows by the weights and budgets of their sources; a source without records is left out.
 
         Args:
-            rows: one a source, in the order of the config; `build_mixture` opens them.
+            rows: one per source, in the order of the config; `build_mixture` opens them.
             data: sizes and weights.
             tokenizer: pads.
             seed: the one that the rows were made with.
@@ -70,9 +70,9 @@ class Mixture:
             [grain.MapDataset.source(part) for part in rows if len(part.records)],
             [share for share in self.row_shares if share],
         )
-        share = mixed.slice(slice(process_index, None, process_count))
+        own_rows = mixed.slice(slice(process_index, None, process_count))
         to_batch = partial(make_batch, data=data, tokenizer=tokenizer)
-        batches = share.batch(data.batch_size // process_count, batch_fn=to_batch)
+        batches = own_rows.batch(data.batch_size // process_count, batch_fn=to_batch)
         options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=_PREFETCH_BATCHES)
         self._batches = iter(batches.to_iter_dataset(options))
 
@@ -83,17 +83,17 @@ class Mixture:
         return next(self._batches)
 
     def skipped(self) -> dict[str, dict[int, str]]:
-        """Records that could not be used so far and why, by source; of sources whose bad records are skipped."""
+        """Returns the records that could not be used so far and why, by source, where bad ones are skipped."""
         return {
             name: dict(part.skipped) for name, part in zip(self.source_names, self._rows, strict=True) if part.skipped
         }
 
     def get_state(self) -> dict[str, Any]:
-        """Where the stream stands, as JSON values."""
+        """Returns the place in the stream, as JSON values."""
         return {**self._identity, "stream": self._batches.get_state()}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Continues exactly as the mixture whose state this is would have done.
+        """Restores a place, from which the stream continues exactly as it would have done.
 
         Raises:
             ValueError: the state is that of a mixture of other sources, batch size or seed.
@@ -164,7 +164,7 @@ def open_rows(
         if filtered:
             raise ValueError(f"{encoded.name} holds no episodes: leave min_return out")
         kind = PairRows if facts.kind == "pairs" else TextRows
-        return kind(encoded, config, source_id, seed=seed, held_out=held_out, twins=facts.twins)
+        return kind(encoded, config, source_id, seed=seed, held_out=held_out, split_groups=facts.twins)
     good = None
     if source.min_return is not None:
         good = good_episodes(np.array(facts.returns, np.float64), source.min_return)

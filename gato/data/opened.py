@@ -5,9 +5,19 @@ from functools import partial
 import numpy as np
 
 from gato.config import DataConfig, SourceConfig, TokenizerConfig
-from gato.data.encoded import EncodedSource, SequenceCache, encode_language, episode_encoder
-from gato.data.episode import ControlSource, Dialogue, ImageText, Record, Source
-from gato.data.prepared import EncodedRecords, PreparedSource, RowFacts, encoding_of
+from gato.data.encoded import (
+    EncodedRecords,
+    EncodedSource,
+    RowFacts,
+    SequenceCache,
+    encode_episode,
+    encode_language,
+    encoding_of,
+    timestep_tokenizer,
+)
+from gato.data.episode import ControlSource, Dialogue, ImageText
+from gato.data.prepared import PreparedSource
+from gato.data.reading import readable
 from gato.data.returns import episode_returns
 from gato.data.sources.opening import open_source
 from gato.tokenizer.sequence import TokenSequence
@@ -50,7 +60,10 @@ def open_encoded(
         return EncodedSource(prepared, _as_they_are, cache), prepared.facts
     opened = open_source(source)
     if isinstance(opened, ControlSource):
-        encode = episode_encoder(opened, data, tokenizer, text, terminal_observation=terminal, fields=source.fields)
+        timesteps = timestep_tokenizer(
+            opened, tokenizer, text, fields=source.fields, text_loss=data.text_observation_loss
+        )
+        encode = partial(encode_episode, timesteps=timesteps, terminal_observation=terminal)
         skip_bad = source.bad_records == "skip"
         returns = _or_none(episode_returns(opened, skip_bad=skip_bad)) if with_returns else None
         facts = RowFacts(kind="control", groups=opened.groups.tolist(), returns=returns)
@@ -60,24 +73,15 @@ def open_encoded(
     if text is None:
         raise ValueError(f"{opened.name} holds text, but no text tokenizer was given: train or load one")
     encoded = EncodedSource(opened, partial(encode_language, data=data, tokenizer=tokenizer, text=text), cache)
-    first = _first_readable(opened, skip_bad=source.bad_records == "skip")
+    _, first = next(readable(opened, skip_bad=source.bad_records == "skip"), (0, None))
+    if first is None:
+        raise ValueError(f"{opened.name}: none of {len(opened)} records can be read")
     pictured = isinstance(first, ImageText) or (isinstance(first, Dialogue) and first.image is not None)
     return encoded, RowFacts(kind="pairs" if pictured else "text", twins=getattr(opened, "twins", None))
 
 
-def _first_readable(source: Source, *, skip_bad: bool) -> Record:
-    """A record of the source's kind."""
-    for index in range(len(source)):
-        try:
-            return source[index]
-        except (ValueError, OSError):
-            if not skip_bad:
-                raise
-    raise ValueError(f"{source.name}: none of {len(source)} records can be read")
-
-
 def _or_none(returns: np.ndarray) -> list[float | None]:
-    """As JSON values."""
+    """Returns them as JSON values."""
     return [None if np.isnan(value) else float(value) for value in returns]
 
 

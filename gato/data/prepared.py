@@ -10,26 +10,21 @@ a prepared source equal those cut from the source itself.
 import hashlib
 import json
 import math
-import os
-import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any
 
 import numpy as np
 from array_record.python import array_record_module
 
-from gato.config import DataConfig, FieldScale, TokenizerConfig
-from gato.data.encoded import BadRecordError
+from gato.data.encoded import BadRecordError, EncodedRecords, RowFacts
+from gato.files import new_folder
 from gato.tokenizer.sequence import TokenSequence
-from gato.tokenizer.text import TextTokenizer
-
-RowKind: TypeAlias = Literal["control", "text", "pairs"]
 
 _RECORDS, _MANIFEST = "records.array_record", "manifest.json"
 _VERSION = 2
-_FIELDS: dict[str, tuple[type, int]] = {  # of Tokens: type, and number of axes
+_FIELDS: dict[str, tuple[type, int]] = {  # of a TokenSequence: type, and number of axes
     "tokens": (np.int32, 1),
     "local_positions": (np.int32, 1),
     "loss_mask": (np.bool_, 1),
@@ -42,49 +37,10 @@ _FIELDS: dict[str, tuple[type, int]] = {  # of Tokens: type, and number of axes
 _WIDE = 1 << 16  # numbers below take two bytes, others four: a record is read in half the time
 
 
-class EncodedRecords(Protocol):
-    """Records as tokens, by index."""
-
-    name: str
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> TokenSequence: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class RowFacts:
-    """What rows need to know of a source beside its tokens; lists have one entry a record."""
-
-    kind: RowKind
-    groups: list[int] | None = None  # episodes that may prompt one another
-    returns: list[float | None] | None = None  # of episodes; None where one cannot be read
-    twins: list[str] | None = None  # records that stay on one side of the split
-
-
-def encoding_of(
-    data: DataConfig,
-    tokenizer: TokenizerConfig,
-    text: TextTokenizer | None,
-    *,
-    terminal_observation: bool,
-    fields: Sequence[FieldScale] = (),
-) -> dict[str, Any]:
-    """Everything that decides how a record becomes tokens, as JSON values."""
-    return {
-        "tokenizer": asdict(tokenizer),
-        "text_model": None if text is None else hashlib.sha256(text.to_bytes()).hexdigest(),
-        "text_observation_loss": data.text_observation_loss,
-        "question_loss": data.question_loss,
-        "terminal_observation": terminal_observation,
-        "fields": [{"path": scale.path, "low": list(scale.low), "high": list(scale.high)} for scale in fields],
-    }
-
-
 def pack(sequence: TokenSequence) -> bytes:
-    """Tokens as bytes: shapes of all fields and whether their numbers are wide, as uint32; then the fields.
+    """Packs tokens as bytes: shapes of all fields and whether their numbers are wide, as uint32; then the fields.
 
-    Masks take a bit an entry, pixels a byte, other numbers two bytes, or four where one of the field is wide.
+    Masks take a bit per entry, pixels a byte, other numbers two bytes, or four where one of the field is wide.
     """
     header, body = [], []
     for field, (kind, _) in _FIELDS.items():
@@ -101,7 +57,7 @@ def pack(sequence: TokenSequence) -> bytes:
 
 
 def unpack(content: bytes) -> TokenSequence:
-    """What `pack` packed; pixels are a read-only view of `content`.
+    """Reads what `pack` packed; pixels are a read-only view of `content`.
 
     Raises:
         ValueError: these bytes are no packed tokens.
@@ -174,8 +130,8 @@ class PreparedSource:
         flat, wanted = _flat(self.encoding), _flat(expected)
         different = [key for key in wanted if flat.get(key) != wanted[key]]
         if different:
-            told = ", ".join(f"{key} {_told(flat.get(key))} instead of {_told(wanted[key])}" for key in different)
-            raise ValueError(f"{self.name} was prepared with {told}: prepare it anew, or set the run accordingly")
+            pairs = ", ".join(f"{key} {_shown(flat.get(key))} instead of {_shown(wanted[key])}" for key in different)
+            raise ValueError(f"{self.name} was prepared with {pairs}: prepare it anew, or set the run accordingly")
 
 
 def write_prepared(
@@ -201,13 +157,7 @@ def write_prepared(
         FileExistsError: the folder exists.
         BadRecordError: a record cannot be used, and none are skipped.
     """
-    folder = Path(folder)
-    if folder.exists():
-        raise FileExistsError(f"{folder} exists: delete it or choose another folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
-    partial.mkdir()
-    try:
+    with new_folder(Path(folder)) as partial:
         writer = array_record_module.ArrayRecordWriter(str(partial / _RECORDS), "group_size:1")
         bad: dict[int, str] = {}
         for index in range(len(encoded)):
@@ -229,10 +179,7 @@ def write_prepared(
             "encoding": encoding,
         }
         (partial / _MANIFEST).write_text(json.dumps(manifest))
-        partial.rename(folder)
-        return bad
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    return bad
 
 
 def _digest(path: Path) -> str:
@@ -240,8 +187,8 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _told(value: Any) -> str:
-    """In words, but never longer than a line: fields may hold hundreds of numbers."""
+def _shown(value: Any) -> str:
+    """Shows a value, but never longer than a line: fields may hold hundreds of numbers."""
     text = repr(value)
     return text if len(text) <= 100 else f"{text[:100]}..."
 

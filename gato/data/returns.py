@@ -5,13 +5,14 @@ Source: Gato (Reed et al., 2022), section 3.1 and appendix E.
 
 import numpy as np
 
-from gato.data.episode import ControlSource
+from gato.data.episode import Episode, Records
+from gato.data.reading import readable
 
 MAX_WINDOW = 1000  # episodes over which the expert's return is averaged
 
 
 def expert_return(returns: np.ndarray) -> float:
-    """The best mean return of consecutive episodes: a tenth of all, at most `MAX_WINDOW`, at least one.
+    """Returns the best mean return of consecutive episodes: a tenth of all, at most `MAX_WINDOW`, at least one.
 
     Args:
         returns: (episodes,), in the order in which they were recorded.
@@ -23,37 +24,33 @@ def expert_return(returns: np.ndarray) -> float:
     return float((sums[window:] - sums[:-window]).max() / window)
 
 
-def good_episodes(returns: np.ndarray, share: float) -> np.ndarray:
-    """(episodes,) bool: whose return misses the expert's by at most 1 - `share` of its magnitude. NaN is never good.
+def good_episodes(returns: np.ndarray, fraction: float) -> np.ndarray:
+    """Marks the episodes, (episodes,) bool, whose return misses the expert's by at most 1 - `fraction` of it.
 
-    For a positive expert return this is the paper's "at least `share` of it"; costs, which are negative, get the same
-    leeway.
+    For a positive expert return this is the paper's "at least `fraction` of it"; costs, which are negative, get the
+    same leeway. NaN is never good.
     """
     known = returns[~np.isnan(returns)]
     if not len(known):
         return np.zeros(len(returns), bool)
     expert = expert_return(known)
-    return returns >= expert - (1 - share) * abs(expert)
+    return returns >= expert - (1 - fraction) * abs(expert)
 
 
-def episode_returns(source: ControlSource, *, skip_bad: bool = False) -> np.ndarray:
-    """(episodes,) float64; reads every episode where the source cannot tell its returns by itself.
+def episode_returns(source: Records[Episode], *, skip_bad: bool = False) -> np.ndarray:
+    """Returns (episodes,) float64; reads every episode of a source that has no `episode_returns` of its own.
 
     Args:
         skip_bad: the return of an episode that cannot be read is NaN.
     """
-    told = getattr(source, "episode_returns", None)
+    known = getattr(source, "episode_returns", None)
     try:
-        if told:
-            return np.array(told(), np.float64)
+        if known:
+            return np.array(known(), np.float64)
     except (ValueError, OSError):  # of one episode, which is found below
         if not skip_bad:
             raise
     returns = np.full(len(source), np.nan)
-    for index in range(len(source)):
-        try:
-            returns[index] = source[index].episode_return
-        except (ValueError, OSError):
-            if not skip_bad:
-                raise
+    for index, episode in readable(source, skip_bad=skip_bad):
+        returns[index] = episode.episode_return
     return returns

@@ -4,39 +4,23 @@ One row is a demonstration, if one is drawn, and a window of one episode; or a w
 several image-text pairs (section 2.3 of the paper).
 """
 
-import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
 
 from gato.config import DataConfig, PromptPart
-from gato.data.encoded import BadRecordError
+from gato.data.collate import Row
+from gato.data.encoded import BadRecordError, EncodedRecords
 from gato.data.partners import Partners
-from gato.data.prepared import EncodedRecords
-from gato.data.window import Row, draw_span, draw_window
+from gato.data.reading import readable
+from gato.data.split import split_records, spread
+from gato.data.window import draw_span, draw_window
 from gato.tokenizer.demonstration import join_demonstrations, largest_timestep
 from gato.tokenizer.sequence import TokenSequence
 
 _MOST_BAD = 100  # bad records that one row may meet before something is wrong with all of them
 NUM_ROWS = 1 << 48  # rows of a source: more than any run takes, and few enough for index arithmetic in 64 bits
-
-
-def split_records(num_records: int, share: float, *, held_out: bool, twins: Sequence[str] | None = None) -> np.ndarray:
-    """The records trained on, or those held out: ascending indices, the same for every seed and run.
-
-    Args:
-        num_records: of the source.
-        share: held out, [0, 1); at least one record if it is above 0, but never all.
-        held_out: which side to return.
-        twins: one name a record; records of one name stay on one side, and the share is one of names.
-    """
-    if twins is not None:
-        names, name_of_record = np.unique(np.asarray(twins), return_inverse=True)
-        return np.flatnonzero(np.isin(name_of_record, split_records(len(names), share, held_out=held_out)))
-    num_held_out = min(max(round(num_records * share), int(share > 0)), num_records - 1)
-    order = np.random.default_rng(num_records).permutation(num_records)
-    return np.sort(order[:num_held_out] if held_out else order[num_held_out:])
 
 
 class Rows(ABC):
@@ -53,7 +37,7 @@ class Rows(ABC):
         seed: int,
         held_out: bool,
         good: np.ndarray | None = None,
-        twins: Sequence[str] | None = None,
+        split_groups: Sequence[str] | None = None,
     ) -> None:
         """Chooses the records that rows may start from.
 
@@ -64,7 +48,7 @@ class Rows(ABC):
             seed: of the run.
             held_out: rows of what is kept from training, instead of what is trained on.
             good: (records,) bool, which records are used at all; None uses all of them.
-            twins: one name a record; records of one name are all trained on or all held out.
+            split_groups: one name per record; records of one name are all trained on or all held out.
 
         Raises:
             ValueError: no record is left.
@@ -75,7 +59,8 @@ class Rows(ABC):
         self.skipped: dict[int, str] = {}  # records that could not be used so far, and why
         # What is good decides within a side, never the side: another filter leaks nothing across.
         self._usable = np.arange(len(encoded)) if good is None else np.flatnonzero(good)
-        split = split_records(len(encoded), data.sources[source_id].held_out, held_out=held_out, twins=twins)
+        held_out_fraction = data.sources[source_id].held_out
+        split = split_records(len(encoded), held_out_fraction, held_out=held_out, split_groups=split_groups)
         self.records = np.intersect1d(split, self._usable)
         if not len(self.records) and not held_out:
             raise ValueError(f"{encoded.name}: none of {len(split)} records is left to train on: lower min_return")
@@ -98,18 +83,13 @@ class Rows(ABC):
         )
 
     def estimate_tokens(self, sample: int) -> float:
-        """About how many tokens the records of this side have together, from a sample of so many.
+        """Estimates how many tokens the records of this side have together, from a sample of so many.
 
         Raises:
             ValueError: no record of the sample can be used.
         """
-        lengths = []
-        for index in self.records[np.linspace(0, len(self.records) - 1, min(sample, len(self.records))).astype(int)]:
-            try:
-                lengths.append(len(self._encoded[int(index)]))
-            except BadRecordError:
-                if not self._skips_bad:
-                    raise
+        indices = spread(self.records, sample)
+        lengths = [len(sequence) for _, sequence in readable(self._encoded, indices, skip_bad=self._skips_bad)]
         if not lengths:
             raise ValueError(f"{self._encoded.name}: none of {sample} records can be used")
         return float(np.mean(lengths)) * len(self.records)
@@ -135,7 +115,7 @@ class ControlRows(Rows):
         held_out: bool,
         good: np.ndarray | None = None,
     ) -> None:
-        """As `Rows`; `groups` (episodes,) tells which episodes may prompt one another.
+        """Chooses records as `Rows` does; episodes of one of the `groups` (episodes,) may prompt one another.
 
         Training episodes are prompted by training episodes only. Held-out ones may be prompted by any, as when acting,
         but what their prompts show is never counted in the held-out loss.
@@ -168,7 +148,7 @@ class ControlRows(Rows):
         self, episode: int, body: TokenSequence, partners: np.ndarray, rng: np.random.Generator
     ) -> TokenSequence:
         part: PromptPart = "end" if rng.random() < self._prompt.end_share else "uniform"
-        # The row must keep room for a timestep of its own.
+        # A timestep of the row itself must fit beside its prompt.
         num_tokens, num_patches = largest_timestep(body)
         demonstrations = [self._encoded[int(partner)] for partner in partners]
         try:
@@ -181,7 +161,7 @@ class ControlRows(Rows):
             )
         except ValueError as error:
             raise ValueError(f"{self._encoded.name}: prompt of episode {episode}: {error}") from error
-        return prompt if self._prompt_loss else dataclasses.replace(prompt, loss_mask=np.zeros_like(prompt.loss_mask))
+        return prompt if self._prompt_loss else prompt.without_targets()
 
 
 class TextRows(Rows):
@@ -192,7 +172,7 @@ class TextRows(Rows):
 
 
 class PairRows(Rows):
-    """Rows of several different pictures with text, as many as fit whole."""
+    """Rows of several different images with text, as many as fit whole."""
 
     isolated = True
 

@@ -9,16 +9,16 @@ from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
 import numpy as np
-from gymnasium import spaces
 
 from gato.config import DataConfig, FieldScale, SourceConfig, TokenizerConfig
+from gato.data.encoded import timestep_tokenizer
 from gato.data.episode import ControlSource
-from gato.data.returns import episode_returns, good_episodes
-from gato.data.rows import split_records
+from gato.data.reading import readable
 from gato.data.sources.opening import open_source
+from gato.data.split import spread, training_records
 from gato.data.timestep_sample import TimestepSample
 from gato.tokenizer.leaves import ContinuousLeaf
-from gato.tokenizer.rules import action_leaf, observation_leaf
+from gato.tokenizer.text import TextTokenizer
 from gato.tokenizer.tree import flatten, leaf_spaces
 
 Span: TypeAlias = Literal["range", "quantiles"]
@@ -29,10 +29,10 @@ _MAX_TIMESTEPS = 100_000  # of them, that quantiles are taken from
 
 
 def span(values: np.ndarray, rule: Span, extremes: np.ndarray | None = None) -> np.ndarray:
-    """Low and high of each element, (2, elements) float64.
+    """Computes low and high of each element, (2, elements) float64.
 
     Where the quantiles of values that differ are equal, as of a contact that is rare, the range stands in for them:
-    otherwise what is rare could not be told at all.
+    otherwise what is rare would all fall into one bin.
 
     Args:
         values: (n, elements), finite, n of 1 or more.
@@ -49,16 +49,22 @@ def span(values: np.ndarray, rule: Span, extremes: np.ndarray | None = None) -> 
 
 
 def measure(
-    opened: ControlSource, source: SourceConfig, tokenizer: TokenizerConfig, *, max_episodes: int = MAX_EPISODES
+    opened: ControlSource,
+    source: SourceConfig,
+    tokenizer: TokenizerConfig,
+    text: TextTokenizer | None,
+    *,
+    max_episodes: int = MAX_EPISODES,
 ) -> SourceConfig:
-    """The source with its fields, as its `scaling` asks; itself where nothing is asked for or the fields are there.
+    """Returns the source with its fields, as its `scaling` asks; unchanged if it asks for none or has them.
 
     What is held out, or left out by `min_return`, is never looked at. The same episodes give the same fields.
 
     Args:
         opened: its episodes.
         source: its settings.
-        tokenizer: tells which numbers are continuous.
+        tokenizer: decides which numbers are continuous.
+        text: needed where the source holds text.
         max_episodes: most that are read, evenly spread.
 
     Raises:
@@ -68,21 +74,17 @@ def measure(
     rule = source.scaling
     if rule == "mu-law" or source.fields:
         return source
-    paths = _continuous_paths(opened, tokenizer)
+    timesteps = timestep_tokenizer(opened, tokenizer, text)
+    codecs = [*timesteps.observation_codecs, *timesteps.action_codecs]
+    paths = [codec.path for codec in codecs if isinstance(codec, ContinuousLeaf) and codec.width]
     if not paths:
         raise ValueError(
             f"{source.name}: scaling is {rule!r}, but its spaces hold no continuous numbers: leave scaling out"
         )
-    skip_bad = source.bad_records == "skip"
     sample = TimestepSample(_MAX_TIMESTEPS, np.random.default_rng(0))
     extremes: dict[str, np.ndarray] = {}
-    for index in _spread(_trained_on(opened, source), max_episodes):
-        try:
-            columns = _read(opened, int(index), paths)
-        except (ValueError, OSError):
-            if not skip_bad:
-                raise
-            continue
+    episodes = spread(training_records(opened, source), max_episodes)
+    for _, columns in readable(_Columns(opened, paths), episodes, skip_bad=source.bad_records == "skip"):
         sample.add(columns)
         for path, values in columns.items():
             seen = span(values, "range")
@@ -98,13 +100,18 @@ def measure(
 
 
 def with_scales(
-    data: DataConfig, tokenizer: TokenizerConfig, *, report_progress: Callable[[str], None] = lambda name: None
+    data: DataConfig,
+    tokenizer: TokenizerConfig,
+    text: TextTokenizer | None,
+    *,
+    report_progress: Callable[[str], None] = lambda name: None,
 ) -> DataConfig:
-    """The config with the fields of every source that asks for scaling and has none yet.
+    """Returns the config with the fields of every source that asks for scaling and has none yet.
 
     Args:
         data: the sources.
-        tokenizer: tells which numbers are continuous.
+        tokenizer: decides which numbers are continuous.
+        text: needed where a source holds text.
         report_progress: called with the name of each source before it is measured.
 
     Raises:
@@ -112,11 +119,13 @@ def with_scales(
         ValueError: a source holds no episodes, or is prepared and came without its fields; or as `measure`.
     """
     return dataclasses.replace(
-        data, sources=tuple(_with_scale(source, tokenizer, report_progress) for source in data.sources)
+        data, sources=tuple(_with_scale(source, tokenizer, text, report_progress) for source in data.sources)
     )
 
 
-def _with_scale(source: SourceConfig, tokenizer: TokenizerConfig, report: Callable[[str], None]) -> SourceConfig:
+def _with_scale(
+    source: SourceConfig, tokenizer: TokenizerConfig, text: TextTokenizer | None, report: Callable[[str], None]
+) -> SourceConfig:
     if source.scaling == "mu-law" or source.fields:
         return source
     if source.kind == "prepared":
@@ -128,58 +137,37 @@ def _with_scale(source: SourceConfig, tokenizer: TokenizerConfig, report: Callab
     opened = open_source(source)
     if not isinstance(opened, ControlSource):
         raise ValueError(f"{source.name}: scaling is {source.scaling!r}, but it holds no episodes: leave scaling out")
-    return measure(opened, source, tokenizer)
+    return measure(opened, source, tokenizer, text)
 
 
-def _continuous_paths(opened: ControlSource, tokenizer: TokenizerConfig) -> list[str]:
-    """The continuous leaves, as the tokenizer's own rules tell them."""
-    leaves = [
-        *(
-            observation_leaf(path, space, tokenizer, None, None)
-            for path, space in leaf_spaces(opened.observation_space, "observation")
-            if isinstance(space, spaces.Box)
-        ),
-        *(
-            action_leaf(path, space, tokenizer, None)
-            for path, space in leaf_spaces(opened.action_space, "action")
-            if isinstance(space, spaces.Box)
-        ),
-    ]
-    return [leaf.path for leaf in leaves if isinstance(leaf, ContinuousLeaf) and leaf.width]
+class _Columns:
+    """The numbers of a source's episodes by path; the observation after the last action does not count."""
 
+    def __init__(self, opened: ControlSource, paths: Sequence[str]) -> None:
+        self.name = opened.name
+        self._opened, self._paths = opened, paths
 
-def _read(opened: ControlSource, index: int, paths: Sequence[str]) -> dict[str, np.ndarray]:
-    """(timesteps, elements) of the leaves of one episode; the observation after the last action does not count.
+    def __len__(self) -> int:
+        return len(self._opened)
 
-    Raises:
-        ValueError, OSError: the episode cannot be read, or a number is not finite.
-    """
-    episode = opened[index]
-    columns: dict[str, np.ndarray] = {}
-    for root, space, tree in (
-        ("observation", opened.observation_space, episode.observations),
-        ("action", opened.action_space, episode.actions),
-    ):
-        for (path, _), part in zip(leaf_spaces(space, root), flatten(space, tree, root), strict=True):
-            if path in paths:
-                columns[path] = np.asarray(part[: len(episode)]).reshape(len(episode), -1)
-                if not np.isfinite(columns[path]).all():
-                    raise ValueError(
-                        f"{opened.name}: episode {index}: {path} holds numbers that are not finite: correct the data, "
-                        "or leave such records out with bad_records 'skip'"
-                    )
-    return columns
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        """Reads the leaves of one episode, (timesteps, elements) each.
 
-
-def _trained_on(opened: ControlSource, source: SourceConfig) -> np.ndarray:
-    """The episodes that rows are made of, ascending."""
-    trained = split_records(len(opened), source.held_out, held_out=False)
-    if source.min_return is None:
-        return trained
-    returns = episode_returns(opened, skip_bad=source.bad_records == "skip")
-    return np.intersect1d(trained, np.flatnonzero(good_episodes(returns, source.min_return)))
-
-
-def _spread(indices: np.ndarray, most: int) -> np.ndarray:
-    """So many of them at even distances, or all."""
-    return indices if len(indices) <= most else indices[np.linspace(0, len(indices) - 1, most).astype(int)]
+        Raises:
+            ValueError, OSError: the episode cannot be read, or a number is not finite.
+        """
+        opened, episode = self._opened, self._opened[index]
+        columns: dict[str, np.ndarray] = {}
+        for root, space, tree in (
+            ("observation", opened.observation_space, episode.observations),
+            ("action", opened.action_space, episode.actions),
+        ):
+            for (path, _), part in zip(leaf_spaces(space, root), flatten(space, tree, root), strict=True):
+                if path in self._paths:
+                    columns[path] = np.asarray(part[: len(episode)]).reshape(len(episode), -1)
+                    if not np.isfinite(columns[path]).all():
+                        raise ValueError(
+                            f"{self.name}: episode {index}: {path} holds numbers that are not finite: correct the "
+                            "data, or leave such records out with bad_records 'skip'"
+                        )
+        return columns

@@ -14,15 +14,15 @@ from gato.config import DataConfig, SourceConfig, TokenizerConfig
 from gato.data.encoded import SequenceCache
 from gato.data.mixture import CACHE_BYTES, Mixture, open_rows
 from gato.data.opened import open_encoded
-from gato.data.returns import good_episodes
-from gato.data.rows import ControlRows, Rows, split_records
+from gato.data.rows import ControlRows, Rows
+from gato.data.split import training_records
 from gato.tokenizer.text import TextTokenizer
 
 
 def open_pool(
     source: SourceConfig, data: DataConfig, tokenizer: TokenizerConfig, text: TextTokenizer | None, *, best: int
 ) -> np.ndarray:
-    """The episodes that subsets of a source are drawn from: ascending indices, none of them held out.
+    """Returns the episodes that subsets of a source are drawn from: ascending indices, none of them held out.
 
     Args:
         source: one of episodes.
@@ -38,22 +38,21 @@ def open_pool(
     if facts.kind != "control" or facts.returns is None:
         raise ValueError(f"{encoded.name} holds no episodes: few-shot subsets are drawn from a source of episodes")
     returns = np.array(facts.returns, np.float64)
-    usable = ~np.isnan(returns) if source.min_return is None else good_episodes(returns, source.min_return)
-    trained = split_records(len(encoded), source.held_out, held_out=False)
-    pool = best_episodes(returns, trained[usable[trained]], best)
+    trained = training_records(encoded, source, returns)
+    pool = best_episodes(returns, trained[~np.isnan(returns[trained])], best)
     if not len(pool):
         raise ValueError(f"{encoded.name}: none of its {len(encoded)} episodes can be trained on: lower min_return")
     return pool
 
 
 def best_episodes(returns: np.ndarray, candidates: np.ndarray, count: int) -> np.ndarray:
-    """The candidates of highest return, at most `count`; ascending indices."""
+    """Returns the candidates of highest return, at most `count`; ascending indices."""
     order = np.argsort(-returns[candidates], kind="stable")
     return np.sort(candidates[order[:count]])
 
 
 def draw_subset(pool: np.ndarray, count: int, cascade: int) -> np.ndarray:
-    """The first `count` episodes of a cascade's order, in that order; depends on nothing but the arguments.
+    """Draws the first `count` episodes of a cascade's order, in that order; depends on the arguments only.
 
     Args:
         pool: indices of episodes.
@@ -78,7 +77,7 @@ def build_few_mixture(
     episodes: Collection[int],
     num_rows: int | None = None,
 ) -> Mixture:
-    """The training mixture in which one source is trained on and prompted by the given episodes only.
+    """Builds the training mixture in which one source is trained on and prompted by the given episodes only.
 
     Args:
         config, tokenizer, text, seed, num_rows: as for `gato.data.mixture.build_mixture`.

@@ -14,7 +14,7 @@ import numpy as np
 
 from gato.batch import Batch
 from gato.config import DataConfig, PolicyConfig, TokenizerConfig
-from gato.data.window import Row, make_batch
+from gato.data.collate import Row, make_batch
 from gato.inference.action_table import ActionTable
 from gato.inference.chunks import bucket_size
 from gato.inference.kv_cache_window import KVCacheWindow

@@ -4,13 +4,15 @@ import contextlib
 import copy
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
+from gato.envs.task import Expert
 from gato.evaluation.rollout import EpisodeStart
 from gato.evaluation.time_limit import cpu_time_limit
+from gato.seeds import Stream, stream
 
 
 class RandomActor:
@@ -33,16 +35,6 @@ class RandomActor:
         ]
 
 
-class Expert(Protocol):
-    """A demonstrator of one environment; it may read the environment behind the observation."""
-
-    def reset(self) -> None:
-        """Starts an episode; called after the environment's own reset."""
-
-    def act(self, observation: Any) -> Any:
-        """The action for the observation that came last."""
-
-
 class ExpertActor:
     """Plays every slot with an expert of that slot's environment."""
 
@@ -63,7 +55,7 @@ class ExpertActor:
     def reset(self, starts: Sequence[EpisodeStart]) -> None:
         for start in starts:
             # A stream of its own, apart from those that the rollout draws from the same seed.
-            expert = self._make_expert(start.env, np.random.default_rng([start.seed, 2]))
+            expert = self._make_expert(start.env, stream(Stream.EXPERT, start.seed))
             with self._limit():
                 expert.reset()
             self._experts[start.slot] = expert

@@ -13,6 +13,7 @@ from typing import Any, Literal, Self, TypeAlias
 import numpy as np
 
 from gato.evaluation.scores import normalized_score
+from gato.files import replace_json
 
 RESULTS_VERSION = 1  # of the file of results
 
@@ -63,7 +64,7 @@ class FewShotRun:
         return cls(**{**content, **lists, "evaluations": evaluations})
 
     def save(self, path: Path) -> None:
-        _write(path, asdict(self))
+        replace_json(path, asdict(self))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +90,7 @@ class FewShotResults:
 
     def save(self, path: Path, settings: Mapping[str, Any]) -> None:
         """Writes the file of results; `settings` are JSON values that say what they depend on."""
-        _write(path, {"version": RESULTS_VERSION, **settings, **asdict(self)})
+        replace_json(path, {"version": RESULTS_VERSION, **settings, **asdict(self)})
 
     def _normalized(self, value: float) -> float | None:
         if self.random_mean is None or self.expert_mean is None:
@@ -153,10 +154,3 @@ def curve(results: FewShotResults) -> list[CurvePoint]:
 def starting_score(results: FewShotResults) -> float | None:
     """What the checkpoint reached before any step; None if no run began with it."""
     return next((results.score(run.before) for run in results.runs if run.start == "checkpoint"), None)
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    """Replaces a JSON file whole."""
-    rewritten = path.with_name(path.name + ".new")
-    rewritten.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    rewritten.replace(path)

@@ -10,7 +10,7 @@ import numpy as np
 
 from gato.batch import Batch
 from gato.config import DataConfig, TokenizerConfig
-from gato.data.window import Row, make_batch
+from gato.data.collate import Row, make_batch
 from gato.tokenizer.sequence import TokenSequence
 
 _ROWS_A_BATCH = 16
@@ -72,8 +72,7 @@ def _row(
     beginning = dataclasses.replace(beginning, loss_mask=beginning.local_positions == tokenizer.action_position)
     if prompt is None:
         return beginning
-    silent = dataclasses.replace(prompt, loss_mask=np.zeros_like(prompt.loss_mask))
-    return TokenSequence.concatenate([silent, beginning])
+    return TokenSequence.concatenate([prompt.without_targets(), beginning])
 
 
 def _rounded(size: int, step: int) -> int:

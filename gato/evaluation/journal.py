@@ -1,7 +1,6 @@
 """Results of episodes, written down as they come, so that an evaluation that was stopped goes on where it was.
 
-The first line holds the settings, every other line one finished episode. Lines are appended whole; the part of a line
-that a crash leaves at the end is dropped.
+The first line holds the settings, every other line one finished episode.
 """
 
 import json
@@ -11,13 +10,14 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
-from gato.evaluation.plan import Cell
+from gato.evaluation.plan import EpisodeKey
 from gato.evaluation.scores import Prompt, Variants
+from gato.files import append_line, continue_lines, read_lines
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpisodeResult:
-    """What became of one cell of a plan."""
+    """What became of one episode of a plan."""
 
     task: str
     prompt: Prompt
@@ -31,13 +31,9 @@ class EpisodeResult:
     followed: bool | None = None  # whether it did what its demonstration showed; None without one
 
     @property
-    def key(self) -> tuple[str, str, str, int]:
+    def key(self) -> EpisodeKey:
+        """The key of its `EpisodeSpec`."""
         return self.task, self.prompt, self.variants, self.episode
-
-
-def key_of(cell: Cell) -> tuple[str, str, str, int]:
-    """What the result of the cell will have as `key`."""
-    return cell.task, cell.prompt, cell.variants, cell.episode
 
 
 class Journal:
@@ -53,28 +49,20 @@ class Journal:
         Raises:
             ValueError: the file was written under other settings, or is no journal.
         """
-        self.results: dict[tuple[str, str, str, int], EpisodeResult] = {}
+        self.results: dict[EpisodeKey, EpisodeResult] = {}
         settings = json.loads(json.dumps(settings))  # as they come back
-        whole = _whole_lines(path) if path.exists() else []
-        if whole:
-            _check_settings(path, _parsed(path, 0, whole[0]), settings)
-        for number, line in enumerate(whole[1:], start=1):
-            result = _result(path, number, _parsed(path, number, line))
+        entries = read_lines(path, remedy="evaluate again with --overwrite") if path.exists() else []
+        if entries:
+            _check_settings(path, entries[0], settings)
+        for number, entry in enumerate(entries[1:], start=2):
+            result = _result(path, number, entry)
             self.results[result.key] = result
-        self._file = path.open("r+b" if path.exists() else "wb")
-        self._file.seek(sum(map(len, whole)))
-        self._file.truncate()
-        if not whole:
-            self._write(settings)
+        self._file = continue_lines(path, entries or [dict(settings)])
 
     def append(self, result: EpisodeResult) -> None:
         """Writes the result down; it is on the way to the disk when this returns."""
         self.results[result.key] = result
-        self._write(asdict(result))
-
-    def _write(self, content: Mapping[str, Any]) -> None:
-        self._file.write((json.dumps(content, allow_nan=False) + "\n").encode())
-        self._file.flush()
+        append_line(self._file, asdict(result))
 
     def __enter__(self) -> Self:
         return self
@@ -84,35 +72,20 @@ class Journal:
         self._file.close()
 
 
-def _whole_lines(path: Path) -> list[bytes]:
-    lines = path.read_bytes().splitlines(keepends=True)
-    return lines if not lines or lines[-1].endswith(b"\n") else lines[:-1]
+def _result(path: Path, number: int, entry: dict[str, Any]) -> EpisodeResult:
+    if set(entry) != (names := {field.name for field in fields(EpisodeResult)}):
+        raise ValueError(f"{path}:{number} has {sorted(entry)}, expected {sorted(names)}")
+    return EpisodeResult(**entry)
 
 
-def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
-    try:
-        content = json.loads(line)
-    except ValueError as error:
-        raise ValueError(f"{path}, line {number + 1} is not JSON: evaluate again with --overwrite") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}, line {number + 1} holds {type(content).__name__}, expected an object")
-    return content
-
-
-def _result(path: Path, number: int, content: dict[str, Any]) -> EpisodeResult:
-    if set(content) != (names := {field.name for field in fields(EpisodeResult)}):
-        raise ValueError(f"{path}, line {number + 1} has {sorted(content)}, expected {sorted(names)}")
-    return EpisodeResult(**content)
-
-
-def _check_settings(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    different = [name for name in (*wanted, *(found.keys() - wanted.keys())) if found.get(name) != wanted.get(name)]
+def _check_settings(path: Path, found: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    different = [name for name in (*given, *(found.keys() - given.keys())) if found.get(name) != given.get(name)]
     if different:
-        told = "; ".join(
-            f"{name} is {_short(found.get(name))} there, {_short(wanted.get(name))} now" for name in different
+        changes = "; ".join(
+            f"{name} is {_short(found.get(name))} there, {_short(given.get(name))} now" for name in different
         )
         raise ValueError(
-            f"{path.parent} holds another evaluation: {told}. Give another --out, or --overwrite to begin anew"
+            f"{path.parent} holds another evaluation: {changes}. Give another --out, or --overwrite to begin anew"
         )
 
 

@@ -17,7 +17,7 @@ recorded state. How near two observations are, and what decides between equally 
 Which leaves are pictures and which are discrete is the tokenizer's rule, so that replay and agent are shown the same.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import gymnasium as gym
@@ -213,17 +213,16 @@ class Memory:
 
 
 class NearestNeighbourActor:
-    """Replays, in every slot, the demonstrations that its episode may look up."""
+    """Replays the demonstrations that each job's `prompt` gives as a `Memory`."""
 
-    def __init__(self, memory_of: Callable[[int], Memory]) -> None:
-        """Takes what gives the memory of an episode of the rollout, by its index; it is asked when one begins."""
-        self._memory_of = memory_of
+    def __init__(self) -> None:
         self._memories: dict[int, Memory] = {}  # by slot, as the next
         self._last: dict[int, int | None] = {}
 
     def reset(self, starts: Sequence[EpisodeStart]) -> None:
         for start in starts:
-            self._memories[start.slot], self._last[start.slot] = self._memory_of(start.episode), None
+            assert start.job.prompt is not None  # an episode without demonstrations has nothing to replay
+            self._memories[start.slot], self._last[start.slot] = start.job.prompt(), None
 
     def act(self, observations: Sequence[Any]) -> list[Any]:
         return [

@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from gato.config import PromptConfig
-from gato.evaluation.plan import Shown
+from gato.evaluation.plan import Demonstrations
+from gato.seeds import Stream, stream
 from gato.tokenizer.demonstration import join_demonstrations
 from gato.tokenizer.sequence import TokenSequence
 
 
 def build_prompt(
-    episodes: Sequence[TokenSequence], shown: Shown, prompt: PromptConfig, max_tokens: int
+    episodes: Sequence[TokenSequence], shown: Demonstrations, prompt: PromptConfig, max_tokens: int
 ) -> TokenSequence:
     """Builds the prompt of an episode out of encoded demonstrations.
 
@@ -25,5 +24,5 @@ def build_prompt(
     Raises:
         ValueError: no timestep fits.
     """
-    rng = np.random.default_rng([*shown.seeds, 3])  # apart from the streams that rollouts draw from these seeds
+    rng = stream(Stream.PROMPT, *shown.seeds)
     return join_demonstrations(episodes, prompt.part, max_tokens, rng=rng)

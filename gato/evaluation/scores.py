@@ -18,13 +18,16 @@ from gato.evaluation.statistics import (
     Interval,
     Strata,
     bootstrap_interval,
+    difference_interval,
     interquartile_mean_of_tasks,
     mean_of_tasks,
     median_of_tasks,
     optimality_gap,
     share_above,
     stratified_intervals,
+    wilson_interval,
 )
+from gato.files import replace_json
 
 Prompt = Literal["right", "wrong", "none"]
 Variants = Literal["all", "trained", "held-out"]
@@ -133,6 +136,13 @@ class ScoreRecord:
         )
 
     @property
+    def interval(self) -> Interval | None:
+        """The normalised score with its interval, or None as `normalized` is."""
+        if self.normalized is None or self.ci_low is None or self.ci_high is None:
+            return None
+        return Interval(value=self.normalized, low=self.ci_low, high=self.ci_high)
+
+    @property
     def normalized_returns(self) -> np.ndarray | None:
         """(episodes,) normalised score of each episode, or None as `normalized` is."""
         if self.normalized is None:
@@ -214,6 +224,51 @@ def _all_of_them(scores: Strata, weights: Strata) -> np.ndarray:
     return np.concatenate([columns, share_above(EXPERT_SHARES)(scores, weights)], axis=-1)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ContextEffect:
+    """Mean normalised score after the right demonstration minus that after a wrong one."""
+
+    interval: Interval
+    tasks: tuple[str, ...]  # with a normalised score after both
+
+
+def context_effect(records: Sequence[ScoreRecord], *, seed: int = 0) -> ContextEffect | None:
+    """Returns what the right demonstration is worth; None where no task has a score after both kinds.
+
+    Args:
+        records: of one group of variants, at most one per task and prompt.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: records of several groups of variants, or two of one task and prompt.
+    """
+    if len(groups := sorted({record.variants for record in records})) > 1:
+        raise ValueError(f"records of variants {', '.join(groups)}: give those of one group")
+    found: dict[Prompt, dict[str, np.ndarray]] = {"right": {}, "wrong": {}}
+    for record in records:
+        if record.prompt in found and (values := record.normalized_returns) is not None:
+            if record.task in found[record.prompt]:
+                raise ValueError(f"two records of {record.task!r} under the prompt {record.prompt!r}, expected one")
+            found[record.prompt][record.task] = values
+    tasks = [task for task in found["right"] if task in found["wrong"]]
+    if not tasks:
+        return None
+    right, wrong = ([found[prompt][task] for task in tasks] for prompt in ("right", "wrong"))
+    return ContextEffect(interval=difference_interval(right, wrong, mean_of_tasks, seed=seed), tasks=tuple(tasks))
+
+
+def following_rate(records: Sequence[ScoreRecord]) -> Interval | None:
+    """Returns the share of episodes that did what the demonstration showed, with its 95 % Wilson interval.
+
+    Records that do not tell are passed over; None where none does.
+    """
+    known = [(record.followed, record.episodes) for record in records if record.followed is not None]
+    if not known:
+        return None
+    followed = sum(round(share * episodes) for share, episodes in known)
+    return wilson_interval(followed, sum(episodes for _, episodes in known))
+
+
 def by_family(records: Iterable[ScoreRecord]) -> dict[str, list[ScoreRecord]]:
     """Records by family, in the order in which families first appear."""
     families: dict[str, list[ScoreRecord]] = {}
@@ -266,7 +321,7 @@ def write_scores(
         "records": [asdict(record) for record in records],
         **{name: sections[name] for name in SECTIONS if sections.get(name)},
     }
-    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    replace_json(path, content)
 
 
 def baselines_section(baselines: Mapping[str, BaselineScores]) -> dict[str, Any]:

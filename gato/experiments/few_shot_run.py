@@ -1,4 +1,4 @@
-"""One run of few-shot fine-tuning: trained on a subset of episodes, judged as it goes, its best checkpoint kept."""
+"""One run of few-shot fine-tuning: trained on a subset of episodes, scored as it goes, its best checkpoint kept."""
 
 import dataclasses
 import functools
@@ -19,16 +19,16 @@ from gato.data.subset import build_few_mixture
 from gato.envs import Task
 from gato.evaluation.few_shot import FewShotRun, Judged, Measure, Start, best_of, smoothed
 from gato.experiments.scoring import score_task
-from gato.experiments.skip_log import SkipLog
 from gato.inference.agent import Agent
 from gato.model.gato import Parameters, init_parameters
+from gato.run_files import CONFIG_FILE, METRICS_FILE
 from gato.tokenizer.text import TextTokenizer
 from gato.training.held_out import HeldOutLoss
 from gato.training.loop import train
-from gato.training.parallel import Layout
-from gato.training.parts import only_moving
-from gato.training.run_folder import METRICS_FILE
+from gato.training.parallel import MeshSharding
+from gato.training.skip_log import SkipLog
 from gato.training.step import model_loss
+from gato.training.trainable import freeze
 from gato.training.writers import read_metrics
 
 RESULT_FILE = "result.json"
@@ -36,20 +36,20 @@ SMOOTHED = "judged/smoothed"  # the metric that the best checkpoint is kept by
 
 
 class Judge(Protocol):
-    """Tells how good parameters are."""
+    """Scores parameters."""
 
     measure: Measure
     metric: str  # name of the value among the metrics
 
     def judge(self, params: Parameters, number: int) -> dict[str, float]:
-        """Metrics of an evaluation, the value among them; evaluations of different numbers play different episodes."""
+        """Returns metrics, the value among them; evaluations of different numbers play different episodes."""
 
     def retest(self, params: Parameters, number: int) -> tuple[float, ...]:
-        """Returns in episodes of their own; none where nothing is played."""
+        """Plays other episodes and returns their returns; empty where nothing is played."""
 
 
 class PlayJudge:
-    """The mean return in episodes of the task."""
+    """Scores parameters by the mean return in episodes of the task."""
 
     measure: Measure = "return"
     metric = "play/return"
@@ -84,7 +84,7 @@ class PlayJudge:
 
 
 class HeldOutJudge:
-    """The loss on held-out episodes of the source, where there is no environment to play in."""
+    """Scores parameters by the loss on held-out episodes of the source, where there is no environment to play in."""
 
     measure: Measure = "held-out loss"
 
@@ -92,14 +92,14 @@ class HeldOutJudge:
         self.metric = f"held_out/loss/{source}"
         names = tuple(each.name for each in config.data.sources)
         batches = functools.partial(build_mixture, config.data, config.tokenizer, text, seed=config.seed, held_out=True)
-        self._layout = Layout(config.parallel)
-        loss_function = model_loss(config.model, config.tokenizer, len(names), self._layout)
+        self._sharding = MeshSharding(config.parallel)
+        loss_function = model_loss(config.model, config.tokenizer, len(names), self._sharding)
         num_batches = config.training.held_out_batches
-        self._loss = HeldOutLoss(loss_function, batches, num_batches, names, put=self._layout.put_rows)
+        self._loss = HeldOutLoss(loss_function, batches, num_batches, names, put=self._sharding.put_rows)
         batches()  # fails early if nothing is held out
 
     def judge(self, params: Parameters, number: int) -> dict[str, float]:
-        return self._loss(self._layout.put(params), number)
+        return self._loss(self._sharding.put(params), number)
 
     def retest(self, params: Parameters, number: int) -> tuple[float, ...]:
         return ()
@@ -107,7 +107,7 @@ class HeldOutJudge:
 
 @dataclass(frozen=True, kw_only=True)
 class Subset:
-    """What a run is trained on, and what it starts from."""
+    """The episodes that a run is trained on, and what it starts from."""
 
     source: str
     chosen: tuple[int, ...]  # indices of its episodes
@@ -116,7 +116,7 @@ class Subset:
 
 
 class Evaluations:
-    """The evaluator of a run: its value, and the mean over the last ones, which the metrics so far tell."""
+    """The evaluator of a run: the value now, and the mean with the last values, which are read from the metrics."""
 
     def __init__(self, judge: Judge, config: RunConfig, run: Path, before: float, console: Console) -> None:
         self._judge, self._config, self._run, self._before, self._console = judge, config, run, before, console
@@ -137,12 +137,12 @@ class Evaluations:
 
 
 def num_evaluations(config: RunConfig) -> int:
-    """Of a whole run; the last step is always evaluated."""
+    """Counts the evaluations of a whole run; the last step is always evaluated."""
     return -(-config.training.num_steps // config.training.evaluate_every)
 
 
 def value_before(judge: Judge, params: Parameters, config: RunConfig) -> float:
-    """The value of the parameters that a run begins with, over as many evaluations as are averaged later."""
+    """Returns the value of the first parameters, over as many evaluations as are averaged later."""
     first = num_evaluations(config)
     values = [judge.judge(params, first + turn)[judge.metric] for turn in range(config.finetune.smoothing)]
     return float(np.mean(values))
@@ -175,7 +175,7 @@ def run_subset(
         ValueError, FloatingPointError, OSError: as `gato.training.loop.train`.
     """
     done = run / RESULT_FILE
-    if done.exists() and RunConfig.load(run / "config.json") == config:
+    if done.exists() and RunConfig.load(run / CONFIG_FILE) == config:
         finished = FewShotRun.load(done)
         if finished.evaluations[-1].step == config.training.num_steps:  # it may have become longer since
             return finished
@@ -191,20 +191,20 @@ def run_subset(
         episodes=subset.chosen,
         num_rows=num_rows,
     )
-    layout = Layout(config.parallel)
-    loss_function = model_loss(config.model, config.tokenizer, len(batches.source_names), layout)
+    sharding = MeshSharding(config.parallel)
+    loss_function = model_loss(config.model, config.tokenizer, len(batches.source_names), sharding)
     result = train(
         config,
         run_folder=run,
         params=params(),
-        loss_function=only_moving(loss_function, config.optimizer),
+        loss_function=freeze(loss_function, config.optimizer),
         batches=SkipLog(batches, run, console, resume=True),
         key=jax.random.split(jax.random.key(config.seed))[1],
         evaluators=[Evaluations(judge, config, run, before, console)],
         tokenizer_model=None if text is None else text.to_bytes(),
         resume=True,
         console=console,
-        layout=layout,
+        sharding=sharding,
     )
     if result.interrupted:
         return None
@@ -229,13 +229,13 @@ def run_subset(
 
 
 def fresh_parameters(config: RunConfig) -> Parameters:
-    """Of a run from scratch, by its seed, as `gato train` begins."""
+    """Returns the first parameters of a run from scratch, by its seed, as `gato train` does."""
     key, _ = jax.random.split(jax.random.key(config.seed))
-    return Layout(config.parallel).make(functools.partial(init_parameters, config.model, config.tokenizer), key)
+    return MeshSharding(config.parallel).make(functools.partial(init_parameters, config.model, config.tokenizer), key)
 
 
 def _kept_checkpoint(run: Path, best: Judged) -> Path:
-    """The folder of the best evaluation, or of one that was as good: of equal ones a run need not keep the first."""
+    """Finds the checkpoint of the best evaluation, or of an equal one: a run need not keep the first of these."""
     kept = [folder for folder in list_checkpoints(run) if score_of(folder) == best.smoothed]
     if not kept:
         raise FileNotFoundError(
@@ -245,6 +245,6 @@ def _kept_checkpoint(run: Path, best: Judged) -> Path:
 
 
 def _evaluated(run: Path, judge: Judge) -> list[dict]:
-    """The lines of metrics that evaluations wrote."""
+    """Reads the lines of metrics that evaluations wrote."""
     path = run / METRICS_FILE
     return [line for line in read_metrics(path) if judge.metric in line] if path.exists() else []

@@ -1,28 +1,35 @@
-"""A run's held-out data meet its network: losses by source and modality, and captions and answers word for word."""
+"""Measures a network on the data that its run kept from training: losses, captions and answers."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import jax
 import numpy as np
 
 from gato.config import DataConfig, RunConfig, SourceConfig
+from gato.data.collate import make_batch
 from gato.data.encoded import SequenceCache
 from gato.data.episode import ControlSource, Dialogue, ImageText
 from gato.data.mixture import CACHE_BYTES, open_rows
+from gato.data.reading import readable
 from gato.data.rows import Rows
 from gato.data.sources.opening import open_source
-from gato.data.window import make_batch
 from gato.evaluation.held_out_scores import HeldOutScore, piece_bytes, text_bytes
-from gato.evaluation.language_scores import LanguageExample, LanguageScore, evaluate_language, score_language
+from gato.evaluation.language_scores import (
+    LanguageExample,
+    LanguageScore,
+    LanguageTrial,
+    evaluate_language,
+    score_language,
+)
 from gato.inference.agent import Agent
 from gato.inference.generate import Generator
-from gato.model.loss import KINDS
-from gato.training.step import LossStep, make_loss_step, model_loss, no_losses
+from gato.model.loss import TARGET_KINDS, LossSums
+from gato.training.held_out import LossMeter
+from gato.training.step import model_loss
 
 HELD_OUT_ROWS = 256  # of each source
-HELD_OUT_TEXTS = 200  # of each source of pictures: a share is then known to within 7 percent points
+HELD_OUT_TEXTS = 200  # of each source of pictures: a rate is then known to within 7 percent points
 _ROWS_A_BATCH = 16  # at most; fewer where the run's own batches are smaller
 
 
@@ -36,7 +43,7 @@ class HeldOut:
 
 
 def moved_sources(data: DataConfig, places: Sequence[str]) -> DataConfig:
-    """The sources with new paths, each given as NAME=PATH.
+    """Returns the sources with new paths, each given as NAME=PATH.
 
     Raises:
         ValueError: no such form, or no source of that name.
@@ -72,7 +79,7 @@ def measure_held_out(agent: Agent, config: RunConfig, *, num_rows: int, num_text
     if num_rows < 1 or num_texts < 0:
         raise ValueError(f"{num_rows} rows and {num_texts} texts are asked for, expected 1 or more and 0 or more")
     size = min(_ROWS_A_BATCH, config.data.batch_size, num_rows)
-    loss_step = make_loss_step(model_loss(agent.model, agent.tokenizer, 1))
+    meter = LossMeter(model_loss(agent.model, agent.tokenizer, 1), 1)
     sizes = None if agent.text is None else piece_bytes(agent.text)
     cache = SequenceCache(CACHE_BYTES)
     scores: dict[str, dict[str, HeldOutScore]] = {}
@@ -83,7 +90,7 @@ def measure_held_out(agent: Agent, config: RunConfig, *, num_rows: int, num_text
         if not len(rows.records):
             left_out[source.name] = "it keeps no records from training"
             continue
-        found = _predict(agent, config, rows, loss_step, sizes, size, -(-num_rows // size))
+        found = _predict(agent, config, rows, meter, sizes, size, -(-num_rows // size))
         if found:
             scores[source.name] = found
         else:
@@ -92,11 +99,11 @@ def measure_held_out(agent: Agent, config: RunConfig, *, num_rows: int, num_text
             reason = " ".join(next(iter(rows.skipped.values())).split())
             left_out[f"{len(rows.skipped)} records of {source.name}"] = f"they cannot be used, such as: {reason}"
         try:
-            score = _describe(agent, source, rows.records[:num_texts])
+            examples = [] if agent.text is None else language_examples(source, rows.records[:num_texts])
+            if examples:
+                (language[source.name],) = score_language(describe(agent, examples))
         except ValueError as error:
             left_out[f"texts of {source.name}"] = " ".join(str(error).split())
-        else:
-            language |= {} if score is None else {source.name: score}
     return HeldOut(scores=scores, language=language, left_out=left_out)
 
 
@@ -115,20 +122,20 @@ def _predict(
     agent: Agent,
     config: RunConfig,
     rows: Rows,
-    loss_step: LossStep,
+    meter: LossMeter,
     sizes: np.ndarray | None,
     rows_a_batch: int,
     num_batches: int,
 ) -> dict[str, HeldOutScore]:
     """The scores of one source by kind; kinds without targets have none."""
     # On the host in double precision: sums of millions of targets would round in float32.
-    sums = {field.name: np.zeros(len(KINDS)) for field in dataclasses.fields(no_losses(1))}
+    sums = {field.name: np.zeros(len(TARGET_KINDS)) for field in dataclasses.fields(LossSums)}
     num_bytes = 0
     for number in range(num_batches):
         drawn = [rows[index] for index in range(number * rows_a_batch, (number + 1) * rows_a_batch)]
         batch = make_batch([dataclasses.replace(row, source_id=0) for row in drawn], config.data, agent.tokenizer)
         num_bytes += 0 if sizes is None else text_bytes(batch, sizes, agent.tokenizer)
-        found = jax.device_get(loss_step(agent.params, no_losses(1), jax.device_put(batch)))
+        found = meter(agent.params, [batch])
         for name, total in sums.items():
             total += np.asarray(getattr(found, name), np.float64)[0]
     return {
@@ -137,22 +144,27 @@ def _predict(
             num_rows=num_batches * rows_a_batch,
             num_bytes=num_bytes if kind == "text" else 0,
         )
-        for index, kind in enumerate(KINDS)
+        for index, kind in enumerate(TARGET_KINDS)
         if sums["count"][index]
     }
 
 
-def _describe(agent: Agent, source: SourceConfig, records: np.ndarray) -> LanguageScore | None:
-    """Exact matches of a source of pictures with text, described or asked about; None for any other source.
+def describe(
+    agent: Agent, examples: Sequence[LanguageExample], kinds: Sequence[str] | None = None
+) -> list[LanguageTrial]:
+    """Has the agent describe pictures, or answer the questions about them; all examples are of one sort.
+
+    Args:
+        agent: with a text tokenizer.
+        examples: of captions, or of questions.
+        kinds: one name for each, by which they are scored; "caption" or "answer" if not given.
 
     Raises:
         ValueError: a picture with its text does not fit the agent's context.
     """
-    examples = _examples(source, records)
-    if agent.text is None or not examples:
-        return None
+    assert agent.text is not None  # pictures without texts are no examples
     generator = Generator(agent)
-    # Room for the longest right text and its end mark; what is longer is wrong already.
+    # As many tokens as the longest right text and its end mark take; what is longer is wrong already.
     longest = max(len(agent.text.encode(f" {example.reference}")) for example in examples) + 1
     asked = examples[0].question is not None
 
@@ -162,26 +174,20 @@ def _describe(agent: Agent, source: SourceConfig, records: np.ndarray) -> Langua
             return generator.answers(pairs, max_tokens=longest)
         return generator.captions([example.image for example in batch], max_tokens=longest)
 
-    kinds = ["answer" if asked else "caption"] * len(examples)
-    (score,) = score_language(evaluate_language(examples, kinds, answer))
-    return score
+    if kinds is None:
+        kinds = ["answer" if asked else "caption"] * len(examples)
+    return evaluate_language(examples, kinds, answer)
 
 
-def _examples(source: SourceConfig, records: np.ndarray) -> list[LanguageExample]:
-    """What can be described or asked about among the records of a source."""
+def language_examples(source: SourceConfig, records: Iterable[int] | None = None) -> list[LanguageExample]:
+    """Reads what can be described or asked about among records of a source, all of them if None; may be nothing."""
     if source.kind == "prepared":  # its records hold no pictures any more
         return []
     opened = open_source(source)
     if isinstance(opened, ControlSource):
         return []
     examples = []
-    for index in records:
-        try:
-            record = opened[int(index)]
-        except (ValueError, OSError):
-            if source.bad_records != "skip":
-                raise
-            continue
+    for _, record in readable(opened, records, skip_bad=source.bad_records == "skip"):
         example = _example(record)
         if example is None:  # records of one source are of one kind
             break
@@ -190,7 +196,7 @@ def _examples(source: SourceConfig, records: np.ndarray) -> list[LanguageExample
 
 
 def _example(record: object) -> LanguageExample | None:
-    """A caption, or the first question that a dialogue about a picture asks; None for what is neither."""
+    """Returns a caption, or the first question that a dialogue about a picture asks; None for what is neither."""
     match record:
         case ImageText():
             return LanguageExample(image=record.image, reference=record.text)

@@ -10,11 +10,12 @@ import numpy as np
 from rich.console import Console
 
 from gato.data.episode import Dialogue, ImageText, Speaker
-from gato.data.sources.pictures import write_pictures
+from gato.data.sources.images import write_images
 from gato.envs import select_tasks
 from gato.envs.scenes import Scene, descriptions, dialogues, scenes
 from gato.experiments.recording import Recording
 from gato.experiments.recording_pool import record_all
+from gato.files import replace_file
 
 DEMONSTRATIONS = (
     Recording(task="cartpole", episodes=120, noise=(0.0, 0.4), keep="all"),
@@ -47,8 +48,8 @@ def prepare(folder: Path, *, share: float, seed: int, console: Console) -> None:
     rng = np.random.default_rng(seed)
     training, held_out = scenes(rng, max(round(NUM_SCENES * share), 20), max(round(NUM_HELD_OUT_SCENES * share), 8))
     for split, drawn in (("", training), ("held-out-", held_out)):
-        _write_pictures(folder / f"{split}captions.zip", _captions(drawn))
-        _write_pictures(folder / f"{split}questions.zip", _questions(drawn))
+        _write_images(folder / f"{split}captions.zip", _captions(drawn))
+        _write_images(folder / f"{split}questions.zip", _questions(drawn))
     num_texts = max(round(NUM_TEXTS * share), 40)
     told = select_tasks(TOLD_TASKS, TOLD_FAMILIES)
     talks = [
@@ -82,14 +83,11 @@ def _documentation() -> Iterator[str]:
         yield from (paragraph for part in topic.split("\n\n") if (paragraph := part.strip()))
 
 
-def _write_pictures(path: Path, items: Iterator[ImageText] | Iterator[Dialogue]) -> None:
+def _write_images(path: Path, items: Iterator[ImageText] | Iterator[Dialogue]) -> None:
     if not path.exists():
-        write_pictures(path, items)
+        write_images(path, items)
 
 
 def _write_lines(path: Path, objects: Sequence[dict]) -> None:
-    """JSON Lines, complete or not there."""
     if not path.exists():
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text("".join(json.dumps(item) + "\n" for item in objects))
-        partial.rename(path)
+        replace_file(path, "".join(json.dumps(item) + "\n" for item in objects))

@@ -1,7 +1,7 @@
 """One task's demonstrations: episodes played in parts, filtered, stored, and joined to one dataset.
 
 Episode number i is played from seed + i, whatever process plays it, and a dataset holds the first episodes in that
-order that are good enough. So it depends on the recording and the seed alone.
+order that are good enough. So a dataset depends on the recording and the seed alone.
 
 <out>/.<task>.parts/recording.json   what is being recorded
 <out>/.<task>.parts/<number>.json    a part that is finished: its numbers
@@ -9,10 +9,8 @@ order that are good enough. So it depends on the recording and the seed alone.
 <out>/<task>/                        the finished dataset
 """
 
-import fcntl
 import importlib.metadata
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -27,6 +25,8 @@ from gato.evaluation.actors import ExpertActor
 from gato.evaluation.rollout import Rollout, rollout
 from gato.evaluation.scores import normalized_score
 from gato.evaluation.time_limit import TimeLimitExceededError
+from gato.files import lock_file, remove_leftovers, replace_file
+from gato.seeds import COLLECTION_SEED
 
 Keep = Literal["return", "success", "all"]
 
@@ -43,8 +43,8 @@ class Recording:
 
     task: str
     episodes: int  # that are kept
-    seed: int = 0  # of the first episode
-    noise: tuple[float, float] | None = None  # range of the share of random executed actions, drawn per episode
+    seed: int = COLLECTION_SEED  # of the first episode
+    noise: tuple[float, float] | None = None  # range of the fraction of random executed actions, drawn per episode
     noise_strength: float = 1.0  # of these, in a Box of floats: 0 is the expert's action, 1 a uniform one
     keep: Keep = "return"  # which episodes: a high return, success, or all
     min_score: float = 0.8  # what a high return is, normalised (section 3.1 of the paper: 80 % of the expert)
@@ -61,13 +61,13 @@ class Recording:
 
     @property
     def part_size(self) -> int:
-        """Episodes that are played together."""
+        """Returns the number of episodes that are played together."""
         return max(_SMALLEST_PART, self.episodes // _PARTS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """What came of one part."""
+    """The numbers of one part."""
 
     played: int
     kept: int
@@ -121,12 +121,12 @@ def record_part(recording: Recording, folder: Path, number: int) -> Part:
         return_sum=sum(episode.episode_return for episode in kept),
         seconds=time.perf_counter() - begun,
     )
-    _write_json(folder / f"{number}.json", asdict(part))
+    replace_file(folder / f"{number}.json", json.dumps(asdict(part)))
     return part
 
 
 def _play(task: Task, recording: Recording, seeds: range) -> Iterator[Rollout | None]:
-    """The episodes in order; None for one whose expert did not answer in time."""
+    """Yields the episodes in order; None for one whose expert did not answer in time."""
     assert task.make_expert is not None
     actor = ExpertActor(task.make_expert, cpu_seconds=CALL_LIMIT)
     while seeds:
@@ -139,7 +139,7 @@ def _play(task: Task, recording: Recording, seeds: range) -> Iterator[Rollout | 
                 options=options,
                 noise=recording.noise,
                 noise_strength=recording.noise_strength,
-                linger=recording.linger,
+                steps_after_success=recording.linger,
             ):
                 if recording.linger is not None and "success" not in done.info:
                     raise ValueError(f"task {task.name!r} does not tell when it succeeds: record it without --linger")
@@ -165,10 +165,10 @@ def _good_enough(task: Task, recording: Recording, done: Rollout) -> bool:
 
 
 class Collection:
-    """A recording under way: what is finished of it, and what to play next. One process at a time may hold it."""
+    """A recording under way: its finished parts, and the part to play next. One process at a time may hold it."""
 
     def __init__(self, recording: Recording, out: Path) -> None:
-        """Takes up what an interrupted run left.
+        """Continues what an interrupted run left.
 
         Raises:
             FileExistsError: another recording of the task lies or is being made there.
@@ -191,18 +191,18 @@ class Collection:
 
     @property
     def total(self) -> Part:
-        """All finished parts together."""
+        """Sums up all finished parts."""
         return Part(
             **{item.name: sum(getattr(part, item.name) for part in self.parts.values()) for item in fields(Part)}
         )
 
     @property
     def kept(self) -> int:
-        """Episodes that count so far, at most as many as are wanted."""
+        """Returns the episodes kept so far, at most as many as are wanted."""
         return self.recording.episodes if self.complete else min(self.total.kept, self.recording.episodes)
 
     def next_part(self) -> int | None:
-        """The number of the part to play next; None while what is under way should be enough.
+        """Returns the number of the part to play next; None while the parts under way should be enough.
 
         Raises:
             ValueError: so few episodes are good enough that there is no sense in going on.
@@ -224,7 +224,7 @@ class Collection:
         return self._next - 1
 
     def finish_if_enough(self) -> str | None:
-        """Joins the parts once they hold enough episodes; says what became of them."""
+        """Joins the parts once they hold enough episodes; returns a summary then."""
         if self.complete or self.failure or self.kept < self.recording.episodes:
             return None
         if sorted(self.parts) != list(range(len(self.parts))):
@@ -265,19 +265,16 @@ class Collection:
         if manifest.exists():
             self._compare(json.loads(manifest.read_text()), self.folder)
         else:
-            _write_json(manifest, self._manifest)
-        self._lock = manifest.open()
+            replace_file(manifest, json.dumps(self._manifest))
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = lock_file(manifest)
         except BlockingIOError as error:
-            self.close()
             raise FileExistsError(f"{self.folder} is being recorded by another process: let it finish") from error
         numbers = {int(path.stem) for path in self.folder.glob("*.json") if path.name != _MANIFEST}
         for path in self.folder.iterdir():
             if path.is_dir() and (not path.name.isdigit() or int(path.name) not in numbers):
                 shutil.rmtree(path)  # of a part that was interrupted
-        for partial in self.path.parent.glob(f".{self.path.name}.partial-*"):
-            shutil.rmtree(partial)  # of joining that was interrupted
+        remove_leftovers(self.path)  # of joining that was interrupted
         for number in sorted(numbers):
             if number == self._next:  # parts after a gap are played again
                 self.parts[number] = Part(**json.loads((self.folder / f"{number}.json").read_text()))
@@ -291,19 +288,12 @@ class Collection:
             return
         stored = stored or {}
         different = [key for key in self._manifest if stored.get(key) != self._manifest[key]]
-        told = ", ".join(f"{key} {stored.get(key)!r} instead of {self._manifest[key]!r}" for key in different)
-        raise FileExistsError(f"{where} holds another recording ({told}): choose another --out or remove it")
+        text = ", ".join(f"{key} {stored.get(key)!r} instead of {self._manifest[key]!r}" for key in different)
+        raise FileExistsError(f"{where} holds another recording ({text}): choose another --out or remove it")
 
 
 def _manifest(recording: Recording) -> dict[str, Any]:
-    """What a recording depends on, as JSON gives it back."""
+    """Returns what a recording depends on, as JSON gives it back."""
     packages = ("gymnasium", "numpy", *get_task(recording.task).packages)
     versions = {package: importlib.metadata.version(package) for package in packages}
     return json.loads(json.dumps({**asdict(recording), "versions": versions}))
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    """Complete or not there."""
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    partial.write_text(json.dumps(content))
-    partial.rename(path)

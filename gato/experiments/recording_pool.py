@@ -26,7 +26,7 @@ def _record(job: _Job) -> Part:
 
 
 class _Pace(ProgressColumn):
-    """Episodes a second, and the minutes left at that pace."""
+    """Episodes per second, and the time left at that pace."""
 
     def render(self, bar: Bar) -> Text:
         if not bar.speed or bar.remaining is None:

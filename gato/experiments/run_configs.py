@@ -11,17 +11,16 @@ from typing import Any
 
 import gato.configs
 from gato.config import RunConfig
-
-CONFIG_FILE = "config.json"  # in a run folder
+from gato.run_files import CONFIG_FILE
 
 
 def shipped_configs() -> list[str]:
-    """Names of the runs in `gato.configs`, as the command line spells them."""
+    """Lists the runs in `gato.configs` as the command line spells them."""
     return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(gato.configs.__path__))
 
 
 def load_config(name: str) -> RunConfig:
-    """The config of a shipped run ("gato-79m"), a .py file with `get_config()`, a .json file, or a run folder.
+    """Loads the config of a shipped run ("gato-79m"), a .py file with `get_config()`, a .json file, or a run folder.
 
     A .py file is run as code: name only files that you trust.
 
@@ -33,7 +32,7 @@ def load_config(name: str) -> RunConfig:
     if name not in shipped_configs() and (path / CONFIG_FILE).is_file():
         path /= CONFIG_FILE
     if path.suffix == ".json":
-        read_json(path)  # tells which file is none
+        read_json(path)  # names the file if it is not JSON
         return RunConfig.load(path)
     if path.suffix == ".py":
         spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -58,7 +57,7 @@ def load_config(name: str) -> RunConfig:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file of the user holds, of whatever kind.
+    """Reads a JSON file of the user.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -73,7 +72,7 @@ def read_json(path: Path) -> Any:
 
 
 def load_sources(path: Path) -> list[dict[str, Any]]:
-    """The plain source entries of a JSON file; relative paths in it are meant from its folder, names on a hub are kept.
+    """Reads the plain source entries of a JSON file; relative paths count from its folder, names on a hub are kept.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -86,7 +85,7 @@ def load_sources(path: Path) -> list[dict[str, Any]]:
 
 
 def _from_folder(folder: Path, entry: Any) -> Any:
-    """The entry with its path from a folder. What else may be wrong with the entry is told when it becomes a source."""
+    """Returns the entry with its path from a folder. Other errors are reported when the entry becomes a source."""
     if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
         return entry
     options = entry.get("options")
@@ -96,7 +95,7 @@ def _from_folder(folder: Path, entry: Any) -> Any:
 
 
 def load_settings(config: str, sources: Path | None, assignments: Sequence[str]) -> RunConfig:
-    """A run as a command line describes it.
+    """Loads a run as a command line describes it.
 
     Raises:
         ValueError: it has no data sources.

@@ -1,4 +1,4 @@
-"""One training run in its folder: text tokenizer, scales, batches, checkpoints, and what is told of it."""
+"""One training run in its folder: text tokenizer, scales, batches and checkpoints."""
 
 import contextlib
 import dataclasses
@@ -16,22 +16,22 @@ from gato.data.corpus import corpus
 from gato.data.mixture import build_mixture
 from gato.data.scaling import with_scales
 from gato.data.sources.opening import open_source
-from gato.experiments.skip_log import SkipLog
+from gato.files import replace_file
 from gato.model.gato import init_parameters
+from gato.run_files import TOKENIZER_FILE
 from gato.tokenizer.language import SPEAKERS
 from gato.tokenizer.text import TextTokenizer
 from gato.training.held_out import HeldOutLoss
 from gato.training.lock import RunLock
 from gato.training.loop import Evaluator, TrainResult
 from gato.training.loop import train as run_training
-from gato.training.parallel import Layout
-from gato.training.parts import only_moving
+from gato.training.parallel import MeshSharding
 from gato.training.run_folder import require_startable
+from gato.training.skip_log import SkipLog
 from gato.training.step import model_loss
-from gato.training.writers import replace_file
+from gato.training.trainable import freeze
 
 CORPUS_RECORDS = 7_000  # records of each source that a new text tokenizer is trained on
-TOKENIZER_FILE = "tokenizer.model"  # in the run folder
 
 
 def train_run(
@@ -44,7 +44,7 @@ def train_run(
     tensorboard: bool = False,
     console: Console,
 ) -> TrainResult:
-    """Trains a complete config in a run folder; what `gato train` and the quickstart share.
+    """Trains a complete config in a run folder; for `gato train` and the quickstart.
 
     Raises:
         FileExistsError: another process trains in the folder, or `gato.training.loop.train` refuses it.
@@ -71,9 +71,9 @@ def _train_locked(
     tensorboard: bool,
     console: Console,
 ) -> TrainResult:
-    config = _with_scales(config, run, resume=resume, console=console)
+    config = _with_scales(config, run, text, resume=resume, console=console)
     num_rows = config.training.num_steps * config.data.batch_size
-    layout = Layout(config.parallel)
+    sharding = MeshSharding(config.parallel)
     build = functools.partial(
         build_mixture,
         config.data,
@@ -89,7 +89,7 @@ def _train_locked(
             f"{name} {share:.1%}" for name, share in zip(batches.source_names, batches.row_shares, strict=True)
         )
         _plainly(console)(f"rows by source, within their budgets: {shares}")
-    loss_function = model_loss(config.model, config.tokenizer, len(batches.source_names), layout)
+    loss_function = model_loss(config.model, config.tokenizer, len(batches.source_names), sharding)
     evaluators: list[Evaluator] = []
     if config.training.evaluate_every:
         evaluators.append(
@@ -98,15 +98,15 @@ def _train_locked(
                 lambda: SkipLog(build(held_out=True), run, console, resume=True),
                 config.training.held_out_batches,
                 batches.source_names,
-                put=layout.put_rows,
+                put=sharding.put_rows,
             )
         )
     parameter_key, step_key = jax.random.split(jax.random.key(config.seed))
     return run_training(
         config,
         run_folder=run,
-        params=layout.make(functools.partial(init_parameters, config.model, config.tokenizer), parameter_key),
-        loss_function=only_moving(loss_function, config.optimizer),
+        params=sharding.make(functools.partial(init_parameters, config.model, config.tokenizer), parameter_key),
+        loss_function=freeze(loss_function, config.optimizer),
         batches=SkipLog(batches, run, console, resume=resume),
         key=step_key,
         evaluators=evaluators,
@@ -115,7 +115,7 @@ def _train_locked(
         overwrite=overwrite,
         tensorboard=tensorboard,
         console=console,
-        layout=layout,
+        sharding=sharding,
     )
 
 
@@ -134,8 +134,10 @@ def _keep_tokenizer(path: Path, text: TextTokenizer, *, resume: bool) -> None:
     replace_file(path, text.to_bytes())
 
 
-def _with_scales(config: RunConfig, run: Path, *, resume: bool, console: Console) -> RunConfig:
-    """The run with the fields of its scaled sources: those that it was begun with, or else newly measured ones.
+def _with_scales(
+    config: RunConfig, run: Path, text: TextTokenizer | None, *, resume: bool, console: Console
+) -> RunConfig:
+    """Returns the run with the fields of its scaled sources: those it was started with, or else newly measured ones.
 
     Raises:
         ValueError: a resumed run is scaled in another way than it was begun; or as `gato.data.scaling.with_scales`.
@@ -156,13 +158,14 @@ def _with_scales(config: RunConfig, run: Path, *, resume: bool, console: Console
     data = with_scales(
         data,
         config.tokenizer,
+        text,
         report_progress=lambda name: _plainly(console)(f"measuring the fields of {name}"),
     )
     return dataclasses.replace(config, data=data)
 
 
 def _saved_config(run: Path) -> RunConfig | None:
-    """The config of the newest checkpoint that tells its own; None if there is none."""
+    """Returns the config of the newest checkpoint whose config can be read; None if there is none."""
     for folder in reversed(list_checkpoints(run)):
         with contextlib.suppress(DamagedCheckpointError):
             return load_checkpoint_config(folder)
@@ -170,9 +173,9 @@ def _saved_config(run: Path) -> RunConfig | None:
 
 
 def text_tokenizer(data: DataConfig, vocab_size: int) -> TextTokenizer | None:
-    """A SentencePiece model trained on the text that the sources hold; None where they hold none.
+    """Trains a SentencePiece model on the text of the sources; None where they hold no text.
 
-    Decided by the sources alone: the same ones give the same model.
+    It depends on the sources alone: the same sources give the same model.
 
     Raises:
         ValueError: there is too little text for the vocabulary.
@@ -183,7 +186,7 @@ def text_tokenizer(data: DataConfig, vocab_size: int) -> TextTokenizer | None:
 
 
 def with_text(settings: RunConfig, tokenizer: Path | None) -> tuple[RunConfig, TextTokenizer | None]:
-    """The run with a text tokenizer from a file, or else a new one trained on the sources' text, if they hold any."""
+    """Returns the run with a text tokenizer from a file, or else one trained on the sources' text, if they hold any."""
     if tokenizer is not None:
         text: TextTokenizer | None = TextTokenizer.load(tokenizer)
     else:

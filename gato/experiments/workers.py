@@ -1,4 +1,4 @@
-"""Jobs in worker processes, a few at a time, with results as they come."""
+"""Runs jobs in worker processes, a few at a time, and yields results as they come."""
 
 import os
 import signal
@@ -47,9 +47,9 @@ def work(
 
 
 def _start_worker() -> None:
-    """A worker ends at once on Ctrl-C, which reaches all processes, and leaves it to the parent to say so.
+    """Makes a worker end at once on Ctrl-C, which reaches all processes; the parent reports it.
 
-    It also ends with its parent, however that ended: nobody would collect its results.
+    A worker also ends with its parent, however that ended: nobody would collect its results.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_follow_parent, daemon=True).start()

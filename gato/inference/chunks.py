@@ -1,7 +1,7 @@
 """Token sequences, one per row, to the padded arrays of one Chunk."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -31,14 +31,15 @@ class ChunkRow:
 
     def split(self, size: int) -> list[Self]:
         """Returns rows of at most `size` tokens that are written one after another; no token may be pending."""
+        length = len(self.sequence)
         return [
             dataclasses.replace(
                 self,
-                sequence=piece,
-                position=self.position + number * size,
-                clear_cache=self.clear_cache and number == 0,
+                sequence=self.sequence.slice(low, min(low + size, length)),
+                position=self.position + low,
+                clear_cache=self.clear_cache and low == 0,
             )
-            for number, piece in enumerate(pieces(self.sequence, size))
+            for low in range(0, length, size)
         ]
 
 
@@ -99,21 +100,3 @@ def assemble(rows: Sequence[ChunkRow | None], config: TokenizerConfig, *, size: 
         window_start=window_start,
         clear_cache=clear_cache,
     )
-
-
-def pieces(sequence: TokenSequence, size: int) -> Iterator[TokenSequence]:
-    """The tokens in runs of `size`, the last one shorter; runs ignore where timesteps begin."""
-    for low in range(0, len(sequence), size):
-        high = min(low + size, len(sequence))
-        patch_low, patch_high = np.searchsorted(sequence.patch_indices, (low, high))
-        yield dataclasses.replace(
-            sequence,
-            tokens=sequence.tokens[low:high],
-            local_positions=sequence.local_positions[low:high],
-            loss_mask=sequence.loss_mask[low:high],
-            changed_mask=sequence.changed_mask[low:high],
-            patches=sequence.patches[patch_low:patch_high],
-            patch_indices=sequence.patch_indices[patch_low:patch_high] - np.int32(low),
-            patch_intervals=sequence.patch_intervals[patch_low:patch_high],
-            starts=np.array([0, high - low]),
-        )

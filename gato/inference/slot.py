@@ -88,7 +88,7 @@ class Slot:
         sequence = observation
         if self._model.parallel_actions:
             unknown = np.full(num_action_tokens, self._tokenizer.padding_id)
-            sequence = with_action(observation, unknown, self._tokenizer.action_position)
+            sequence = observation.extend(unknown, self._tokenizer.action_position)
             query_indices = query_indices + np.arange(num_action_tokens)
         row = ChunkRow(
             sequence=sequence,
@@ -115,7 +115,7 @@ class Slot:
         self._pending_token = None if self._model.parallel_actions else int(tokens[-1])
         self.step += 1
         if self._refresh_every:
-            self._history.append(with_action(self._observation, tokens, self._tokenizer.action_position))
+            self._history.append(self._observation.extend(tokens, self._tokenizer.action_position))
         self._observation = None
         return self.timesteps.decode_action(tokens)
 
@@ -151,18 +151,3 @@ class Slot:
             window=window,
             clear_cache=True,
         )
-
-
-def with_action(observed: TokenSequence, tokens: np.ndarray, position: int) -> TokenSequence:
-    """A whole timestep: an observation with its separator, and the action's tokens (A,) at their local position."""
-    count = len(tokens)
-    return TokenSequence(
-        tokens=np.concatenate([observed.tokens, np.asarray(tokens, np.int32)]),
-        local_positions=np.concatenate([observed.local_positions, np.full(count, position, np.int32)]),
-        loss_mask=np.concatenate([observed.loss_mask, np.zeros(count, bool)]),
-        changed_mask=np.concatenate([observed.changed_mask, np.zeros(count, bool)]),
-        patches=observed.patches,
-        patch_indices=observed.patch_indices,
-        patch_intervals=observed.patch_intervals,
-        starts=np.array([0, len(observed) + count]),
-    )

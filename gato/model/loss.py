@@ -12,9 +12,9 @@ from gato.batch import Batch
 from gato.model.embedding import logits_of
 from gato.model.gato import Gato
 
-KINDS = ("text", "action")  # the second axis of LossSums
+TARGET_KINDS = ("text", "action")  # the second axis of LossSums
 _MIN_CHUNK = 64  # targets; smaller chunks would starve the matrix product
-_CHUNKS_A_BATCH = 16  # at least, so that rows with few targets cost little
+_CHUNKS_PER_BATCH = 16  # at least, so that rows with few targets cost little
 
 # The sum of weight x loss; then of each target the loss, and whether its id is the most likely of all.
 Scores = tuple[jax.Array, tuple[jax.Array, jax.Array]]
@@ -23,7 +23,7 @@ Scores = tuple[jax.Array, tuple[jax.Array, jax.Array]]
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class LossSums:
-    """Unweighted sums over targets, each (num_sources, 2) float32: a source a row, then text and action.
+    """Unweighted sums over targets, each (num_sources, 2) float32: one row per source, then text and action.
 
     Sums of several batches add up; a mean is a quotient of two sums.
     """
@@ -38,7 +38,7 @@ class LossSums:
 def loss(
     model: Gato, hidden_BLD: jax.Array, batch: Batch, num_sources: int, *, num_row_groups: int = 1
 ) -> tuple[jax.Array, LossSums]:
-    """The row-weighted mean loss of all targets, and sums for reporting.
+    """Returns the row-weighted mean loss of all targets, and sums for reporting.
 
     The token at l is predicted from the hidden vector at l - 1; a token at 0 has nothing before it and is no
     target. Only targets reach the head: they are moved to the front, and chunks without any are not computed.
@@ -54,8 +54,8 @@ def loss(
     G = num_row_groups
     if B % G:
         raise ValueError(f"{B} rows cannot be shared by {G} groups of devices: choose a batch_size that {G} divides")
-    M = B // G * L  # tokens a group
-    chunk = min(model.config.loss_chunk, max(_MIN_CHUNK, M // _CHUNKS_A_BATCH))
+    M = B // G * L  # tokens per group
+    chunk = min(model.config.loss_chunk, max(_MIN_CHUNK, M // _CHUNKS_PER_BATCH))
     num_places = -(-M // chunk) * chunk
     mask_GM = (batch.loss_mask & (jnp.arange(L) > 0)[None]).reshape(G, M)
     # T places, targets first; the places past the last target hold index M and weigh nothing.
@@ -69,19 +69,21 @@ def loss(
 
     weights_GT = _take(batch.row_weights.reshape(G, -1), rows_GT)
     total = weights_GT.sum()
-    shares_GT = weights_GT / jnp.where(total > 0, total, 1)
+    normalized_GT = weights_GT / jnp.where(total > 0, total, 1)
     num_chunks = -(-present_GT.sum(axis=1).max() // chunk)
     table_VD = model.embedding.tokens[...]
-    scalar, (nll_GT, correct_GT) = _weighed_nll(table_VD, hidden_GTD, targets_GT, shares_GT, num_chunks, chunk)
+    scalar, (nll_GT, correct_GT) = _weighed_nll(table_VD, hidden_GTD, targets_GT, normalized_GT, num_chunks, chunk)
 
     action_GT = _take(batch.local_positions.reshape(G, M), indices_GT) == model.tokenizer.action_position
-    kinds_GT = _take(batch.source_ids.reshape(G, -1), rows_GT) * len(KINDS) + action_GT
-    members_GTX = (kinds_GT[..., None] == jnp.arange(num_sources * len(KINDS))[None, None]) & present_GT[..., None]
+    kinds_GT = _take(batch.source_ids.reshape(G, -1), rows_GT) * len(TARGET_KINDS) + action_GT
+    members_GTX = (kinds_GT[..., None] == jnp.arange(num_sources * len(TARGET_KINDS))[None, None]) & present_GT[
+        ..., None
+    ]
     changed_GT = action_GT & _take(batch.changed_mask.reshape(G, M), indices_GT)
 
     def by_kind(values_GT: jax.Array) -> jax.Array:
         sums_X = jnp.where(members_GTX, values_GT.astype(jnp.float32)[..., None], 0).sum(axis=(0, 1))
-        return sums_X.reshape(num_sources, len(KINDS))
+        return sums_X.reshape(num_sources, len(TARGET_KINDS))
 
     return scalar, LossSums(
         loss_sum=by_kind(nll_GT),
@@ -108,7 +110,7 @@ def _weighed_nll(
 
     Args:
         num_chunks: () int32, how many chunks hold targets in any group.
-        chunk: places a chunk; divides T.
+        chunk: places per chunk; divides T.
     """
     return _over_chunks(functools.partial(_score, table_VD), (hidden_GTD, targets_GT, weights_GT), num_chunks, chunk)
 
@@ -121,7 +123,7 @@ def _weighed_nll_forward(
     num_chunks: jax.Array,
     chunk: int,
 ) -> tuple[Scores, tuple[jax.Array, jax.Array]]:
-    """The scores, and the gradients of their sum to table and hidden vectors."""
+    """Computes the scores, and the gradients of their sum to table and hidden vectors."""
     # A gradient to the table for each group: summed in the loop, devices would exchange it with every chunk.
     score_and_gradients = jax.vmap(jax.value_and_grad(_score, argnums=(0, 1), has_aux=True), in_axes=(None, 0, 0, 0))
 
@@ -145,7 +147,7 @@ _weighed_nll.defvjp(_weighed_nll_forward, _weighed_nll_backward)
 
 
 def _score(table_VD: jax.Array, hidden_XD: jax.Array, targets_X: jax.Array, weights_X: jax.Array) -> Scores:
-    """Of targets in any leading shape X."""
+    """Scores targets in any leading shape X."""
     logits_XV = logits_of(hidden_XD, table_VD)
     target_X = jnp.take_along_axis(logits_XV, targets_X[..., None], axis=-1)[..., 0]
     nll_X = jax.nn.logsumexp(logits_XV, axis=-1) - target_X
@@ -156,7 +158,7 @@ def _score(table_VD: jax.Array, hidden_XD: jax.Array, targets_X: jax.Array, weig
 def _over_chunks(
     score: Callable[..., tuple[Any, Any]], inputs_GTX: tuple[jax.Array, ...], num_chunks: jax.Array, chunk: int
 ) -> tuple[Any, Any]:  # Any: any pytrees of arrays
-    """Sums, and values of each place, of a function of chunks that returns such a pair."""
+    """Returns sums, and values of each place, of a function of chunks that returns such a pair."""
 
     def part(number: jax.Array | int) -> list[jax.Array]:
         return [jax.lax.dynamic_slice_in_dim(array, number * chunk, chunk, axis=1) for array in inputs_GTX]
@@ -176,5 +178,5 @@ def _over_chunks(
 
 
 def _take(values_GX: jax.Array, indices_GT: jax.Array) -> jax.Array:
-    """Entries of each group; zero (False) past its end."""
+    """Takes entries of each group; zero (False) past its end."""
     return jnp.take_along_axis(values_GX, indices_GT, axis=1, mode="fill", fill_value=0)

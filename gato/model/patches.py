@@ -1,4 +1,4 @@
-"""The patch stem: one 16x16 picture patch to one vector of model width (Gato, appendix C.2).
+"""The patch stem: one 16x16 image patch to one vector of model width (Gato, appendix C.2).
 
 The paper gives the block (ResNet v2, GroupNorm, GELU, each patch on its own) but neither its kernel sizes nor its
 channels. Here three 3x3 convolutions correct the pixels, and a linear layer takes the corrected pixels to model width.
@@ -29,7 +29,7 @@ class PatchStem(nnx.Module):
         self.stem = stem(config, patch_size, rngs=rngs)
 
     def __call__(self, patches: jax.Array) -> jax.Array:
-        """(B, P, patch, patch, 3) uint8 to (B, P, D)."""
+        """Maps (B, P, patch, patch, 3) uint8 to (B, P, D)."""
         pixels = ((patches.astype(jnp.float32) - self._offset) / self._scale).astype(self._dtype)
         embedded = self.stem(pixels.reshape(-1, *patches.shape[2:]))
         return embedded.reshape(*patches.shape[:2], -1)
@@ -58,7 +58,7 @@ class ResidualStem(nnx.Module):
         self.out = Projection(patch_size * patch_size * 3, config.width, dtype=dtype, rngs=rngs)
 
     def __call__(self, pixels: jax.Array) -> jax.Array:
-        """(X, patch, patch, 3) to (X, D)."""
+        """Maps (X, patch, patch, 3) to (X, D)."""
         x = self.conv_1(nnx.gelu(self.norm_1(self.conv_in(pixels))))
         x = self.conv_2(nnx.gelu(self.norm_2(x)))
         return self.out((pixels + x).reshape(len(pixels), -1))
@@ -70,15 +70,15 @@ class TileStem(nnx.Module):
     def __init__(self, config: ModelConfig, patch_size: int, *, rngs: nnx.Rngs) -> None:
         if patch_size % TILE:
             raise ValueError(f"patch_size is {patch_size}, must be a multiple of {TILE} for patch_stem 'tiles'")
-        self._tiles_a_side = patch_size // TILE
+        self._tiles_per_side = patch_size // TILE
         dtype = jnp.dtype(config.compute_dtype)
         hidden = config.patch_channels
         self.tile = Projection(TILE * TILE * 3, hidden, dtype=dtype, rngs=rngs)
-        joined = self._tiles_a_side**2 * hidden
+        joined = self._tiles_per_side**2 * hidden
         self.out = Projection(joined, config.width, gain=_GELU_GAIN, dtype=dtype, rngs=rngs)
 
     def __call__(self, pixels: jax.Array) -> jax.Array:
-        """(X, patch, patch, 3) to (X, D)."""
-        side = self._tiles_a_side
+        """Maps (X, patch, patch, 3) to (X, D)."""
+        side = self._tiles_per_side
         tiles = pixels.reshape(-1, side, TILE, side, TILE, 3).swapaxes(2, 3).reshape(-1, side**2, TILE * TILE * 3)
         return self.out(nnx.gelu(self.tile(tiles)).reshape(len(pixels), -1))

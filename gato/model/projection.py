@@ -18,7 +18,7 @@ class Projection(nnx.Module):
         self.kernel = nnx.Param(init(rngs.params(), (in_width, out_width), jnp.float32))
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """(..., in_width) to (..., out_width)."""
+        """Maps (..., in_width) to (..., out_width)."""
         # Flattened, because the kernel's gradient of a product with two leading axes is twice as slow on CPU:
         # XLA transposes the outgoing gradient in memory first.
         flat = x.reshape(math.prod(x.shape[:-1]), x.shape[-1]).astype(self._dtype)

@@ -1,20 +1,15 @@
 """A released folder, written whole or not at all and verified before use."""
 
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 from gato.checkpoint import Checkpoint, restore_like
-from gato.checkpoint.manifest import sync
 from gato.config import RunConfig
+from gato.files import new_folder, sync
 from gato.release.record import (
     CARD_FILE,
-    CONFIG_FILE,
     RELEASE_FILE,
-    SCORES_FILE,
-    TOKENIZER_FILE,
     DType,
     ReleaseRecord,
     describe,
@@ -23,9 +18,11 @@ from gato.release.record import (
 )
 from gato.release.tensors import expected_parameters, load_parameters, save_parameters
 from gato.release.withheld import public_config, public_tokenizer
+from gato.run_files import CONFIG_FILE, SCORES_FILE, TOKENIZER_FILE
 
 DTYPES: tuple[DType, ...] = get_args(DType)
 MAX_SHARD_BYTES = 5_000_000_000  # of one file of parameters
+NO_OVERWRITE = "a release is never overwritten, choose another folder"
 
 
 def write_release(
@@ -61,7 +58,7 @@ def write_release(
         raise ValueError(f"max_shard_bytes is {max_shard_bytes}, needs 1 or more")
     config = public_config(checkpoint.config)
     params = restore_like(expected_parameters(config), checkpoint.params, "parameters")
-    with appearing(folder) as unfinished:
+    with new_folder(folder, remedy=NO_OVERWRITE) as unfinished:
         save_parameters(unfinished, params, dtype, max_shard_bytes)
         config.save(unfinished / CONFIG_FILE)
         if checkpoint.tokenizer_model is not None:
@@ -82,7 +79,7 @@ def write_release(
 
 
 def load_release(folder: Path) -> Checkpoint:
-    """Parameters (float32), config and tokenizer of a released folder; every file read is verified first.
+    """Loads parameters (float32), config and tokenizer of a released folder; every file read is verified first.
 
     Raises:
         DamagedCheckpointError: a file is missing, foreign or altered, or the tensors are not those of the config.
@@ -102,41 +99,17 @@ def load_release(folder: Path) -> Checkpoint:
 
 
 def load_release_config(folder: Path) -> RunConfig:
-    """The config of a released folder, verified; no tensor is read. Raises as `load_release`."""
+    """Loads the config of a released folder, verified; no tensor is read. Raises as `load_release`."""
     record = read_record(folder)
     verify(folder, record, [CONFIG_FILE])
     return _config(folder, record)
 
 
 def release_identity(folder: Path) -> dict[str, Any]:
-    """Step and digest of a released folder; raises as `load_release`."""
+    """Returns step and digest of a released folder; raises as `load_release`."""
     record = read_record(folder)
     verify(folder, record, [CONFIG_FILE])
     return {"step": record.step, "sha256": record.digest}
-
-
-@contextmanager
-def appearing(folder: Path) -> Iterator[Path]:
-    """A new folder to be filled beside its place, which it takes when the block ends well; else it is removed.
-
-    Raises:
-        FileExistsError: the place is taken.
-    """
-    if folder.exists() or folder.is_symlink():
-        raise FileExistsError(f"{folder} exists: a release is never overwritten, choose another folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = folder.with_name(f".unfinished-{folder.name}")
-    if unfinished.exists():
-        raise FileExistsError(f"{unfinished} is left over from a call that was killed, or still at work: remove it")
-    unfinished.mkdir()
-    try:
-        yield unfinished
-        sync(unfinished)
-        unfinished.rename(folder)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
-    sync(folder.parent)
 
 
 def _config(folder: Path, record: ReleaseRecord) -> RunConfig:

@@ -11,7 +11,8 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any, Protocol
 
-from gato.release.folder import appearing, load_release
+from gato.files import new_folder
+from gato.release.folder import NO_OVERWRITE, load_release
 from gato.release.record import (
     CARD_FILE,
     RELEASE_FILE,
@@ -26,7 +27,7 @@ _MAX_RECORD_BYTES = 10_000_000
 
 
 class HubApi(Protocol):
-    """What is used of `huggingface_hub.HfApi`; `Any` where its own types would be needed."""
+    """The part of `huggingface_hub.HfApi` that is used; `Any` where its own types would be needed."""
 
     def create_repo(self, repo_id: str, *, private: bool, exist_ok: bool) -> Any: ...
 
@@ -99,7 +100,7 @@ def pull(repo_id: str, folder: Path, *, revision: str | None = None, api: HubApi
         ValueError: it holds no release, a damaged one, or one of another version; huggingface_hub is missing.
     """
     api = _hugging_face() if api is None else api
-    with appearing(folder) as unfinished:
+    with new_folder(folder, remedy=NO_OVERWRITE) as unfinished:
         with _told(repo_id):
             info = api.repo_info(repo_id, revision=revision, files_metadata=True)
         sizes: dict[str, int | None] = {file.rfilename: file.size for file in info.siblings or ()}
@@ -129,7 +130,7 @@ def pull(repo_id: str, folder: Path, *, revision: str | None = None, api: HubApi
 
 
 def _operations(folder: Path, record: ReleaseRecord, there: Collection[str]) -> list[Any]:
-    """What one commit does: adds the files of the release, and deletes those of an earlier one that it has not."""
+    """Lists what a commit does: add the files of the release, delete those of an earlier release that it lacks."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete  # an optional extra
 
     names = [*record.files, RELEASE_FILE, *([CARD_FILE] if (folder / CARD_FILE).is_file() else [])]

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gato.checkpoint import DamagedCheckpointError
-from gato.checkpoint.manifest import manifest_digest, sync
+from gato.checkpoint.manifest import manifest_digest
+from gato.files import sync
+from gato.run_files import CONFIG_FILE, SCORES_FILE, TOKENIZER_FILE
 
 RELEASE_FILE = "release.json"
 RELEASE_VERSION = 1  # of the folder; raised when a reader of the old form would misread the new one
-CONFIG_FILE = "config.json"
-TOKENIZER_FILE = "tokenizer.model"
-SCORES_FILE = "scores.json"
 INDEX_FILE = "model.safetensors.index.json"
 CARD_FILE = "README.md"
 
@@ -29,7 +28,7 @@ _REMEDY = "get the folder again, with `gato pull` if it came from a hub"
 
 @dataclass(frozen=True, kw_only=True)
 class WrittenFile:
-    """What a file was when it was written."""
+    """Size and digest of a file when it was written."""
 
     size_bytes: int
     sha256: str
@@ -51,7 +50,7 @@ class ReleaseRecord:
 
     @property
     def digest(self) -> str:
-        """The identity of the release."""
+        """Returns the identity of the release."""
         return manifest_digest(self._plain())
 
     def to_json(self) -> str:
@@ -62,12 +61,12 @@ class ReleaseRecord:
 
 
 def is_release_file(name: str) -> bool:
-    """Whether a record may name a file so."""
+    """Returns whether a record may name such a file."""
     return name in (CONFIG_FILE, TOKENIZER_FILE, SCORES_FILE, INDEX_FILE) or _TENSORS.fullmatch(name) is not None
 
 
 def describe(folder: Path) -> dict[str, WrittenFile]:
-    """Every file that a record is to name, brought to the disk."""
+    """Brings every file to the disk and describes those that a record names."""
     files = {}
     for path in sorted(folder.iterdir()):
         sync(path)
@@ -77,7 +76,7 @@ def describe(folder: Path) -> dict[str, WrittenFile]:
 
 
 def read_record(folder: Path) -> ReleaseRecord:
-    """The record of a released folder; no other file is opened.
+    """Reads the record of a released folder; no other file is opened.
 
     Raises:
         DamagedCheckpointError: it cannot be read, was altered, or names files that no release has.

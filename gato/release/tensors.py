@@ -24,7 +24,7 @@ _STORED = {"F32": "float32", "BF16": "bfloat16"}  # what a file calls the types 
 
 
 def expected_parameters(config: RunConfig) -> Parameters:
-    """Shapes and types of a run's parameters, as `jax.ShapeDtypeStruct`s; nothing is computed.
+    """Returns shapes and types of a run's parameters, as `jax.ShapeDtypeStruct`s; nothing is computed.
 
     Raises:
         ValueError: there is no network of these sizes.
@@ -64,7 +64,7 @@ def save_parameters(folder: Path, params: Parameters, dtype: DType, max_shard_by
 
 
 def load_parameters(paths: Sequence[Path], config: RunConfig) -> Parameters:
-    """The parameters as float32 host arrays; names and shapes are compared with the config before any is read.
+    """Loads the parameters as float32 host arrays; names and shapes are compared with the config before any is read.
 
     Raises:
         DamagedCheckpointError: a file is no safetensors file, or cut short; tensors are not those of the config.
@@ -86,7 +86,7 @@ def load_parameters(paths: Sequence[Path], config: RunConfig) -> Parameters:
 
 
 def _places(paths: Sequence[Path], expected: Mapping[str, tuple[int, ...]]) -> dict[str, Path]:
-    """The file of every tensor; only headers are read."""
+    """Finds the file of every tensor; only headers are read."""
     places: dict[str, Path] = {}
     for path in paths:
         try:
@@ -112,7 +112,7 @@ def _places(paths: Sequence[Path], expected: Mapping[str, tuple[int, ...]]) -> d
 
 
 def _save(tensors: dict[str, np.ndarray], path: Path) -> None:
-    """Writes one file, which whoever may read files of this folder may read: the library lets its owner alone."""
+    """Writes one file with the permissions of the folder's other files; the library would let its owner alone read."""
     path.touch()
     mode = path.stat().st_mode
     save_file(tensors, path)
@@ -120,7 +120,7 @@ def _save(tensors: dict[str, np.ndarray], path: Path) -> None:
 
 
 def _stored(params: Parameters, dtype: DType) -> Iterator[tuple[str, np.ndarray]]:
-    """Tensors by name, in the type that is stored."""
+    """Yields tensors by name, in the type that is stored."""
     masks = jax.tree.leaves(matrix_mask(params))
     for (path, leaf), is_matrix in zip(jax.tree.leaves_with_path(params), masks, strict=True):
         name = _tensor_name(path)
@@ -133,7 +133,7 @@ def _stored(params: Parameters, dtype: DType) -> Iterator[tuple[str, np.ndarray]
 
 
 def _shards(tensors: Mapping[str, np.ndarray], max_shard_bytes: int) -> Iterator[dict[str, np.ndarray]]:
-    """The tensors in order of their names, filled into shards one after another."""
+    """Fills the tensors, in order of their names, into shards one after another."""
     shard: dict[str, np.ndarray] = {}
     size = 0
     for name, array in sorted(tensors.items()):

@@ -1,7 +1,7 @@
-"""What of a run is not released: places on its author's machine.
+"""Withholds from a release the paths on its author's machine.
 
-Kept is all that acting needs and all that tells how the network was made: sizes, the names, kinds, weights, filters,
-budgets and measured scales of the sources, the optimizer, the seeds. Of a source that is a dataset of a hub
+A release keeps all that acting needs and all that says how the network was made: sizes, the names, kinds, weights,
+filters, budgets and measured scales of the sources, the optimizer, the seeds. Of a source that is a dataset of a hub
 (`hub: true`), its public name, subset and split are kept as well.
 """
 
@@ -18,7 +18,7 @@ _TRAINER_PLACES = frozenset({1, 2, 54})  # of its TrainerSpec: input, model_pref
 
 
 def public_config(config: RunConfig) -> RunConfig:
-    """A copy without paths and options of the sources.
+    """Returns a copy without paths and options of the sources.
 
     Raises:
         ValueError: another setting holds an absolute path.
@@ -32,7 +32,7 @@ def public_config(config: RunConfig) -> RunConfig:
 
 
 def public_tokenizer(model: bytes) -> bytes:
-    """A SentencePiece model without the names of the files that it was trained from; all else is kept to the bit.
+    """Returns a SentencePiece model without the names of its training files; all else is kept to the bit.
 
     Raises:
         ValueError: it is no serialized model.
@@ -69,7 +69,7 @@ def _strings(value: Any, where: str) -> Iterator[tuple[str, str]]:  # Any: JSON 
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """(number, first byte, first byte of the content, end) of every field of a serialized message."""
+    """Yields (number, first byte, first byte of the content, end) of every field of a serialized message."""
     place = 0
     while place < len(message):
         start = place

@@ -1,1 +1,1 @@
-"""Pages, plots, tables, films and cards: numbers come in, pictures and text go out."""
+"""Pages, plots, tables, videos and cards: numbers come in, images and text go out."""

@@ -7,40 +7,31 @@ from gato.audit.advice import Advice, group, name_sources
 from gato.audit.control import ControlAudit
 from gato.audit.example import RowExample, row_text
 from gato.audit.mixture import MixtureAudit, SourceAudit
-from gato.audit.rows import KINDS
+from gato.audit.rows import TOKEN_KINDS
 from gato.audit.text import LanguageAudit
 from gato.reports.audit_plots import (
     MAX_DRAWN,
     action_bars,
     count_bars,
-    element_shares,
     episode_histograms,
     field_bars,
     length_histogram,
     mixture_shares,
     row_figure,
     share_bars,
+    token_shares,
 )
-from gato.reports.audit_tables import (
-    big_number,
-    control_table,
-    field_table,
-    kind_table,
-    language_table,
-    low_to_high,
-    percent,
-    summary_table,
-)
-from gato.reports.page import Block, Chart, Code, Fact, Page, Paragraph, Section
-from gato.reports.style import both_themes
+from gato.reports.audit_tables import control_table, field_table, kind_table, language_table, summary_table
+from gato.reports.format import big_number, low_to_high, percent
+from gato.reports.page import Block, Chart, Code, Fact, Page, Paragraph, Section, draw_chart
 
 _FIELDS_DRAWN = 24
 _ACTIONS_DRAWN = 3
-_ROW_LINES = 160  # lines of a decoded row
+_ROW_LINES = 160  # of a decoded row
 
 
 def audit_page(mixture: MixtureAudit, advice: Sequence[Advice], *, title: str, text_note: str = "") -> Page:
-    """The whole report.
+    """Lays out the whole page.
 
     Args:
         mixture: what was measured.
@@ -86,7 +77,9 @@ def _facts(mixture: MixtureAudit, advice: Sequence[Advice]) -> tuple[Fact, ...]:
             label="episodes",
             note=f"about {big_number(timesteps)} timesteps",
         ),
-        Fact(value=f"{acted:.0%}", label="of the loss falls on actions", note=f"{shares.get('text', 0):.0%} on text"),
+        Fact(
+            value=percent(acted), label="of the loss falls on actions", note=f"{percent(shares.get('text', 0))} on text"
+        ),
         Fact(value=str(len(advice)), label="pieces of advice", note="each from a rule with a stated threshold"),
     )
 
@@ -129,18 +122,22 @@ def _mixture_section(mixture: MixtureAudit) -> Section:
     if shares:
         spoken = "; ".join(f"{name} {sum(parts.values()):.1%}" for name, parts in shares.items())
         blocks.append(
-            Chart(
-                image=both_themes(lambda theme: share_bars(shares, "share of the mixture's loss", theme)),
+            draw_chart(
+                share_bars,
+                shares,
+                "share of the mixture's loss",
                 alt=f"Share of the loss by source: {spoken}.",
-                caption="Who the loss listens to: a source with many predicted tokens a row outweighs others of the "
+                caption="Who the loss listens to: a source with many predicted tokens per row outweighs others of the "
                 "same weight.",
             )
         )
-    own = element_shares(mixture.sources)
+    own = token_shares(mixture.sources)
     if own:
         blocks.append(
-            Chart(
-                image=both_themes(lambda theme: share_bars(own, "share of the source's tokens", theme)),
+            draw_chart(
+                share_bars,
+                own,
+                "share of the source's tokens",
                 alt="What the rows of each source consist of: "
                 + "; ".join(
                     f"{name}: " + ", ".join(f"{kind} {share:.0%}" for kind, share in parts.items())
@@ -179,10 +176,11 @@ def _control_blocks(audit: SourceAudit, control: ControlAudit) -> list[Block]:
     blocks: list[Block] = [control_table(audit, control)]
     references = audit.references
     blocks.append(
-        Chart(
-            image=both_themes(
-                lambda theme: episode_histograms(control.return_values, control.length_values, references, theme)
-            ),
+        draw_chart(
+            episode_histograms,
+            control.return_values,
+            control.length_values,
+            references,
             alt=f"Returns {low_to_high(control.returns.low, control.returns.high)}, mean {control.returns.mean:.4g}; "
             f"lengths {low_to_high(control.lengths.low, control.lengths.high)}, mean {control.lengths.mean:.4g}.",
             caption=f"{control.num_sampled:,} of {control.num_episodes:,} episodes."
@@ -199,10 +197,11 @@ def _control_blocks(audit: SourceAudit, control: ControlAudit) -> list[Block]:
     if fields:
         worst = sorted(fields, key=lambda field: field.effective_bins)[:_FIELDS_DRAWN]
         blocks.append(
-            Chart(
-                image=both_themes(lambda theme: field_bars(worst, theme)),
+            draw_chart(
+                field_bars,
+                worst,
                 alt="; ".join(f"{field.name} {field.effective_bins:.0f} effective bins" for field in worst),
-                caption=f"The {len(worst)} of {len(fields)} observed numbers that are told most coarsely. Effective "
+                caption=f"The {len(worst)} of {len(fields)} observed numbers that are encoded most coarsely. Effective "
                 "bins: how many bins an even use would take. Marks right of the bar: what the same values would use "
                 "after subtracting the mean and dividing by the deviation, or after mapping their range to [−1, 1].",
             )
@@ -214,10 +213,11 @@ def _control_blocks(audit: SourceAudit, control: ControlAudit) -> list[Block]:
 
 def _action_chart(action: ActionAudit) -> Chart:
     spoken = ", ".join(f"{name} {count}" for name, count in action.counts[:12])
-    return Chart(
-        image=both_themes(lambda theme: action_bars(action, theme)),
+    return draw_chart(
+        action_bars,
+        action,
         alt=f"{action.path}: {spoken}.",
-        caption=f"{action.path}, {action.num_timesteps:,} sampled timesteps; {percent(action.repeat_share)} repeat "
+        caption=f"{action.path}, {action.num_timesteps:,} sampled timesteps; {percent(action.repeat_share, 1)} repeat "
         f"the action before. Right: what predicts it, for {action.num_queries} timesteps; similar observations are the "
         "5 nearest of other episodes. If repeating wins, a copycat has an easy life.",
     )
@@ -227,10 +227,10 @@ def _language_blocks(language: LanguageAudit, mixture: MixtureAudit) -> list[Blo
     blocks: list[Block] = [language_table(language)]
     if language.length_values:
         blocks.append(
-            Chart(
-                image=both_themes(
-                    lambda theme: length_histogram(language.length_values, mixture.data.context_length, theme)
-                ),
+            draw_chart(
+                length_histogram,
+                language.length_values,
+                mixture.data.context_length,
                 alt=f"Tokens of a record: {low_to_high(min(language.length_values), max(language.length_values))}.",
             )
         )
@@ -238,8 +238,10 @@ def _language_blocks(language: LanguageAudit, mixture: MixtureAudit) -> list[Blo
         common = language.answers.common
         label = "captions" if language.answers.blind_share is None else "answers"
         blocks.append(
-            Chart(
-                image=both_themes(lambda theme: count_bars(common, label, theme)),
+            draw_chart(
+                count_bars,
+                common,
+                label,
                 alt="; ".join(f"{answer} {count}" for answer, count in common),
                 caption=f"The most common of {language.answers.num_distinct:,} different {label}.",
             )
@@ -250,15 +252,16 @@ def _language_blocks(language: LanguageAudit, mixture: MixtureAudit) -> list[Blo
 def _example_blocks(example: RowExample) -> list[Block]:
     counts = ", ".join(
         f"{kind} {int((example.kinds == index).sum())}"
-        for index, kind in enumerate(KINDS)
+        for index, kind in enumerate(TOKEN_KINDS)
         if (example.kinds == index).any()
     )
     cut = len(example.kinds) > MAX_DRAWN
     lines = row_text(example).splitlines()
     more = [] if len(lines) <= _ROW_LINES else [f"... {len(lines) - _ROW_LINES} more lines"]
     return [
-        Chart(
-            image=both_themes(lambda theme: row_figure(example, theme)),
+        draw_chart(
+            row_figure,
+            example,
             alt=f"One row of {len(example.kinds)} tokens: {counts}.",
             caption=f"One row of {len(example.kinds)} tokens as training draws it"
             + (f"; the first {MAX_DRAWN} are drawn." if cut else ".")

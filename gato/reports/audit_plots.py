@@ -13,7 +13,8 @@ from gato.audit.actions import ActionAudit
 from gato.audit.example import RowExample
 from gato.audit.fields import FieldAudit
 from gato.audit.mixture import References, SourceAudit
-from gato.audit.rows import KINDS
+from gato.audit.rows import TOKEN_KINDS
+from gato.reports.format import minus
 from gato.reports.style import (
     BLUE,
     GREEN,
@@ -21,6 +22,7 @@ from gato.reports.style import (
     LIGHT,
     ORANGE,
     PURPLE,
+    REFERENCE_DASHES,
     SKY,
     SMALL_SIZE,
     VERMILLION,
@@ -28,17 +30,18 @@ from gato.reports.style import (
     legend_above,
     new_figure,
     plain_axes,
+    text_above,
 )
 
-KIND_COLORS = dict(zip(KINDS, (PURPLE, "#8C6D31", SKY, BLUE, "#98a1ac", ORANGE, VERMILLION, GREEN), strict=True))
-_ROW_COLUMNS = 64  # tokens a line of a drawn row
+KIND_COLORS = dict(zip(TOKEN_KINDS, (PURPLE, "#8C6D31", SKY, BLUE, "#98a1ac", ORANGE, VERMILLION, GREEN), strict=True))
+_ROW_COLUMNS = 64  # tokens per line of a drawn row
 _ROW_LINES = 10
 CELL = (28, 20)  # height and width of a token of a drawn row, pixels
 MAX_DRAWN = _ROW_COLUMNS * _ROW_LINES  # tokens of a row that are drawn
 
 
 def share_bars(shares: Mapping[str, Mapping[str, float]], label: str, theme: Theme = LIGHT) -> Figure:
-    """One bar a source, divided by kind.
+    """Draws one bar per source, divided by kind.
 
     Args:
         shares: by source and kind, in any unit that adds up.
@@ -48,7 +51,7 @@ def share_bars(shares: Mapping[str, Mapping[str, float]], label: str, theme: The
     figure = new_figure(theme, 9, 1.2 + 0.34 * len(shares))
     axes = figure.subplots()
     plain_axes(axes, theme, grid="x")
-    used = [kind for kind in KINDS if any(kind in parts for parts in shares.values())]
+    used = [kind for kind in TOKEN_KINDS if any(kind in parts for parts in shares.values())]
     for row, parts in enumerate(shares.values()):
         left = 0.0
         for kind in used:
@@ -65,7 +68,7 @@ def share_bars(shares: Mapping[str, Mapping[str, float]], label: str, theme: The
 def episode_histograms(
     returns: Sequence[float], lengths: Sequence[int], references: References | None, theme: Theme = LIGHT
 ) -> Figure:
-    """Returns, beside those of random and expert if they are known, and lengths of episodes."""
+    """Draws returns, beside those of random and expert if they are known, and lengths of episodes."""
     figure = new_figure(theme, 9, 2.5)
     left, right = figure.subplots(1, 2)
     marks: dict[str, float] = {}
@@ -83,36 +86,27 @@ def episode_histograms(
         axes.set_ylabel("episodes", fontsize=SMALL_SIZE)
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     for name, value in marks.items():
-        left.axvline(value, color=theme.secondary, linewidth=1.4, linestyle=(0, (4, 3)))
-        left.text(
-            value,
-            1.0,
-            name,
-            transform=left.get_xaxis_transform(),
-            ha="center",
-            va="bottom",
-            color=theme.muted,
-            fontsize=SMALL_SIZE,
-        )
+        left.axvline(value, color=theme.secondary, linewidth=1.4, linestyle=REFERENCE_DASHES)
+        text_above(left, value, name, theme)
     return figure
 
 
 def length_histogram(lengths: Sequence[int], context_length: int, theme: Theme = LIGHT) -> Figure:
-    """Tokens of the records of a text or picture source, and where a row ends."""
+    """Draws the tokens of the records of a text or image source, and where a row ends."""
     figure = new_figure(theme, 9, 2.3)
     axes = figure.subplots()
     plain_axes(axes, theme, grid="y")
     high = float(max(*lengths, 1))
     axes.hist(lengths, bins=np.linspace(0, high, 41).tolist(), color=theme.primary)
     if context_length <= 1.2 * high:
-        axes.axvline(context_length, color=theme.secondary, linewidth=1.4, linestyle=(0, (4, 3)))
+        axes.axvline(context_length, color=theme.secondary, linewidth=1.4, linestyle=REFERENCE_DASHES)
     axes.set_xlabel(f"tokens of a record (a row takes {context_length})", fontsize=SMALL_SIZE)
     axes.set_ylabel("records", fontsize=SMALL_SIZE)
     return figure
 
 
 def field_bars(fields: Sequence[FieldAudit], theme: Theme = LIGHT) -> Figure:
-    """Effective bins of each field now and after scaling, on a logarithmic axis."""
+    """Draws the effective bins of each field now and after scaling, on a logarithmic axis."""
     figure = new_figure(theme, 9, 1.2 + 0.27 * len(fields))
     axes = figure.subplots()
     plain_axes(axes, theme, grid="x")
@@ -135,7 +129,7 @@ def field_bars(fields: Sequence[FieldAudit], theme: Theme = LIGHT) -> Figure:
 
 
 def action_bars(action: ActionAudit, theme: Theme = LIGHT) -> Figure:
-    """Left, how often each action is taken; right, what predicts it."""
+    """Draws, left, how often each action is taken; right, what predicts it."""
     figure = new_figure(theme, 9, 2.6)
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     plain_axes(left, theme, grid="y")
@@ -159,7 +153,7 @@ def action_bars(action: ActionAudit, theme: Theme = LIGHT) -> Figure:
     values = np.array(list(known.values()))
     right.barh(rows, np.clip(values, -0.25, 1), height=0.6, color=theme.primary)
     for row, value in zip(rows, values, strict=True):
-        shown = f"{value:.2f}".replace("-", "−")
+        shown = minus(f"{value:.2f}")
         right.text(max(min(value, 1), 0) + 0.03, row, shown, va="center", color=theme.text, fontsize=SMALL_SIZE)
     right.set_yticks(rows, list(known), color=theme.text, fontsize=SMALL_SIZE)
     right.set_xlim(min(0, max(float(values.min()), -0.25)), 1.2)
@@ -170,7 +164,7 @@ def action_bars(action: ActionAudit, theme: Theme = LIGHT) -> Figure:
 
 
 def count_bars(counts: Sequence[tuple[str, int]], label: str, theme: Theme = LIGHT) -> Figure:
-    """Frequencies of a few texts."""
+    """Draws the frequencies of a few texts."""
     figure = new_figure(theme, 9, 0.9 + 0.27 * len(counts))
     axes = figure.subplots()
     plain_axes(axes, theme, grid="x")
@@ -185,32 +179,32 @@ def count_bars(counts: Sequence[tuple[str, int]], label: str, theme: Theme = LIG
 
 
 def row_figure(example: RowExample, theme: Theme = LIGHT) -> Figure:
-    """A row token by token, in reading order: coloured by kind, underlined where it carries loss.
+    """Draws a row token by token, in reading order: coloured by kind, underlined where it carries loss.
 
-    Patches are shown as pictures; a thin line starts each timestep.
+    Patches are shown as images; a thin line starts each timestep.
     """
     shown = min(len(example.kinds), MAX_DRAWN)
     lines = -(-shown // _ROW_COLUMNS)
     figure = new_figure(theme, 9, 0.75 + 0.24 * lines)
     axes = figure.subplots()
     plain_axes(axes, theme)
-    # One picture instead of an artist an element keeps the page small.
+    # One image instead of one artist per token keeps the page small.
     axes.imshow(row_pixels(example, theme), extent=(0, _ROW_COLUMNS, lines, 0), aspect="auto", interpolation="nearest")
     axes.set_xlim(0, _ROW_COLUMNS)
     axes.set_ylim(lines, 0)
     axes.set_xticks([])
     axes.set_yticks(np.arange(lines) + 0.4, [str(line * _ROW_COLUMNS) for line in range(lines)])
-    used = [kind for index, kind in enumerate(KINDS) if (example.kinds[:shown] == index).any()]
+    used = [kind for index, kind in enumerate(TOKEN_KINDS) if (example.kinds[:shown] == index).any()]
     _legend(axes, used, theme, loss=True)
     return figure
 
 
 def row_pixels(example: RowExample, theme: Theme) -> np.ndarray:
-    """(height, width, 3) uint8: the first `MAX_DRAWN` tokens as cells of `CELL` pixels, line by line."""
+    """Returns (height, width, 3) uint8: the first `MAX_DRAWN` tokens as cells of `CELL` pixels, line by line."""
     shown = min(len(example.kinds), MAX_DRAWN)
     height, width = CELL
     pixels = np.full((-(-shown // _ROW_COLUMNS) * height, _ROW_COLUMNS * width, 3), _rgb(theme.page), np.uint8)
-    colors = [_rgb(KIND_COLORS[kind]) for kind in KINDS]
+    colors = [_rgb(KIND_COLORS[kind]) for kind in TOKEN_KINDS]
     patches = dict(zip(example.patch_indices.tolist(), example.patches, strict=True))
     for i in range(shown):
         line, column = divmod(i, _ROW_COLUMNS)
@@ -234,12 +228,12 @@ def _rgb(color: str) -> np.ndarray:
 
 
 def mixture_shares(audits: Sequence[SourceAudit]) -> dict[str, dict[str, float]]:
-    """Loss by source and kind, for `share_bars`."""
+    """Returns the loss by source and kind, for `share_bars`."""
     return {audit.name: dict(audit.loss_shares) for audit in audits if audit.loss_shares}
 
 
-def element_shares(audits: Sequence[SourceAudit]) -> dict[str, dict[str, float]]:
-    """Share of each source's own tokens by kind, for `share_bars`."""
+def token_shares(audits: Sequence[SourceAudit]) -> dict[str, dict[str, float]]:
+    """Returns the share of each source's own tokens by kind, for `share_bars`."""
     shares = {}
     for audit in audits:
         if audit.rows is not None:

@@ -7,13 +7,14 @@ from gato.audit.duplicates import Duplicates
 from gato.audit.fields import FieldAudit
 from gato.audit.mixture import MixtureAudit, SourceAudit
 from gato.audit.text import LanguageAudit
-from gato.reports.page import Table
+from gato.reports.format import UNKNOWN, big_number, low_to_high, minus, percent
+from gato.reports.table import Table
 
 _FIELDS_LISTED = 40
 
 
 def summary_table(mixture: MixtureAudit) -> Table:
-    """One row a source."""
+    """Lists the sources, one row each."""
     return Table(
         headings=(
             "source",
@@ -34,7 +35,7 @@ def summary_table(mixture: MixtureAudit) -> Table:
 
 
 def kind_table(mixture: MixtureAudit) -> Table:
-    """One row a kind of source: what it gives to the rows, the tokens and the loss of the mixture."""
+    """Lists what each kind of source gives to the rows, the tokens and the loss of the mixture."""
     kinds = dict.fromkeys(audit.source.kind for audit in mixture.sources)
     tokens = {
         audit.name: audit.row_share * sum(audit.rows.tokens.values())
@@ -50,12 +51,12 @@ def kind_table(mixture: MixtureAudit) -> Table:
             sum(tokens.get(audit.name, 0.0) for audit in own) / total,
             sum(audit.loss_share for audit in own),
         )
-        rows.append((kind, f"{len(own)}", *map(percent, shares)))
+        rows.append((kind, f"{len(own)}", *(percent(share, 1) for share in shares)))
     return Table(headings=("kind", "sources", "rows", "tokens", "loss"), rows=tuple(rows))
 
 
 def field_table(fields: Sequence[FieldAudit]) -> Table:
-    """The fields told most coarsely first."""
+    """Lists the fields, those encoded most coarsely first."""
     shown = sorted(fields, key=lambda field: field.effective_bins)[:_FIELDS_LISTED]
     return Table(
         headings=(
@@ -75,17 +76,14 @@ def field_table(fields: Sequence[FieldAudit]) -> Table:
         rows=tuple(
             (
                 field.name,
-                _short(field.low),
-                _short(field.high),
-                _short(field.mean),
-                _short(field.std),
+                *(minus(f"{value:.3g}") for value in (field.low, field.high, field.mean, field.std)),
                 str(field.num_non_finite),
                 str(field.bins_used),
                 f"{field.effective_bins:.1f}",
                 f"{field.effective_bins_mu_law:.1f}",
                 f"{field.effective_bins_range:.1f}",
                 f"{field.effective_bins_quantiles:.1f}",
-                f"{field.outer_share:.1%}",
+                percent(field.outer_share, 1),
             )
             for field in shown
         ),
@@ -93,7 +91,7 @@ def field_table(fields: Sequence[FieldAudit]) -> Table:
 
 
 def control_table(audit: SourceAudit, control: ControlAudit) -> Table:
-    """What is known of a control source, a line each."""
+    """Lists what is known of a control source."""
     window = control.window_timesteps
     rows = audit.rows
     returns = control.returns
@@ -107,19 +105,19 @@ def control_table(audit: SourceAudit, control: ControlAudit) -> Table:
         ),
         ("lengths", f"{control.lengths.mean:.4g} timesteps, {low_to_high(control.lengths.low, control.lengths.high)}"),
         ("ends", f"{control.terminated_share:.0%} terminated, the rest truncated"),
-        ("tokens a timestep", tokens or "nothing could be encoded"),
+        ("tokens per timestep", tokens or "nothing could be encoded"),
         (
             "a window shows",
-            "–"
+            UNKNOWN
             if window is None
-            else f"{window.median:.0f} timesteps, {percent(control.window_share)} of an episode on average",
+            else f"{window.median:.0f} timesteps, {percent(control.window_share, 1)} of an episode on average",
         ),
         ("tasks", f"{control.num_groups:,}; {control.num_alone:,} of them with a single episode"),
-        ("actions not imitated", percent(control.masked_share)),
+        ("actions not imitated", percent(control.masked_share, 1)),
         ("duplicates", _duplicates(control.duplicates)),
     ]
     if control.constant_pixels is not None:
-        facts.append(("pixels that never change", percent(control.constant_pixels)))
+        facts.append(("pixels that never change", percent(control.constant_pixels, 1)))
     fixed, discrete = control.constant_discrete
     if discrete:
         facts.append(("discrete numbers that never change", f"{fixed} of {discrete} observed"))
@@ -130,26 +128,26 @@ def control_table(audit: SourceAudit, control: ControlAudit) -> Table:
 
 
 def language_table(language: LanguageAudit) -> Table:
-    """What is known of a source of text or pictures, a line each."""
+    """Lists what is known of a source of text or images."""
     facts = [
         ("records", f"{language.num_records:,}, of which {language.num_sampled:,} were read"),
-        ("characters a record", f"{language.characters.mean:.4g}, median {language.characters.median:.4g}"),
+        ("characters per record", f"{language.characters.mean:.4g}, median {language.characters.median:.4g}"),
         ("duplicates", _duplicates(language.duplicates)),
     ]
     if language.tokens is not None:
         per = language.characters.mean / max(language.tokens.mean, 1)
-        facts.append(("text tokens a record", f"{language.tokens.mean:.4g}; {per:.2f} characters a token"))
-        facts.append(("longer than a row", percent(language.cut_share)))
+        facts.append(("text tokens per record", f"{language.tokens.mean:.4g}; {per:.2f} characters per token"))
+        facts.append(("longer than a row", percent(language.cut_share, 1)))
     if language.turns is not None:
-        facts.append(("turns a dialogue", f"{language.turns.mean:.3g}"))
+        facts.append(("turns per dialogue", f"{language.turns.mean:.3g}"))
     if language.pictures is not None:
-        pictures = language.pictures
-        sizes = ", ".join(f"{size} ({count:,})" for size, count in pictures.sizes[:4])
-        more = "" if pictures.num_sizes <= 4 else f" and {pictures.num_sizes - 4:,} more sizes"
-        facts.append(("picture sizes", f"{sizes}{more}"))
-        if pictures.patches is not None:
-            facts.append(("patches a picture", f"{pictures.patches.mean:.4g}, at most {pictures.patches.high:.0f}"))
-        facts.append(("equal pictures", f"{pictures.num_equal:,} of {pictures.num_pictures:,}"))
+        images = language.pictures
+        sizes = ", ".join(f"{size} ({count:,})" for size, count in images.sizes[:4])
+        more = "" if images.num_sizes <= 4 else f" and {images.num_sizes - 4:,} more sizes"
+        facts.append(("image sizes", f"{sizes}{more}"))
+        if images.patches is not None:
+            facts.append(("patches per image", f"{images.patches.mean:.4g}, at most {images.patches.high:.0f}"))
+        facts.append(("equal images", f"{images.num_equal:,} of {images.num_pictures:,}"))
     if language.answers is not None:
         answers = language.answers
         facts.append(("most common answer", f"{answers.common[0][0]!r}, right in {answers.majority_share:.1%}"))
@@ -157,13 +155,13 @@ def language_table(language: LanguageAudit) -> Table:
             blind = f"{answers.blind_share:.1%} right from the question alone"
             if answers.blind_share < answers.majority_share:
                 blind += ", less than always the most common: the answers of each question are balanced, or it is rare"
-            facts.append(("without the picture", blind))
+            facts.append(("without the image", blind))
     return Table(headings=("what", "value"), rows=tuple(facts), num_text_columns=2)
 
 
 def _summary(audit: SourceAudit) -> tuple[str, ...]:
     measured = audit.control or audit.language
-    timesteps = tokens = returns = "–"
+    timesteps = tokens = returns = UNKNOWN
     if audit.control is not None:
         count = audit.control.num_episodes * audit.control.lengths.mean
         timesteps = big_number(count)
@@ -174,7 +172,7 @@ def _summary(audit: SourceAudit) -> tuple[str, ...]:
         values = audit.language.length_values
         tokens = big_number(audit.language.num_records * sum(values) / len(values))
     if measured is None:
-        records, repeated, leaked = "–", "–", "–"
+        records, repeated, leaked = UNKNOWN, UNKNOWN, UNKNOWN
     else:
         found = measured.duplicates
         sign = "" if found.complete else "≥"
@@ -187,9 +185,9 @@ def _summary(audit: SourceAudit) -> tuple[str, ...]:
         records,
         timesteps,
         tokens,
-        f"{audit.row_share:.1%}",
-        f"{audit.loss_share:.1%}" if audit.rows is not None else "–",
-        "–" if audit.epochs is None else f"{audit.epochs:.2g}" if audit.epochs < 10 else f"{audit.epochs:,.0f}",
+        percent(audit.row_share, 1),
+        percent(audit.loss_share, 1) if audit.rows is not None else UNKNOWN,
+        UNKNOWN if audit.epochs is None else f"{audit.epochs:.2g}" if audit.epochs < 10 else f"{audit.epochs:,.0f}",
         returns,
         repeated,
         leaked,
@@ -217,25 +215,3 @@ def _duplicates(found: Duplicates) -> str:
         f"{found.num_leaked_exact} + {found.num_leaked_near} of {found.num_held_out} held-out ones leaked"
         f"{sample}{pairs}"
     )
-
-
-def big_number(value: float) -> str:
-    """Three digits and a unit."""
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if value >= size:
-            return f"{value / (1e3 if unit == 'k' else size):.3g}{unit}"
-    return f"{value:,.0f}"
-
-
-def _short(value: float) -> str:
-    return f"{value:.3g}".replace("-", "−")
-
-
-def percent(share: float | None) -> str:
-    """A share, or a dash where it is unknown."""
-    return "–" if share is None else f"{share:.1%}"
-
-
-def low_to_high(low: float, high: float) -> str:
-    """The range of some numbers."""
-    return f"from {low:.4g} to {high:.4g}"

@@ -5,15 +5,25 @@ from matplotlib.figure import Figure
 
 from gato.evaluation.comparison import Comparison
 from gato.evaluation.scores import ScoreRecord
-from gato.reports.style import LABEL_SIZE, LIGHT, SMALL_SIZE, Theme, legend_above, new_figure, plain_axes
-from gato.reports.tables import signed_number
+from gato.reports.format import signed_number
+from gato.reports.style import (
+    LABEL_SIZE,
+    LIGHT,
+    REFERENCE_DASHES,
+    SMALL_SIZE,
+    Theme,
+    legend_above,
+    new_figure,
+    plain_axes,
+    text_beside,
+)
 
 _SHOWN_SCORES = (-0.5, 1.5)  # what lies beyond is drawn at the border; the difference still tells the value
 _APART = 0.17  # rows, so that the intervals of one task do not cover each other
 
 
 def comparison_plot(comparison: Comparison, theme: Theme = LIGHT) -> Figure:
-    """A row a task, sorted by the difference B - A; bold where its interval leaves out 0."""
+    """Draws one row per task, sorted by the difference B - A, which is bold where its interval leaves out 0."""
     tasks = [task for task in comparison.tasks if task.difference is not None]
     if not tasks:
         raise ValueError("no task has a normalised score on both sides: nothing to draw")
@@ -38,17 +48,9 @@ def comparison_plot(comparison: Comparison, theme: Theme = LIGHT) -> Figure:
         difference = task.difference
         assert difference is not None
         certain = difference.low > 0 or difference.high < 0
-        axes.text(
-            1.01,
-            row,
-            signed_number(difference.value),
-            transform=axes.get_yaxis_transform(),
-            va="center",
-            color=theme.text if certain else theme.muted,
-            fontweight="bold" if certain else "normal",
-            fontsize=LABEL_SIZE,
-        )
-    for reference, style in ((0, "-"), (1, (0, (4, 3)))):
+        color, weight = (theme.text, "bold") if certain else (theme.muted, "normal")
+        text_beside(axes, row, signed_number(difference.value), color, weight=weight)
+    for reference, style in ((0, "-"), (1, REFERENCE_DASHES)):
         axes.axvline(reference, color=theme.muted, linewidth=1, linestyle=style, zorder=0)
     everything = np.concatenate([scores["a"], scores["b"]])
     axes.set_xlim(min(-0.06, everything.min() - 0.04), max(1.06, everything.max() + 0.04))
@@ -60,5 +62,5 @@ def comparison_plot(comparison: Comparison, theme: Theme = LIGHT) -> Figure:
 
 
 def _score_and_ends(record: ScoreRecord) -> np.ndarray:
-    """(3,) score, lower and upper end of a record that has them."""
+    """Returns (3,) score, lower and upper end of a record that has them."""
     return np.array([record.normalized, record.ci_low, record.ci_high], dtype=float)

@@ -2,22 +2,22 @@
 
 from collections.abc import Sequence
 
-from gato.reports.page import Block, Grid, Paragraph, Picture, Scrubber, Section, Tabs
+from gato.reports.format import counted, number
+from gato.reports.page import Block, Grid, GridImage, Paragraph, Scrubber, Section, Tabs
 from gato.reports.shown_episodes import ShownEpisode
-from gato.reports.tables import number
 
 
 def episode_section(shown: Sequence[ShownEpisode]) -> Section:
-    """Episodes behind tabs, by task: what became of them, the film, and the timesteps."""
+    """Shows episodes behind tabs, by task: what became of them, the video, and the timesteps."""
     by_task: dict[str, list[ShownEpisode]] = {}
     for episode in shown:
-        by_task.setdefault(episode.choice.cell.task, []).append(episode)
+        by_task.setdefault(episode.choice.spec.task, []).append(episode)
     return Section(
         title="Episodes",
         blocks=(
             Paragraph(
                 text="Of the first tasks, as many as --videos says, the best and the worst episode of each record, "
-                "played once more from their seeds and demonstrations. Below each film stands what the network was "
+                "played once more from their seeds and demonstrations. Below each video stands what the network was "
                 "shown at each timestep and how likely it held each action to be, at the temperature that it acts with."
             ),
             Tabs(
@@ -32,8 +32,8 @@ def episode_section(shown: Sequence[ShownEpisode]) -> Section:
 
 def _episode(episode: ShownEpisode) -> Section:
     choice = episode.choice
-    cell, result = choice.cell, choice.result
-    setting = "" if cell.variants == "all" else f", {_prompt(cell.prompt)}, {cell.variants}"
+    spec, result = choice.spec, choice.result
+    setting = "" if spec.variants == "all" else f", {_prompt(spec.prompt)}, {spec.variants}"
     answers = [
         f"{name}: {'yes' if answer else 'no'}"
         for name, answer in (("solved", result.success), ("did what it was shown", result.followed))
@@ -41,13 +41,13 @@ def _episode(episode: ShownEpisode) -> Section:
     ]
     shown = (
         "no demonstration"
-        if cell.shown is None
-        else f"shown: {cell.shown.task}, variant {cell.shown.variant}, "
-        f"seed{'s' * (len(cell.shown.seeds) > 1)} {', '.join(map(str, cell.shown.seeds))}"
+        if spec.shown is None
+        else f"shown: {spec.shown.task}, variant {spec.shown.variant}, "
+        f"seed{'s' * (len(spec.shown.seeds) > 1)} {', '.join(map(str, spec.shown.seeds))}"
     )
     facts = [
         f"Return {number(result.episode_return)} in {counted(result.length, 'step')}",
-        f"episode {cell.episode}, seed {cell.seed}, variant {cell.variant}",
+        f"episode {spec.episode}, seed {spec.seed}, variant {spec.variant}",
         shown,
         *answers,
     ]
@@ -65,9 +65,9 @@ def _episode(episode: ShownEpisode) -> Section:
         )
     if episode.problem:
         blocks.append(Paragraph(text=episode.problem))
-    if episode.film is not None:
-        alt = f"{cell.task}, {choice.rank} episode{setting}"
-        blocks.append(Grid(pictures=(Picture(content=episode.film, alt=alt),)))
+    if episode.video is not None:
+        alt = f"{spec.task}, {choice.rank} episode{setting}"
+        blocks.append(Grid(images=(GridImage(content=episode.video, alt=alt),)))
     if episode.content is not None and episode.content["steps"]:
         if len(episode.content["steps"]) < episode.content["num_timesteps"]:
             blocks.append(
@@ -81,8 +81,3 @@ def _episode(episode: ShownEpisode) -> Section:
 
 def _prompt(kind: str) -> str:
     return f"{'no' if kind == 'none' else kind} demonstration"
-
-
-def counted(count: int, one: str, many: str = "") -> str:
-    """A count with the noun that goes with it; `many` where that is not `one` with an s."""
-    return f"{count:,} {one if count == 1 else many or f'{one}s'}"

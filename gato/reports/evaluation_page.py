@@ -1,20 +1,21 @@
 """The page of an evaluation: what was measured, scores with intervals, what demonstrations decide, and episodes."""
 
-import functools
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gato.evaluation.scores import Aggregate, ScoreRecord, aggregate, groups_of
-from gato.evaluation.statistics import Interval, difference_interval, mean_of_tasks, wilson_interval
+from gato.evaluation.scores import Aggregate, ScoreRecord, aggregate, context_effect, following_rate, groups_of
+from gato.evaluation.statistics import Interval
 from gato.reports.context_tables import study_tables
-from gato.reports.episode_section import counted, episode_section
-from gato.reports.page import Block, Chart, Fact, Page, Paragraph, Section, Table
-from gato.reports.plots import score_bars
+from gato.reports.episode_section import episode_section
+from gato.reports.format import counted, interval_text, number, percent, signed_number
+from gato.reports.page import Block, Fact, Page, Paragraph, Section, draw_chart
 from gato.reports.profile_plot import profile_plot, tasks_above_plot
+from gato.reports.sections import score_chart
 from gato.reports.settings_table import settings_table
 from gato.reports.shown_episodes import ShownEpisode
-from gato.reports.style import both_themes
-from gato.reports.tables import SCALE, aggregate_table, interval_text, left_out, number, score_table, signed_number
+from gato.reports.table import Table
+from gato.reports.tables import SCALE, aggregate_table, left_out, score_table
 
 _MOST_BARS = 80  # a longer chart is not read; the table sorts
 _ALL = "all tasks"  # how `groups_of` names the groups that are not of one family
@@ -29,37 +30,51 @@ def evaluation_page(
     further: Sequence[tuple[str, Table]] = (),
     remarks: Sequence[str] = (),
     written: Mapping[str, str] | None = None,
+    title: str | None = None,
+    lead: str | None = None,
+    facts: Sequence[Fact] | None = None,
+    first_sections: Sequence[Section] = (),
+    extra_sections: Sequence[Section] = (),
 ) -> Page:
-    """The whole page.
+    """Lays out the whole page.
 
     Args:
         records: all scores.
         measured: what decided them, as `scores.json` has it; JSON values.
         not_played: tasks without scores, and why.
-        shown: episodes with film and timesteps.
-        further: what else was measured, such as other players: what each table tells, and the table.
+        shown: episodes with video and timesteps.
+        further: what else was measured, such as baselines: what each table tells, and the table.
         remarks: sentences below these tables.
         written: by what and when the page was written.
+        title, lead, facts: in place of those that the scores and the settings give.
+        first_sections: before all others.
+        extra_sections: of a page that shows more than an evaluation; only the settings come after them.
     """
-    sections = [*_aggregate_sections(records), *_study_sections(records), _task_section(records, not_played)]
+    sections = [
+        *first_sections,
+        *_aggregate_sections(records),
+        *_study_sections(records),
+        _task_section(records, not_played),
+    ]
     if further or remarks:
         tables = [block for sentence, table in further for block in (Paragraph(text=sentence), _sorted(table))]
         told = [Paragraph(text=sentence) for sentence in remarks]
         sections.append(Section(title="Beside the agent's episodes", blocks=(*tables, *told)))
     if shown:
         sections.append(episode_section(shown))
+    sections += extra_sections
     settings = {**measured, **(written or {})}
     sections.append(Section(title="How it was measured", blocks=(settings_table(settings),)))
     return Page(
-        title=f"Evaluation of {_run_name(measured)}",
-        lead=_lead(records, measured, not_played),
-        facts=_facts(records),
+        title=f"Evaluation of {_run_name(measured)}" if title is None else title,
+        lead=_lead(records, measured, not_played) if lead is None else lead,
+        facts=_facts(records) if facts is None else tuple(facts),
         sections=tuple(sections),
     )
 
 
 def _lead(records: Sequence[ScoreRecord], measured: Mapping[str, Any], not_played: Mapping[str, str]) -> str:
-    """In plain words; says what the settings hold, and passes over what they do not."""
+    """Tells in plain words what the settings hold, and passes over what they do not."""
     checkpoint = measured.get("checkpoint") or {}
     prompt, policy = measured.get("prompt") or {}, measured.get("policy") or {}
     tasks = {record.task: record.family for record in records}
@@ -73,7 +88,7 @@ def _lead(records: Sequence[ScoreRecord], measured: Mapping[str, Any], not_playe
         digest = str(checkpoint.get("sha256", ""))[:12]
         sentences.append(f"The checkpoint is of step {checkpoint['step']}{f', SHA-256 {digest}…' if digest else ''}.")
     if "episodes" in measured and "seed" in measured:
-        each = "of each prompt in each group of variants" if measured.get("study") else "a task"
+        each = "of each prompt in each group of variants" if measured.get("study") else "per task"
         sentences.append(f"{counted(measured['episodes'], 'episode')} {each}, seeds from {measured['seed']} on.")
     if prompt.get("kind") == "none":
         sentences.append("No episode starts with a demonstration.")
@@ -95,7 +110,7 @@ def _run_name(measured: Mapping[str, Any]) -> str:
 
 
 def _facts(records: Sequence[ScoreRecord]) -> tuple[Fact, ...]:
-    """The numbers to see first: aggregates, or of a study what the demonstrations decide."""
+    """Returns the numbers to see first: aggregates, or of a prompt ablation what the demonstrations decide."""
     if any(record.variants != "all" for record in records):
         return _study_facts(records)
     together = next(iter(_wholes(records).values()), None)
@@ -118,44 +133,30 @@ def _study_facts(records: Sequence[ScoreRecord]) -> tuple[Fact, ...]:
     facts = []
     for variants in ("trained", "held-out"):
         group = [record for record in records if record.variants == variants]
-        by_prompt = {
-            prompt: {
-                record.task: values
-                for record in group
-                if record.prompt == prompt and (values := record.normalized_returns) is not None
-            }
-            for prompt in ("right", "wrong")
-        }
-        names = [name for name in by_prompt["right"] if name in by_prompt["wrong"]]
-        if names:
-            right, wrong = ([by_prompt[prompt][name] for name in names] for prompt in ("right", "wrong"))
-            effect = difference_interval(right, wrong, mean_of_tasks, seed=0)
+        if (effect := context_effect(group)) is not None:
             facts.append(
                 Fact(
-                    value=signed_number(effect.value),
+                    value=signed_number(effect.interval.value),
                     label=f"context effect, {variants} variants: score after a right minus after a wrong demonstration",
-                    note=f"{interval_text(effect)}, mean of {counted(len(names), 'task')}",
+                    note=f"{interval_text(effect.interval)}, mean of {counted(len(effect.tasks), 'task')}",
                 )
             )
-        followed = [record for record in group if record.prompt == "wrong" and record.followed is not None]
-        if followed:
-            episodes = sum(record.episodes for record in followed)
-            did = sum(round((record.followed or 0) * record.episodes) for record in followed)
-            rate = wilson_interval(did, episodes)
-            chances = [record.followed_by_chance for record in followed if record.followed_by_chance is not None]
+        wrong = [record for record in group if record.prompt == "wrong" and record.followed is not None]
+        if (rate := following_rate(wrong)) is not None:
+            chances = [record.followed_by_chance for record in wrong if record.followed_by_chance is not None]
             chance = f"; by chance {sum(chances) / len(chances):.0%}" if chances else ""
             facts.append(
                 Fact(
-                    value=f"{rate.value:.0%}",
+                    value=percent(rate.value),
                     label=f"of wrong demonstrations followed, {variants} variants",
-                    note=f"{interval_text(rate, percent=True)}{chance}",
+                    note=f"{interval_text(rate, in_percent=True)}{chance}",
                 )
             )
     return tuple(facts)
 
 
 def _wholes(records: Sequence[ScoreRecord]) -> dict[str, Aggregate]:
-    """Aggregates over all tasks, by setting."""
+    """Returns the aggregates over all tasks, by setting."""
     found = {label: aggregate(group) for label, group in groups_of(records).items() if label.startswith(_ALL)}
     return {label: together for label, together in found.items() if together is not None}
 
@@ -183,8 +184,9 @@ def _aggregate_sections(records: Sequence[ScoreRecord]) -> list[Section]:
         setting = label.removeprefix(_ALL).removeprefix(", ")
         at_half = sum((record.normalized or 0) >= 0.5 for record in group)
         blocks.append(
-            Chart(
-                image=both_themes(functools.partial(tasks_above_plot, group)),
+            draw_chart(
+                tasks_above_plot,
+                group,
                 alt=f"Number of tasks at or above a share of the expert's score: {at_half} of {len(group)} at half.",
                 caption="Tasks whose mean score is at or above a share of the expert's"
                 + (f"; {setting}." if setting else "."),
@@ -198,8 +200,9 @@ def _aggregate_sections(records: Sequence[ScoreRecord]) -> list[Section]:
         }
         if runs:
             blocks.append(
-                Chart(
-                    image=both_themes(functools.partial(profile_plot, runs)),
+                draw_chart(
+                    profile_plot,
+                    runs,
                     alt="Share of episodes that score more than a threshold, against the threshold.",
                     caption="Performance profile: the share of episodes that score more than a threshold, every task "
                     "weighing the same, with its point-wise 95% band.",
@@ -224,10 +227,7 @@ def _task_section(records: Sequence[ScoreRecord], not_played: Mapping[str, str])
     blocks: list[Block] = []
     scored = [record for record in records if record.normalized is not None]
     if 0 < len(scored) <= _MOST_BARS:
-        summary = "; ".join(f"{record.task} {record.normalized:.2f}" for record in scored)
-        blocks.append(
-            Chart(image=both_themes(lambda theme: score_bars(scored, theme)), alt=f"Normalised scores: {summary}.")
-        )
+        blocks.append(score_chart(scored))
     blocks += [
         Paragraph(
             text="Returns are means and standard deviations in the task's own units. A click on a heading sorts."
@@ -244,5 +244,5 @@ def _task_section(records: Sequence[ScoreRecord], not_played: Mapping[str, str])
 
 
 def _sorted(table: Table) -> Table:
-    """The same table, which sorts on the page."""
-    return Table(headings=table.headings, rows=table.rows, num_text_columns=table.num_text_columns, sortable=True)
+    """Makes the table sortable on the page."""
+    return dataclasses.replace(table, sortable=True)

@@ -8,14 +8,23 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from gato.evaluation.few_shot import FewShotResults, Start, curve, starting_score
-from gato.reports.style import LABEL_SIZE, LIGHT, SMALL_SIZE, Theme, legend_above, new_figure, plain_axes
+from gato.reports.style import (
+    LABEL_SIZE,
+    LIGHT,
+    REFERENCE_DASHES,
+    SMALL_SIZE,
+    Theme,
+    legend_above,
+    new_figure,
+    plain_axes,
+    text_beside,
+)
 
 _NAMES: dict[Start, str] = {"checkpoint": "fine-tuned", "scratch": "from scratch"}
-_DASHES = (0, (4, 3))
 
 
 def few_shot_plot(results: FewShotResults, theme: Theme = LIGHT) -> Figure:
-    """Mean over the cascades as a line, the cascades as dots, their range as a band; episodes on a logarithmic axis.
+    """Draws the mean over the cascades as a line, each as a dot, their range as a band; the axis is logarithmic.
 
     Raises:
         ValueError: there are no runs.
@@ -38,19 +47,11 @@ def few_shot_plot(results: FewShotResults, theme: Theme = LIGHT) -> Figure:
         dots = np.array([(point.episodes, score) for point in line for score in point.scores])
         axes.scatter(dots[:, 0], dots[:, 1], s=26, color=color, marker=marker, zorder=3, linewidth=0)
     if (before := starting_score(results)) is not None:
-        axes.axhline(before, color=theme.primary, linewidth=1.2, linestyle=_DASHES, label="before fine-tuning")
+        axes.axhline(before, color=theme.primary, linewidth=1.2, linestyle=REFERENCE_DASHES, label="before fine-tuning")
     if results.score_name == "normalised score":
         for reference, name in ((0, "random"), (1, "expert")):
             axes.axhline(reference, color=theme.muted, linewidth=0.8, zorder=1)
-            axes.text(
-                1.01,
-                reference,
-                name,
-                transform=axes.get_yaxis_transform(),
-                va="center",
-                color=theme.muted,
-                fontsize=SMALL_SIZE,
-            )
+            text_beside(axes, reference, name, theme.muted, size=SMALL_SIZE)
     axes.set_xscale("log")
     sizes = sorted({point.episodes for point in points})
     axes.set_xticks(sizes, [f"{size:,}" for size in sizes])

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from gato.evaluation.few_shot import FewShotResults, curve
-from gato.reports.page import Table
+from gato.reports.format import UNKNOWN, minus
+from gato.reports.table import Table
 
 
 def few_shot_table(results: FewShotResults) -> Table:
-    """One row a start and number of episodes; means over the cascades with their standard deviation."""
+    """Lists each start and number of episodes: means over the cascades with their standard deviation."""
     rows = tuple(
         (
             "the checkpoint" if point.start == "checkpoint" else "scratch",
@@ -26,6 +27,6 @@ def few_shot_table(results: FewShotResults) -> Table:
 
 def _spread(values: Sequence[float]) -> str:
     if not values:
-        return "–"
+        return UNKNOWN
     mean = f"{np.mean(values):.3g}"
-    return (mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):.2g}").replace("-", "−")
+    return minus(mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):.2g}")

@@ -4,22 +4,21 @@ from collections.abc import Mapping, Sequence
 
 from gato.evaluation.held_out_scores import HeldOutScores
 from gato.evaluation.language_scores import LanguageScore
-from gato.reports.page import Table
-from gato.reports.table_markup import markdown
-from gato.reports.tables import interval_text, number
+from gato.reports.format import UNKNOWN, interval_text, number, percent
+from gato.reports.table import Table, titled_markdown
 
 
 def held_out_table(scores: HeldOutScores) -> Table:
-    """One row a source and modality."""
+    """Lists the losses of each source and modality."""
     rows = [
         (
             source,
             kind,
             f"{score.targets:,}",
             f"{score.loss_nats:.3f}",
-            f"{score.accuracy:.1%}",
-            "–" if score.accuracy_changed is None else f"{score.accuracy_changed:.1%}",
-            "–" if score.bits_per_byte is None else f"{score.bits_per_byte:.3f}",
+            percent(score.accuracy, 1),
+            percent(score.accuracy_changed, 1),
+            UNKNOWN if score.bits_per_byte is None else f"{score.bits_per_byte:.3f}",
         )
         for source, kinds in scores.items()
         for kind, score in kinds.items()
@@ -32,7 +31,7 @@ def held_out_table(scores: HeldOutScores) -> Table:
 
 
 def language_table(scores: Mapping[str, LanguageScore]) -> Table:
-    """One row a source of pictures with text."""
+    """Lists the exact matches of each source of images with text."""
     return Table(
         headings=("source", "text", "number", "exactly right", "95% interval"),
         rows=tuple(
@@ -50,18 +49,16 @@ def language_table(scores: Mapping[str, LanguageScore]) -> Table:
 
 
 def held_out_markdown(scores: HeldOutScores, language: Mapping[str, LanguageScore], left_out: Mapping[str, str]) -> str:
-    """The tables under what they tell, and the sources that have no part in them."""
-    parts: list[str] = []
+    """Returns the tables as Markdown, and the sources that have no part in them."""
+    tables: list[tuple[str, Table]] = []
     if scores:
-        parts += ["Records that training never saw, as its rows show them.\n", markdown(held_out_table(scores))]
+        tables.append(("Records that training never saw, as its rows show them.", held_out_table(scores)))
     if language:
-        parts += [
-            "Captions and answers, letter by letter, with 95% Wilson intervals.\n",
-            markdown(language_table(language)),
-        ]
+        tables.append(("Captions and answers, letter by letter, with 95% Wilson intervals.", language_table(language)))
+    parts = [titled_markdown(tables)] if tables else []
     return "\n".join([*parts, *(f"{sentence}\n" for sentence in not_held_out(left_out))])
 
 
 def not_held_out(left_out: Mapping[str, str]) -> Sequence[str]:
-    """A sentence for each source without held-out measures."""
+    """Returns a sentence for each source without held-out measures."""
     return [f"Not measured on held-out data: {source}: {reason}." for source, reason in left_out.items()]

@@ -5,42 +5,36 @@ Source of the front matter's fields: Hugging Face's documentation of model cards
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from gato.checkpoint import Checkpoint
 from gato.config import RunConfig, SourceConfig
-from gato.envs import get_task
+from gato.data.sources.formats import find_format
 from gato.evaluation.scores import ScoreRecord
-from gato.model.size import parameter_counts
-from gato.release.record import DType
 from gato.reports.tables import SCALE, aggregate_table, score_table
 
-_TAGS = ["gato", "jax", "generalist-agent"]
-_EPISODE_KINDS = frozenset({"minari", "huggingface", "lerobot", "rlds", "prepared"})  # what is prepared may be either
+
+@dataclass(frozen=True, kw_only=True)
+class CardFacts:
+    """What a card states of the weights that are released."""
+
+    config: RunConfig
+    step: int  # of the run, when the parameters were saved
+    num_parameters: int
+    rounded: bool  # matrices and tables to bfloat16; scores are those of the weights before
+    has_text: bool  # a text tokenizer goes along
+    tasks: frozenset[str] = frozenset()  # those sources that `gato play` knows as tasks
+    license_id: str | None = None  # as the hub writes it; None states that there is none
+    datasets: tuple[str, ...] = ()  # names on the hub, beside those of sources that say so themselves
+    scores: tuple[ScoreRecord, ...] = ()
 
 
-def model_card(
-    checkpoint: Checkpoint,
-    *,
-    dtype: DType,
-    license_id: str | None = None,
-    datasets: Sequence[str] = (),
-    scores: Sequence[ScoreRecord] = (),
-) -> str:
-    """The card's text.
-
-    Args:
-        checkpoint: what is released.
-        dtype: of matrices and tables.
-        license_id: as the hub writes it; None states that there is none.
-        datasets: names of datasets on the hub that it was trained on, beside those of sources that say so themselves.
-        scores: what was measured, of these weights before any rounding.
-    """
-    config = checkpoint.config
-    sources = config.data.sources
-    known = [*datasets, *(source.path for source in sources if source.options.get("hub") is True)]
+def model_card(facts: CardFacts) -> str:
+    """Writes the card's text."""
+    config, scores = facts.config, facts.scores
+    known = [*facts.datasets, *(source.path for source in config.data.sources if source.options.get("hub") is True)]
     front = [
-        *([f"license: {license_id}"] if license_id is not None else []),
+        *([f"license: {facts.license_id}"] if facts.license_id is not None else []),
         "library_name: gato",
         *_items(
             "tags", ["gato", "jax", "generalist-agent", *(["reinforcement-learning"] if _controls(config) else [])]
@@ -51,42 +45,41 @@ def model_card(
     parts = [
         "\n".join(["---", *front, "---"]),
         f"# {_plain(config.name)}",
-        _what(checkpoint, dtype),
+        _what(facts),
         "## Use it",
-        _use(checkpoint),
+        _use(facts),
         "## Trained on",
-        _trained(checkpoint),
+        _trained(facts),
         "## Scores",
-        _scores(scores, dtype),
+        _scores(facts),
         "## Limits",
         _limits(config, scores),
         "## Licence",
-        _licence(license_id),
+        _licence(facts.license_id),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _what(checkpoint: Checkpoint, dtype: DType) -> str:
-    config = checkpoint.config
-    total = sum(parameter_counts(config.model, config.tokenizer).values())
-    stored = "float32" if dtype == "float32" else "bfloat16 (norm gains and biases float32)"
+def _what(facts: CardFacts) -> str:
+    model = facts.config.model
+    stored = "bfloat16 (norm gains and biases float32)" if facts.rounded else "float32"
     return (
         "One causal Transformer that reads observations, actions, text and pictures as one sequence and predicts its "
         "next token: an open Gato in JAX, after "
         '["A Generalist Agent"](https://arxiv.org/abs/2205.06175) (Reed et al., 2022).\n\n'
-        f"{total:,} parameters, {stored}: {config.model.num_layers} layers of width {config.model.width}. "
-        f"Saved after {checkpoint.step:,} steps of training. The folder holds numbers and text, no "
+        f"{facts.num_parameters:,} parameters, {stored}: {model.num_layers} layers of width {model.width}. "
+        f"Saved after {facts.step:,} steps of training. The folder holds numbers and text, no "
         "code; `release.json` has the SHA-256 of every file, `config.json` the settings of the run without the places "
         "of its data."
     )
 
 
-def _use(checkpoint: Checkpoint) -> str:
+def _use(facts: CardFacts) -> str:
     commands = ["gato pull OWNER/NAME agent"]
-    control = _controls(checkpoint.config)
-    if tasks := [source.name for source in control if _is_task(source.name)]:
+    control = _controls(facts.config)
+    if tasks := [source.name for source in control if source.name in facts.tasks]:
         commands.append(f"gato play agent {tasks[0]}")
-    if checkpoint.tokenizer_model is not None:
+    if facts.has_text:
         commands.append("gato chat agent")
     blocks = ["```bash\n" + "\n".join(commands) + "\n```"]
     if control:
@@ -104,11 +97,11 @@ def _use(checkpoint: Checkpoint) -> str:
     return "\n\n".join(blocks)
 
 
-def _trained(checkpoint: Checkpoint) -> str:
-    data = checkpoint.config.data
+def _trained(facts: CardFacts) -> str:
+    data = facts.config.data
     head = (
-        f"{checkpoint.step:,} steps of {data.batch_size} rows of up to {data.context_length:,} tokens, seed "
-        f"{checkpoint.config.seed}."
+        f"{facts.step:,} steps of {data.batch_size} rows of up to {data.context_length:,} tokens, seed "
+        f"{facts.config.seed}."
     )
     if not data.sources:
         return f"{head} The run's config names no sources."
@@ -116,7 +109,7 @@ def _trained(checkpoint: Checkpoint) -> str:
     lines = ["| source | kind | share of rows | numbers scaled by | least return |", "|---|---|---:|---|---|"]
     for source, weight in zip(data.sources, data.row_weights, strict=True):
         least = "–" if source.min_return is None else f"{source.min_return:.0%} of the expert's"
-        scaling = source.scaling if source.kind in _EPISODE_KINDS else "–"
+        scaling = source.scaling if _yields_episodes(source) else "–"
         cells = (_plain(source.name), source.kind, f"{weight / total:.1%}", scaling, least)
         lines.append(f"| {' | '.join(cells)} |")
     limited = [source for source in data.sources if source.max_epochs is not None or source.max_tokens is not None]
@@ -131,10 +124,11 @@ def _budget(source: SourceConfig) -> str:
     return " and ".join(parts)
 
 
-def _scores(scores: Sequence[ScoreRecord], dtype: DType) -> str:
+def _scores(facts: CardFacts) -> str:
+    scores = facts.scores
     if not scores:
         return "None were measured for this card."
-    rounded = "" if dtype == "float32" else " They were measured before the parameters were rounded to bfloat16."
+    rounded = " They were measured before the parameters were rounded to bfloat16." if facts.rounded else ""
     single = f"{score_table(scores)}"
     tables = [single] if len(scores) == 1 else [single, f"{aggregate_table(scores)}"]
     fenced = "\n\n".join(f"```\n{table}\n```" for table in tables)
@@ -162,20 +156,17 @@ def _licence(license_id: str | None) -> str:
 
 
 def _controls(config: RunConfig) -> list[SourceConfig]:
-    """Sources of episodes."""
-    return [source for source in config.data.sources if source.kind in _EPISODE_KINDS]
+    """Returns the sources of episodes."""
+    return [source for source in config.data.sources if _yields_episodes(source)]
 
 
-def _is_task(name: str) -> bool:
-    try:
-        get_task(name)
-    except ValueError:
-        return False
-    return True
+def _yields_episodes(source: SourceConfig) -> bool:
+    """Says whether a source's records are episodes, or may be, as those of a prepared one."""
+    return "episodes" in find_format(source.kind).yields
 
 
 def _results(name: str, scores: Sequence[ScoreRecord]) -> Iterator[str]:
-    """Lines of `model-index`, one result a record."""
+    """Yields the lines of `model-index`, one result per record."""
     if not scores:
         return
     yield from ("model-index:", f"- name: {_quoted(name)}", "  results:")
@@ -205,10 +196,10 @@ def _items(key: str, values: Sequence[str]) -> Iterator[str]:
 
 
 def _quoted(text: Any) -> str:
-    """A YAML scalar: JSON's double quotes are YAML's."""
+    """Returns a YAML scalar: JSON's double quotes are YAML's."""
     return json.dumps(str(text), ensure_ascii=False)
 
 
 def _plain(text: str) -> str:
-    """A name as Markdown shows it, whatever it holds."""
+    """Returns a name as Markdown shows it, whatever it holds."""
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -1,56 +1,37 @@
-"""Figures of scores, losses, the copycat check and described pictures; each function takes data and a theme."""
+"""Figures of scores, losses and the copycat check; each function takes data and a theme."""
 
-import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gato.evaluation.language_scores import LanguageTrial
 from gato.evaluation.scores import ScoreRecord, labels_of
+from gato.reports.curves import CopycatPoint, Curve
+from gato.reports.format import minus
 from gato.reports.style import (
     GREEN,
+    HELD_OUT_DASHES,
     LABEL_SIZE,
     LIGHT,
     PURPLE,
+    REFERENCE_DASHES,
     SMALL_SIZE,
     VERMILLION,
     Theme,
     legend_above,
     new_figure,
     plain_axes,
+    text_above,
+    text_beside,
 )
 
 _SHOWN_SCORES = (-0.5, 1.5)  # a bar beyond is cut there; its label still tells the value
 
 
-@dataclass(frozen=True, kw_only=True)
-class Curve:
-    """One line of a loss plot."""
-
-    label: str
-    steps: Sequence[float]
-    values: Sequence[float]
-    held_out: bool = False  # drawn dashed, in the colour of the training curve of the same label
-
-
-@dataclass(frozen=True, kw_only=True)
-class CopycatPoint:
-    """How often the next action token is predicted, on all actions and on those that differ from the one before.
-
-    An agent that merely repeats its last action is good at the first and bad at the second.
-    """
-
-    task: str
-    accuracy: float
-    changed_accuracy: float
-
-
 def score_bars(records: Sequence[ScoreRecord], theme: Theme = LIGHT) -> Figure:
-    """One bar a record: normalised score and its 95 % interval between the lines of random and expert."""
+    """Draws one bar per record: normalised score and its 95 % interval between the lines of random and expert."""
     scored = [record for record in records if record.normalized is not None]
     if not scored:
         raise ValueError("no record has a normalised score: nothing to draw")
@@ -70,27 +51,12 @@ def score_bars(records: Sequence[ScoreRecord], theme: Theme = LIGHT) -> Figure:
         rows, np.clip(lows, left, right), np.clip(highs, left, right), color=theme.text, linewidth=1.4, zorder=3
     )
     for reference, name in ((0, "random"), (1, "expert")):
-        axes.axvline(reference, color=theme.muted, linewidth=1, linestyle=(0, (4, 3)) if reference else "-", zorder=1)
-        axes.text(
-            reference,
-            1.0,
-            name,
-            transform=axes.get_xaxis_transform(),
-            ha="center",
-            va="bottom",
-            color=theme.muted,
-            fontsize=SMALL_SIZE,
+        axes.axvline(
+            reference, color=theme.muted, linewidth=1, linestyle=REFERENCE_DASHES if reference else "-", zorder=1
         )
+        text_above(axes, reference, name, theme)
     for row, value in enumerate(values):
-        axes.text(
-            1.01,
-            row,
-            f"{value:.2f}".replace("-", "−"),
-            transform=axes.get_yaxis_transform(),
-            va="center",
-            color=theme.text,
-            fontsize=LABEL_SIZE,
-        )
+        text_beside(axes, row, minus(f"{value:.2f}"), theme.text)
     axes.set_yticks(rows, labels, color=theme.text, fontsize=LABEL_SIZE)
     axes.set_xlim(left, right)
     axes.set_ylim(len(scored) - 0.45, -0.55)
@@ -99,7 +65,7 @@ def score_bars(records: Sequence[ScoreRecord], theme: Theme = LIGHT) -> Figure:
 
 
 def loss_curves(curves: Sequence[Curve], theme: Theme = LIGHT) -> Figure:
-    """Loss against training step, a colour a label; names stand at the ends of their lines."""
+    """Draws the loss against the training step, one colour per label; names stand at the ends of their lines."""
     if not curves:
         raise ValueError("no curve to draw")
     colors = [theme.primary, theme.secondary, GREEN, PURPLE, VERMILLION, theme.neutral]
@@ -115,19 +81,19 @@ def loss_curves(curves: Sequence[Curve], theme: Theme = LIGHT) -> Figure:
             curve.values,
             color=color_of[curve.label],
             linewidth=1.8,
-            linestyle=(0, (3, 2)) if curve.held_out else "-",
+            linestyle=HELD_OUT_DASHES if curve.held_out else "-",
         )
     all_values = np.concatenate([np.asarray(curve.values, dtype=float) for curve in curves])
     axes.set_ylim(0, float(np.nanpercentile(all_values, 99)) * 1.08)
     axes.set_xlim(0, max(float(curve.steps[-1]) for curve in curves))
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_xlabel("training step", fontsize=SMALL_SIZE)
-    axes.set_ylabel("loss, nats a token", fontsize=SMALL_SIZE)
+    axes.set_ylabel("loss, nats per token", fontsize=SMALL_SIZE)
     _name_line_ends(axes, [curve for curve in curves if not curve.held_out] or curves, color_of)
     if any(curve.held_out for curve in curves):
         handles = [
             Line2D([], [], color=theme.muted, linewidth=1.8, label="training"),
-            Line2D([], [], color=theme.muted, linewidth=1.8, linestyle=(0, (3, 2)), label="held out"),
+            Line2D([], [], color=theme.muted, linewidth=1.8, linestyle=HELD_OUT_DASHES, label="held out"),
         ]
         axes.legend(handles=handles, frameon=False, fontsize=SMALL_SIZE, labelcolor=theme.muted, loc="upper right")
     return figure
@@ -141,19 +107,11 @@ def _name_line_ends(axes: Axes, curves: Sequence[Curve], color_of: dict[str, str
     height = -np.inf
     for value, name in ends:
         height = max(value, height + gap)
-        axes.text(
-            1.01,
-            height,
-            name,
-            transform=axes.get_yaxis_transform(),
-            color=color_of[name],
-            fontsize=LABEL_SIZE,
-            va="center",
-        )
+        text_beside(axes, height, name, color_of[name])
 
 
 def copycat_plot(points: Sequence[CopycatPoint], theme: Theme = LIGHT) -> Figure:
-    """Two dots a task: accuracy on all actions, and where the action changes; a long line between is a copycat."""
+    """Draws two dots per task: accuracy on all actions, and where the action changes; a long line shows a copycat."""
     if not points:
         raise ValueError("no task to draw")
     figure = new_figure(theme, 9, 1.1 + 0.34 * len(points))
@@ -171,29 +129,3 @@ def copycat_plot(points: Sequence[CopycatPoint], theme: Theme = LIGHT) -> Figure
     axes.set_xlabel("share of action tokens predicted", fontsize=SMALL_SIZE)
     legend_above(axes, theme, columns=2, size=LABEL_SIZE, handletextpad=0.3)
     return figure
-
-
-def picture_gallery(trials: Sequence[LanguageTrial], theme: Theme = LIGHT, *, num_columns: int = 4) -> Figure:
-    """Pictures with what the agent said below each; where it was wrong, the reference too."""
-    if not trials:
-        raise ValueError("no picture to draw")
-    num_rows = -(-len(trials) // num_columns)
-    figure = new_figure(theme, 9, 2.9 * num_rows)
-    for axes, trial in zip(figure.subplots(num_rows, num_columns, squeeze=False).flat, trials, strict=False):
-        image = trial.example.image
-        axes.imshow(image if image.ndim == 3 and image.shape[2] > 1 else np.atleast_3d(image)[..., 0], cmap="gray")
-        if trial.example.question is not None:
-            axes.set_title(_wrapped(trial.example.question), color=theme.muted, fontsize=SMALL_SIZE)
-        mark = "" if trial.correct else f"\n(it is: {trial.example.reference})"
-        axes.set_xlabel(_wrapped(trial.answer + mark), color=theme.text, fontsize=LABEL_SIZE)
-    for axes in figure.axes:
-        axes.set_xticks([])
-        axes.set_yticks([])
-        for side in axes.spines.values():
-            side.set_visible(False)
-        axes.set_facecolor(theme.page)
-    return figure
-
-
-def _wrapped(text: str) -> str:
-    return "\n".join(textwrap.fill(line, 26) for line in text.splitlines())

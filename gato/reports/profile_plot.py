@@ -17,6 +17,7 @@ from gato.reports.style import (
     LABEL_SIZE,
     LIGHT,
     PURPLE,
+    REFERENCE_DASHES,
     SMALL_SIZE,
     VERMILLION,
     Theme,
@@ -29,10 +30,10 @@ _MOST_FAMILIES = 6  # as many as there are colours; the smaller ones share the l
 
 
 def profile_plot(runs: Mapping[str, Sequence[ScoreRecord]], theme: Theme = LIGHT) -> Figure:
-    """Share of episodes that score more than a threshold, against the threshold, with its point-wise 95 % band.
+    """Draws the share of episodes that score more than a threshold, with its point-wise 95 % band.
 
     Args:
-        runs: records by name of what was measured, at most one a task; one or two names read well.
+        runs: records by name of what was measured, at most one per task; one or two names read well.
     """
     strata = {name: strata_of(records) for name, records in runs.items()}
     if not any(strata.values()):
@@ -58,10 +59,10 @@ def profile_plot(runs: Mapping[str, Sequence[ScoreRecord]], theme: Theme = LIGHT
 
 
 def tasks_above_plot(records: Sequence[ScoreRecord], theme: Theme = LIGHT) -> Figure:
-    """Number of tasks whose mean score is at or above a share of the expert's, against that share, stacked by family.
+    """Draws how many tasks have a mean score at or above a share of the expert's, stacked by family.
 
     Args:
-        records: at most one a task.
+        records: at most one per task.
     """
     strata = strata_of(records)
     if not strata:
@@ -113,7 +114,7 @@ def _number_above(records: Sequence[ScoreRecord], thresholds: np.ndarray) -> np.
 
 
 def _largest(families: Mapping[str, list[ScoreRecord]]) -> dict[str, list[ScoreRecord]]:
-    """Families, the one with most tasks first; where they are too many, the smallest together as "others"."""
+    """Sorts families by number of tasks, largest first; where they are too many, the smallest become "others"."""
     ordered = sorted(families, key=lambda name: -len(families[name]))
     if len(ordered) <= _MOST_FAMILIES:
         return {name: families[name] for name in ordered}
@@ -124,4 +125,4 @@ def _largest(families: Mapping[str, list[ScoreRecord]]) -> dict[str, list[ScoreR
 def _reference_ticks(axes: Axes, theme: Theme) -> None:
     axes.set_xlim(_THRESHOLDS[0], _THRESHOLDS[-1])
     axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2], ["random", "20%", "40%", "60%", "80%", "expert", "120%"])
-    axes.axvline(1, color=theme.muted, linewidth=1, linestyle=(0, (4, 3)))
+    axes.axvline(1, color=theme.muted, linewidth=1, linestyle=REFERENCE_DASHES)

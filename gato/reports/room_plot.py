@@ -1,4 +1,4 @@
-"""The picture of a prompt study in a room of cells: same start, same room, another demonstration, another way."""
+"""The figure of a prompt ablation in a room of cells: same start, another demonstration, another way."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +11,20 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from gato.evaluation.evaluate import PromptStudy
+from gato.evaluation.evaluate import PromptAblation
 from gato.evaluation.scores import Prompt, Variants
 from gato.evaluation.statistics import Interval, wilson_interval
-from gato.reports.style import LABEL_SIZE, LIGHT, SMALL_SIZE, TITLE_SIZE, Theme, new_figure, plain_axes
+from gato.reports.style import (
+    LABEL_SIZE,
+    LIGHT,
+    SMALL_SIZE,
+    TITLE_SIZE,
+    Theme,
+    legend_above,
+    new_figure,
+    plain_axes,
+    text_beside,
+)
 
 Cell = tuple[int, int]  # row, column
 
@@ -42,26 +52,26 @@ class RoomTrial:
         return int(row), int(column)
 
 
-def room_trials(study: PromptStudy, size: int) -> list[RoomTrial]:
-    """The trials of an environment that shows the agent its own cell.
+def room_trials(study: PromptAblation, size: int) -> list[RoomTrial]:
+    """Reads the trials of an environment that shows the agent its own cell.
 
     Args:
         study: its reset options hold `goal`, numbered row * size + column, and its observations are (row, column).
     """
     return [
         RoomTrial(
-            prompt=trial.prompt,
-            variants=trial.variants,
-            goal=divmod(trial.scored["goal"], size),
-            shown=None if trial.shown is None else divmod(trial.shown["goal"], size),
-            path=trial.rollout.episode.observations,
+            prompt=spec.prompt,
+            variants=spec.variants,
+            goal=divmod(study.variants[spec.variant]["goal"], size),
+            shown=None if spec.shown is None else divmod(study.variants[spec.shown.variant]["goal"], size),
+            path=rollout.episode.observations,
         )
-        for trial in study.trials
+        for spec, rollout in study.episodes
     ]
 
 
 def room_figure(trials: Sequence[RoomTrial], size: int, theme: Theme = LIGHT) -> Figure:
-    """One example room and all final cells for each prompt, beside the shares that reached the goal.
+    """Draws one example and all final cells for each prompt, beside the shares that reached the goal.
 
     The example is the first episode whose start, goal and shown cell lie well apart, held-out goals first; how it
     ended plays no part in the choice.
@@ -98,7 +108,7 @@ def room_figure(trials: Sequence[RoomTrial], size: int, theme: Theme = LIGHT) ->
 
 
 def _example(trials: Sequence[RoomTrial]) -> dict[Prompt, RoomTrial]:
-    """The same episode under each prompt."""
+    """Picks the same episode under each prompt."""
     groups = sorted({trial.variants for trial in trials}, key=lambda group: group != "held-out")
     for distance in (_CLEAR_DISTANCE, 0):
         for group in groups:
@@ -160,7 +170,7 @@ def _draw_room(axes: Axes, trial: RoomTrial, size: int, theme: Theme) -> None:
 
 
 def _draw_ends(axes: Axes, trials: Sequence[RoomTrial], size: int, theme: Theme) -> None:
-    """Share of episodes by last cell minus goal: a dot in the middle where the goal is found."""
+    """Draws the share of episodes by last cell minus goal: a dot in the middle where the goal is found."""
     _square(axes, theme)
     shares = np.zeros((2 * size - 1, 2 * size - 1))
     for trial in trials:
@@ -190,7 +200,7 @@ def _square(axes: Axes, theme: Theme) -> None:
 
 
 def _draw_shares(axes: Axes, trials: Sequence[RoomTrial], theme: Theme) -> None:
-    """The measured shares with Wilson intervals; trained and held-out goals side by side."""
+    """Draws the measured shares with Wilson intervals; trained and held-out goals side by side."""
     plain_axes(axes, theme)
     axes.axvline(0, color=theme.muted, linewidth=1)
     groups = [group for group in get_args(Variants) if any(trial.variants == group for trial in trials)]
@@ -209,33 +219,14 @@ def _draw_shares(axes: Axes, trials: Sequence[RoomTrial], theme: Theme) -> None:
             middle = row - 0.24 + height * (index + 0.5)
             axes.barh(middle, share.value, height=height * 0.86, color=colors[group], zorder=2)
             axes.hlines(middle, share.low, share.high, color=theme.text, linewidth=1.2, zorder=3)
-            axes.text(
-                1.03,
-                middle,
-                f"{share.value:.2f}",
-                transform=axes.get_yaxis_transform(),
-                va="center",
-                color=theme.text,
-                fontsize=LABEL_SIZE,
-            )
+            text_beside(axes, middle, f"{share.value:.2f}", theme.text, x=1.03)
     axes.set_yticks([])
     axes.set_xlim(0, 1)
     axes.set_ylim(len(measures) - 0.55, -0.85)
     axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes.set_xlabel("share of episodes, 95% interval", fontsize=SMALL_SIZE)
     handles = [Rectangle((0, 0), 1, 1, facecolor=colors[group], label=f"{group} goals") for group in groups]
-    axes.legend(
-        handles=handles,
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        ncols=3,
-        frameon=False,
-        fontsize=SMALL_SIZE,
-        labelcolor=theme.text,
-        borderaxespad=0.2,
-        handlelength=1,
-        handleheight=1,
-    )
+    legend_above(axes, theme, columns=3, handles=handles, handlelength=1, handleheight=1)
 
 
 def _share(trials: Sequence[RoomTrial], to_shown: bool) -> Interval:

@@ -1,19 +1,23 @@
 """The page of a training run, finished or not, from the lines of its metrics."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from gato.reports.page import Block, Chart, Fact, Page, Paragraph, Section, Table
-from gato.reports.plots import Curve
+from gato.reports.curves import (
+    Curve,
+    Metrics,
+    copycat_points_of,
+    curve_of,
+    curve_pair,
+    loss_curves_of,
+    recent_median,
+)
+from gato.reports.format import UNKNOWN, percent
+from gato.reports.page import Block, Chart, Fact, Page, Paragraph, Section, draw_chart
 from gato.reports.run_plots import Marks, Panel, run_panels, source_panels
-from gato.reports.sections import copycat_points_of, copycat_section, loss_curves_of, run_section
-from gato.reports.style import both_themes
+from gato.reports.sections import copycat_section, run_section
+from gato.reports.table import Table
 
 _MOST_SOURCES = 24  # that are drawn; the table lists all
-_RECENT_LINES = 20  # of metrics, whose median stands for the speed now
-
-# A line of metrics holds numbers and, where one was not finite, null: hence `Any`.
-Metrics = Sequence[Mapping[str, Any]]
 
 
 def run_page(
@@ -25,7 +29,7 @@ def run_page(
     history: Sequence[tuple[str, str, str]] = (),
     config_json: str | None = None,
 ) -> Page:
-    """Losses by modality and source, what the optimizer did, speed, and what happened.
+    """Shows losses by modality and source, what the optimizer did, speed, and what happened.
 
     Args:
         metrics: lines in the order of their steps.
@@ -71,12 +75,12 @@ def run_page(
 
 
 def training_figure_panels(metrics: Metrics) -> list[Panel]:
-    """All plots but those of single sources, for a picture without a page."""
+    """Returns all plots but those of single sources, for an image without a page."""
     return [*_loss_panels(metrics), *_other_panels(metrics)]
 
 
 def marks_of(metrics: Metrics, resumed: Sequence[int]) -> Marks:
-    """Where the run was resumed, and up to which lines the count of skipped steps grew."""
+    """Finds where the run was resumed, and up to which lines the count of skipped steps grew."""
     skipped, before = [], 0
     for line in metrics:
         count = line.get("skipped") or 0
@@ -86,21 +90,13 @@ def marks_of(metrics: Metrics, resumed: Sequence[int]) -> Marks:
     return Marks(resumed=tuple(resumed), skipped=tuple(skipped))
 
 
-def curve_of(metrics: Metrics, name: str, label: str, *, held_out: bool = False) -> Curve | None:
-    """One metric over the steps; None if no line has it."""
-    points = [(line["step"], line[name]) for line in metrics if line.get(name) is not None]
-    if not points:
-        return None
-    steps, values = zip(*points, strict=True)
-    return Curve(label=label, steps=steps, values=values, held_out=held_out)
-
-
 def _facts(metrics: Metrics, step: int) -> tuple[Fact, ...]:
-    facts = [Fact(value=f"{step:,}", label="steps made")]
-    facts.append(
-        Fact(value=f"{_last(metrics, 'loss'):.3f}", label="loss, nats a target", note="mean of the last lines")
-    )
-    if (held_out := curve_of(metrics, "held_out/loss", "")) is not None:
+    loss = recent_median(metrics, "loss")
+    facts = [
+        Fact(value=f"{step:,}", label="steps made"),
+        Fact(value=f"{loss:.3f}", label="loss, nats per target", note="median of the last lines"),
+    ]
+    if (held_out := curve_of(metrics, "loss", "", held_out=True)) is not None:
         facts.append(
             Fact(
                 value=f"{held_out.values[-1]:.3f}",
@@ -108,42 +104,33 @@ def _facts(metrics: Metrics, step: int) -> tuple[Fact, ...]:
                 note=f"after step {held_out.steps[-1]:,.0f}, lowest {min(held_out.values):.3f}",
             )
         )
-    if (speed := _last(metrics, "tokens_per_second")) is not None:
-        facts.append(Fact(value=f"{speed:,.0f}", label="tokens a second", note="padding not counted"))
-    if (mfu := _last(metrics, "mfu")) is not None:
+    if (speed := recent_median(metrics, "tokens_per_second")) is not None:
+        facts.append(Fact(value=f"{speed:,.0f}", label="tokens per second", note="padding not counted"))
+    if (mfu := recent_median(metrics, "mfu")) is not None:
         facts.append(Fact(value=f"{mfu:.1%}", label="MFU", note="of the chips' dense bfloat16 peak"))
     if skipped := max((line.get("skipped") or 0 for line in metrics), default=0):
         facts.append(Fact(value=f"{skipped:,.0f}", label="steps skipped", note="their loss or gradient was not finite"))
     return tuple(facts)
 
 
-def _last(metrics: Metrics, name: str) -> float | None:
-    """The median over the last lines."""
-    curve = curve_of(metrics, name, name)
-    if curve is None:
-        return None
-    recent = sorted(curve.values[-_RECENT_LINES:])
-    return recent[len(recent) // 2]
-
-
 def _loss_panels(metrics: Metrics) -> list[Panel]:
     curves = loss_curves_of(metrics)
     if not curves:  # a loss function that tells no modalities apart
         curves = [curve for curve in (curve_of(metrics, "loss", "all targets"),) if curve is not None]
-    return [Panel(label="loss, nats a target", curves=tuple(curves), cut=True)]
+    return [Panel(label="loss, nats per target", curves=tuple(curves), cut=True)]
 
 
 def _other_panels(metrics: Metrics) -> list[Panel]:
-    wanted = (
+    plots = (
         ("learning_rate", "learning rate", "linear", False),
         ("grad_norm", "gradient norm", "log", False),
-        ("tokens_per_second", "tokens a second", "linear", False),
+        ("tokens_per_second", "tokens per second", "linear", False),
         ("mfu", "MFU", "linear", True),
     )
     panels = []
-    for name, label, scale, percent in wanted:
+    for name, label, scale, in_percent in plots:
         if (curve := curve_of(metrics, name, label)) is not None:
-            panels.append(Panel(label=label, curves=(curve,), scale=scale, percent=percent))
+            panels.append(Panel(label=label, curves=(curve,), scale=scale, percent=in_percent))
     return panels
 
 
@@ -153,10 +140,7 @@ def _chart(panels: Sequence[Panel], marks: Marks, what: str) -> Chart:
         for panel in panels
         for curve in panel.curves
     )
-    return Chart(
-        image=both_themes(lambda theme: run_panels(panels, marks, theme)),
-        alt=f"{what} over the training steps, at the end: {ends}.",
-    )
+    return draw_chart(run_panels, panels, marks, alt=f"{what} over the training steps, at the end: {ends}.")
 
 
 def _legend_of(marks: Marks) -> Paragraph:
@@ -169,25 +153,21 @@ def _legend_of(marks: Marks) -> Paragraph:
 
 
 def _source_section(metrics: Metrics, marks: Marks) -> Section | None:
-    """Every source's loss over the steps, and its last numbers in a table."""
+    """Draws every source's loss over the steps, and lists its last numbers."""
     names = list(dict.fromkeys(name.removeprefix("loss/") for line in metrics for name in line if name[:5] == "loss/"))
-    curves: dict[str, list[Curve]] = {}
-    for name in names:
-        pair = (
-            curve_of(metrics, f"loss/{name}", name),
-            curve_of(metrics, f"held_out/loss/{name}", name, held_out=True),
-        )
-        curves[name] = [curve for curve in pair if curve is not None]
+    curves = {name: curve_pair(metrics, f"loss/{name}", name) for name in names}
     names = [name for name in names if curves[name]]
     if not names:
         return None
     drawn = sorted(names, key=lambda name: -float(curves[name][0].values[-1]))[:_MOST_SOURCES]
     shown = [curve for name in names if name in drawn for curve in curves[name]]
     blocks: list[Block] = [
-        Chart(
-            image=both_themes(lambda theme: source_panels(shown, marks, theme)),
+        draw_chart(
+            source_panels,
+            shown,
+            marks,
             alt="Loss of each source over the training steps; the table below has the last values.",
-            caption="Nats a target."
+            caption="Nats per target."
             + ("" if len(names) <= _MOST_SOURCES else f" The {_MOST_SOURCES} sources with the highest loss now."),
         ),
         Table(
@@ -199,15 +179,14 @@ def _source_section(metrics: Metrics, marks: Marks) -> Section | None:
 
 
 def _source_row(metrics: Metrics, name: str, curves: Sequence[Curve]) -> tuple[str, ...]:
-    def text(value: float | None, form: str) -> str:
-        return "–" if value is None else format(value, form)
+    def loss(value: float | None) -> str:
+        return UNKNOWN if value is None else f"{value:.3f}"
 
-    held_out = next((curve.values[-1] for curve in curves if curve.held_out), None)
     return (
         name,
-        text(curves[0].values[0], ".3f"),
-        text(_last(metrics, f"loss/{name}"), ".3f"),
-        text(held_out, ".3f"),
-        text(_last(metrics, f"accuracy/{name}"), ".0%"),
-        text(_last(metrics, f"accuracy_changed/{name}"), ".0%"),
+        loss(curves[0].values[0]),
+        loss(recent_median(metrics, f"loss/{name}")),
+        loss(next((curve.values[-1] for curve in curves if curve.held_out), None)),
+        percent(recent_median(metrics, f"accuracy/{name}")),
+        percent(recent_median(metrics, f"accuracy_changed/{name}")),
     )

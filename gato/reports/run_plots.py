@@ -8,9 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
 
-from gato.reports.plots import Curve
+from gato.reports.curves import Curve
 from gato.reports.style import (
     GREEN,
+    HELD_OUT_DASHES,
     LABEL_SIZE,
     LIGHT,
     PURPLE,
@@ -45,7 +46,7 @@ class Marks:
 
 
 def run_panels(panels: Sequence[Panel], marks: Marks, theme: Theme = LIGHT) -> Figure:
-    """Plots one below another over the same steps.
+    """Draws plots one below another over the same steps.
 
     Raises:
         ValueError: there is nothing to draw.
@@ -74,7 +75,7 @@ def run_panels(panels: Sequence[Panel], marks: Marks, theme: Theme = LIGHT) -> F
 
 
 def source_panels(curves: Sequence[Curve], marks: Marks, theme: Theme = LIGHT) -> Figure:
-    """A small plot for each label: its curve, and where it was held out too, that one dashed.
+    """Draws a small plot for each label: its curve, and the one of held-out data dashed.
 
     Raises:
         ValueError: there is nothing to draw.
@@ -91,7 +92,7 @@ def source_panels(curves: Sequence[Curve], marks: Marks, theme: Theme = LIGHT) -
         plain_axes(axes, theme, grid="y")
         own = [curve for curve in curves if curve.label == label]
         for curve in own:
-            color, line = (theme.secondary, (0, (3, 2))) if curve.held_out else (theme.primary, "-")
+            color, line = (theme.secondary, HELD_OUT_DASHES) if curve.held_out else (theme.primary, "-")
             axes.plot(*_thinned(curve), color=color, linestyle=line, linewidth=1.4)
         _fit(axes, own, log=False, cut=True)
         _mark(axes, marks, theme)
@@ -112,7 +113,7 @@ def _draw(axes: Axes, curves: Sequence[Curve], theme: Theme) -> None:
         axes.plot(
             *_thinned(curve),
             color=colors[names.index(curve.label) % len(colors)],
-            linestyle=(0, (3, 2)) if curve.held_out else "-",
+            linestyle=HELD_OUT_DASHES if curve.held_out else "-",
             linewidth=1.6,
             marker="o" if len(curve.steps) == 1 else None,
             label=f"{curve.label}, held out" if curve.held_out else curve.label,
@@ -149,7 +150,7 @@ def _mark(axes: Axes, marks: Marks, theme: Theme) -> None:
 
 
 def _thinned(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and values of at most so many points; a point stands for the mean of its neighbours."""
+    """Returns steps and values of at most `_MOST_POINTS` points, each the mean of its neighbours."""
     steps, values = np.asarray(curve.steps, dtype=float), np.asarray(curve.values, dtype=float)
     if len(steps) <= _MOST_POINTS:
         return steps, values

@@ -1,46 +1,50 @@
-"""The sections of a run's report, from what the measurements returned; `page` lays them out."""
+"""Sections of a page from what the measurements returned; `page` lays them out.
+
+Those of images, the room and training stand on the quickstart's page only; `evaluation_page` takes them as extra ones.
+"""
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from gato.evaluation.evaluate import PromptStudy
+from gato.evaluation.evaluate import PromptAblation
 from gato.evaluation.language_scores import LanguageTrial, score_language
-from gato.evaluation.scores import ScoreRecord, aggregate
+from gato.evaluation.scores import ScoreRecord, aggregate, context_effect
 from gato.evaluation.statistics import wilson_interval
-from gato.reports.page import Block, Chart, Code, Fact, Grid, Paragraph, Picture, Section, Table
-from gato.reports.plots import CopycatPoint, Curve, copycat_plot, loss_curves, score_bars
+from gato.reports.curves import CopycatPoint, Metrics, loss_curves_of
+from gato.reports.format import counted, interval_text, percent
+from gato.reports.page import Chart, Code, Fact, Grid, GridImage, Paragraph, Section, draw_chart
+from gato.reports.plots import copycat_plot, loss_curves, score_bars
 from gato.reports.room_plot import room_figure, room_trials
-from gato.reports.style import both_themes
-from gato.reports.tables import aggregate_table, interval_text, left_out, score_table
+from gato.reports.table import Table
 
-_PICTURE_SIDE = 280  # pixels to which the smaller pictures of the gallery are enlarged
+_IMAGE_SIDE = 280  # pixels to which smaller images are enlarged
 
 
 def headline_facts(
     records: Sequence[ScoreRecord] = (),
-    study: PromptStudy | None = None,
+    study: PromptAblation | None = None,
     language: Sequence[LanguageTrial] = (),
 ) -> tuple[Fact, ...]:
-    """The numbers to show first: control, prompt, pictures."""
+    """Returns the numbers to show first: control, prompt, images."""
     facts = []
     if (together := aggregate(records)) is not None:
         facts.append(
             Fact(
                 value=f"{together.iqm.value:.2f}",
                 label="of expert, over all control tasks",
-                note=f"interquartile mean of {len(together.tasks)} tasks, {interval_text(together.iqm)}",
+                note=f"interquartile mean of {counted(len(together.tasks), 'task')}, {interval_text(together.iqm)}",
             )
         )
     if study is not None:
-        group = "held-out" if study.context_effect("held-out") is not None else "trained"
+        held_out = [record for record in study.records if record.variants == "held-out"]
+        group = "held-out" if context_effect(held_out) is not None else "trained"
         success = {record.prompt: record.success for record in study.records if record.variants == group}
         facts.append(
             Fact(
-                value=f"{_percent(success.get('right'))} vs {_percent(success.get('wrong'))}",
+                value=f"{percent(success.get('right'))} vs {percent(success.get('wrong'))}",
                 label="task solved with the right and with a wrong demonstration",
                 note="tasks never trained on" if group == "held-out" else "trained tasks",
             )
@@ -51,19 +55,18 @@ def headline_facts(
             Fact(
                 value=f"{correct.value:.0%}",
                 label="captions and answers exactly right",
-                note=f"{len(language)} unseen pictures, {interval_text(correct, percent=True)}",
+                note=f"{len(language)} unseen images, {interval_text(correct, in_percent=True)}",
             )
         )
     return tuple(facts)
 
 
-def room_section(study: PromptStudy, size: int) -> Section:
-    """The prompt study of a room of `size` x `size` cells: the picture that shows what a demonstration does."""
+def room_section(study: PromptAblation, size: int) -> Section:
+    """Draws the prompt ablation of a room of `size` x `size` cells: the figure that shows what a demonstration does."""
     trials = room_trials(study, size)
-    image = both_themes(lambda theme: room_figure(trials, size, theme))
     success = {(record.variants, record.prompt): record.success for record in study.records}
     numbers = "; ".join(
-        f"{group} goals, {prompt} prompt: {_percent(share)}" for (group, prompt), share in success.items()
+        f"{group} goals, {prompt} prompt: {percent(share)}" for (group, prompt), share in success.items()
     )
     return Section(
         title="What one demonstration does",
@@ -73,8 +76,10 @@ def room_section(study: PromptStudy, size: int) -> Section:
                 "it is shown one demonstration that walks to some cell and stays there. An agent that uses its prompt "
                 "goes to the cell it was shown, right or wrong; shown nothing, it cannot know."
             ),
-            Chart(
-                image=image,
+            draw_chart(
+                room_figure,
+                trials,
+                size,
                 alt=f"Ways and final cells in the room under three kinds of prompt. Reached the goal: {numbers}.",
                 caption="Top: the same start and the same invisible goal under each prompt; the example was chosen for "
                 "its geometry, not for its outcome. Bottom: all last cells, seen from the framed goal.",
@@ -83,64 +88,48 @@ def room_section(study: PromptStudy, size: int) -> Section:
     )
 
 
-def score_section(records: Sequence[ScoreRecord]) -> Section:
-    """Normalised scores as bars and in full."""
-    blocks: list[Block] = [
-        Paragraph(
-            text="0 is an agent that acts at random, 1 the expert that recorded the demonstrations. Intervals are 95% "
-            "bootstrap intervals over episodes."
-        )
-    ]
-    scored = [record for record in records if record.normalized is not None]
-    if scored:
-        summary = "; ".join(f"{record.task} {record.normalized:.2f}" for record in scored)
-        blocks.append(
-            Chart(image=both_themes(lambda theme: score_bars(scored, theme)), alt=f"Normalised scores: {summary}.")
-        )
-    if len(scored) > 1:
-        blocks.append(aggregate_table(records))
-    blocks += [Paragraph(text=sentence) for sentence in left_out(records)]
-    return Section(title="Control", blocks=(*blocks, score_table(records)))
+def score_chart(scored: Sequence[ScoreRecord]) -> Chart:
+    """Draws the bars of records that have a normalised score."""
+    summary = "; ".join(f"{record.task} {record.normalized:.2f}" for record in scored)
+    return draw_chart(score_bars, scored, alt=f"Normalised scores: {summary}.")
 
 
 def clip_section(clips: Sequence[tuple[bytes, str]]) -> Section:
-    """Films with their captions, as GIF bytes and text."""
-    return Section(
-        title="The same weights at play",
-        blocks=(Grid(pictures=tuple(Picture(content=gif, alt=caption, caption=caption) for gif, caption in clips)),),
-    )
+    """Shows videos with their captions, as GIF bytes and text."""
+    images = tuple(GridImage(content=gif, alt=caption, caption=caption) for gif, caption in clips)
+    return Section(title="The same weights at play", blocks=(Grid(images=images),))
 
 
 def language_section(trials: Sequence[LanguageTrial], *, num_shown: int = 8) -> Section:
-    """Exact-match rates by kind, and the first pictures with what the agent said; all held out from training.
+    """Shows exact-match rates by kind, and the first images with what the agent said; all held out from training.
 
     Args:
         trials: of captions and questions, in any order.
-        num_shown: at most so many pictures that were described, and as many that were asked about.
+        num_shown: at most so many images that were described, and as many that were asked about.
     """
     rates = Table(
-        headings=("kind", "pictures", "exactly right", "95% interval"),
+        headings=("kind", "images", "exactly right", "95% interval"),
         rows=tuple(
             (
                 score.kind,
                 str(score.num_trials),
-                f"{score.accuracy.value:.0%}",
-                interval_text(score.accuracy, percent=True),
+                percent(score.accuracy.value),
+                interval_text(score.accuracy, in_percent=True),
             )
             for score in score_language(trials)
         ),
     )
     described = [trial for trial in trials if trial.example.question is None]
     asked = [trial for trial in trials if trial.example.question is not None]
-    pictures = tuple(
-        Picture(content=_png(trial.example.image), alt=trial.example.reference, caption=_said(trial))
+    images = tuple(
+        GridImage(content=_png(trial.example.image), alt=trial.example.reference, caption=_said(trial))
         for trial in (*described[:num_shown], *asked[:num_shown])
     )
     return Section(
-        title="Pictures described and asked about",
+        title="Images described and asked about",
         blocks=(
-            Paragraph(text="The pictures were never seen in training. The first ones are shown, whatever came out."),
-            Grid(pictures=pictures, width_px=190),
+            Paragraph(text="The images were never seen in training. The first ones are shown, whatever came out."),
+            Grid(images=images, width_px=190),
             rates,
         ),
     )
@@ -153,15 +142,16 @@ def _said(trial: LanguageTrial) -> str:
     return f"{question}✗ {trial.answer.strip()}\nshould be: {trial.example.reference.strip()}"
 
 
-def loss_section(metrics: Sequence[Mapping[str, Any]]) -> Section:
-    """Loss by modality over training, from the lines of a run's metrics file."""
+def loss_section(metrics: Metrics) -> Section:
+    """Draws the loss by modality over training, from the lines of a run's metrics file."""
     curves = loss_curves_of(metrics)
     ends = ", ".join(f"{curve.label}{' held out' if curve.held_out else ''} {curve.values[-1]:.2f}" for curve in curves)
     return Section(
         title="Training",
         blocks=(
-            Chart(
-                image=both_themes(lambda theme: loss_curves(curves, theme)),
+            draw_chart(
+                loss_curves,
+                curves,
                 alt=f"Loss against training step, ending at: {ends}.",
                 caption="Mean loss of a predicted token. Dashed: data that training never saw.",
             ),
@@ -169,40 +159,8 @@ def loss_section(metrics: Sequence[Mapping[str, Any]]) -> Section:
     )
 
 
-def loss_curves_of(metrics: Sequence[Mapping[str, Any]]) -> list[Curve]:
-    """Training and held-out loss of text and of actions, as far as the lines have them.
-
-    `Any` because a line of metrics holds numbers and, where one was not finite, null.
-    """
-    curves = []
-    for label, name in (("text", "loss_text"), ("actions", "loss_action")):
-        for held_out, key in ((False, name), (True, f"held_out/{name}")):
-            points = [(line["step"], line[key]) for line in metrics if line.get(key) is not None]
-            if points:
-                steps, values = zip(*points, strict=True)
-                curves.append(Curve(label=label, steps=steps, values=values, held_out=held_out))
-    return curves
-
-
-def copycat_points_of(metrics: Sequence[Mapping[str, Any]], *, prefix: str = "") -> list[CopycatPoint]:
-    """The last accuracies of each source that reports both; prefix "held_out/" reads the held-out ones."""
-    last: dict[str, float] = {}
-    for line in metrics:
-        last.update({name: value for name, value in line.items() if value is not None})
-    start = f"{prefix}accuracy_changed/"
-    return [
-        CopycatPoint(
-            task=name.removeprefix(start),
-            accuracy=last[f"{prefix}accuracy/{name.removeprefix(start)}"],
-            changed_accuracy=value,
-        )
-        for name, value in last.items()
-        if name.startswith(start)
-    ]
-
-
 def copycat_section(points: Sequence[CopycatPoint]) -> Section:
-    """Whether the agent decides or merely repeats."""
+    """Shows whether the agent decides or merely repeats."""
     summary = "; ".join(f"{p.task} {p.accuracy:.2f} and {p.changed_accuracy:.2f}" for p in points)
     return Section(
         title="Does it decide, or repeat itself?",
@@ -211,8 +169,9 @@ def copycat_section(points: Sequence[CopycatPoint]) -> Section:
                 text="An agent can predict most actions by repeating the last one and still play badly. Accuracy where "
                 "the action changes tells: the closer the two marks, the better."
             ),
-            Chart(
-                image=both_themes(lambda theme: copycat_plot(points, theme)),
+            draw_chart(
+                copycat_plot,
+                points,
                 alt=f"Accuracy on all actions and on those that change: {summary}.",
             ),
         ),
@@ -220,26 +179,22 @@ def copycat_section(points: Sequence[CopycatPoint]) -> Section:
 
 
 def run_section(facts: Mapping[str, str], config_json: str | None = None) -> Section:
-    """How the numbers came about: time, machine, versions, and the whole config."""
+    """Lists how the numbers came about: time, machine, versions, and the whole config."""
     table = Table(headings=("what", "value"), rows=tuple(facts.items()), num_text_columns=2)
     config = () if config_json is None else (Code(text=config_json, folded_under="The whole config"),)
     return Section(title="This run", blocks=(table, *config))
 
 
 def next_section(steps: Sequence[tuple[str, str]]) -> Section:
-    """What to try next: a sentence and its command each."""
+    """Lists what to try next: a sentence and its command each."""
     blocks = [block for text, command in steps for block in (Paragraph(text=text), Code(text=command))]
     return Section(title="What to try next", blocks=tuple(blocks))
 
 
 def _png(image: np.ndarray) -> bytes:
-    picture = Image.fromarray(image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image)
-    enlargement = max(1, _PICTURE_SIDE // max(picture.size))
+    shown = Image.fromarray(image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image)
+    enlargement = max(1, _IMAGE_SIDE // max(shown.size))
     buffer = io.BytesIO()
-    size = (picture.width * enlargement, picture.height * enlargement)
-    picture.resize(size, Image.Resampling.NEAREST).save(buffer, format="PNG", optimize=True)
+    size = (shown.width * enlargement, shown.height * enlargement)
+    shown.resize(size, Image.Resampling.NEAREST).save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{share:.0%}"

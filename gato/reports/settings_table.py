@@ -1,15 +1,17 @@
-"""JSON values, nested at will, as a table of two columns: what it is called, and what it is."""
+"""Nested JSON values as a table of two columns: the name and the value."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gato.reports.page import Table
+from gato.reports.format import UNKNOWN, minus
+from gato.reports.table import Table
 
 _LONGEST = 600  # characters of a value
 
 
 def settings_table(content: Mapping[str, Any]) -> Table:
-    """One row a value that is no object; names of nested ones stand behind those that they are in."""
+    """Lists every value that is no object; the name of a nested one follows the names of what it is in."""
     rows = tuple((" / ".join(path).replace("_", " "), _told(value)) for path, value in _leaves(content, ()))
     return Table(headings=("what", "value"), rows=rows, num_text_columns=2)
 
@@ -27,13 +29,13 @@ def _told(value: Any) -> str:
         case bool():
             return "yes" if value else "no"
         case float():
-            return f"{value:g}".replace("-", "−") if value - value == 0 else "–"  # neither infinite nor no number
+            return minus(f"{value:g}") if math.isfinite(value) else UNKNOWN
         case int():
-            return str(value).replace("-", "−")
+            return minus(str(value))
         case list() | tuple():
             told = ", ".join(map(_told, value))
         case None:
             told = ""
         case _:
             told = str(value) if value else ""
-    return (told if len(told) <= _LONGEST else f"{told[:_LONGEST]}…") or "–"
+    return (told if len(told) <= _LONGEST else f"{told[:_LONGEST]}…") or UNKNOWN

@@ -16,6 +16,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
 
+REFERENCE_DASHES, HELD_OUT_DASHES = (0, (4, 3)), (0, (3, 2))  # of matplotlib's line styles
+
 TITLE_SIZE, LABEL_SIZE, SMALL_SIZE = 12, 10, 9  # points, on figures about nine inches wide
 
 
@@ -83,13 +85,13 @@ def save_figure(path: Path, figure: Figure) -> None:
 
 
 def new_figure(theme: Theme, width: float, height: float) -> Figure:
-    """An empty figure of that size in inches, in the colours of the theme."""
+    """Makes an empty figure of a size in inches, in the colours of the theme."""
     layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
     return Figure(figsize=(width, height), facecolor=theme.page, layout=layout)
 
 
 def plain_axes(axes: Axes, theme: Theme, *, grid: Literal["x", "y"] | None = None) -> None:
-    """Leaves the axes only what carries information; `grid` names the axis whose grid lines are drawn."""
+    """Removes from the axes what carries no information; `grid` names the axis whose grid lines are drawn."""
     axes.set_facecolor(theme.page)
     for side in ("top", "right", "left", "bottom"):
         axes.spines[side].set_visible(False)
@@ -102,7 +104,7 @@ def plain_axes(axes: Axes, theme: Theme, *, grid: Literal["x", "y"] | None = Non
 
 
 def legend_above(axes: Axes, theme: Theme, *, columns: int, size: float = SMALL_SIZE, **options: Any) -> None:
-    """A legend without a frame on top of the axes, from their left end.
+    """Places a legend without a frame on top of the axes, from their left end.
 
     Args:
         size: of its text, points.
@@ -118,3 +120,17 @@ def legend_above(axes: Axes, theme: Theme, *, columns: int, size: float = SMALL_
         borderaxespad=0.2,
         **options,
     )
+
+
+def text_beside(
+    axes: Axes, y: float, text: str, color: str, *, x: float = 1.01, size: float = LABEL_SIZE, weight: str = "normal"
+) -> None:
+    """Writes a text right of the axes, at a height in data units and at x in widths of the axes."""
+    place = axes.get_yaxis_transform()
+    axes.text(x, y, text, transform=place, va="center", color=color, fontsize=size, fontweight=weight)
+
+
+def text_above(axes: Axes, x: float, text: str, theme: Theme) -> None:
+    """Writes the name of a vertical reference line on top of the axes, at a place in data units."""
+    place = axes.get_xaxis_transform()
+    axes.text(x, 1.0, text, transform=place, ha="center", va="bottom", color=theme.muted, fontsize=SMALL_SIZE)

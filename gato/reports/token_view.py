@@ -1,4 +1,4 @@
-"""An episode as the network met it, timestep by timestep: the tokens that it was shown, and what it made of them.
+"""An episode as the network saw it, timestep by timestep: the tokens that it was shown, and what it made of them.
 
 Values are read back by the codecs of the tokenizer. The ids of actions are those of what was executed, encoded as
 training data are; where several ids stand for one action, it may be another one than was drawn.
@@ -16,10 +16,11 @@ from PIL import Image
 from gato.config import FieldScale, TokenizerConfig
 from gato.data.episode import Episode
 from gato.evaluation.action_probabilities import Prediction
+from gato.reports.format import minus
 from gato.reports.page import data_uri
 from gato.tokenizer.image import patch_grid, patches_to_image
 from gato.tokenizer.leaves import ActionLeaf, ContinuousLeaf, DiscreteLeaf, ImageLeaf, ObservationLeaf
-from gato.tokenizer.rules import action_leaf, observation_leaf
+from gato.tokenizer.spaces import TimestepTokenizer
 from gato.tokenizer.text import TextTokenizer
 from gato.tokenizer.tree import flatten, leaf_spaces
 
@@ -28,7 +29,7 @@ _MOST_ACTION_TOKENS = 24  # shown of an action
 
 
 def spread(number: int, most: int) -> list[int]:
-    """At most `most` of the indices [0, number), evenly spread, the first and the last among them."""
+    """Returns at most `most` of the indices [0, number), evenly spread, the first and the last among them."""
     return np.linspace(0, number - 1, min(number, max(most, 1))).round().astype(int).tolist()
 
 
@@ -54,17 +55,12 @@ class TokenView:
             fields: scales of continuous leaves.
             action_names: of a Discrete action space, in order.
         """
-        scales = {scale.path: scale for scale in fields}
+        codecs = TimestepTokenizer(observation_space, action_space, tokenizer, text, fields=fields)
         self._observation_space, self._action_space = observation_space, action_space
         self._tokenizer, self._text, self._action_names = tokenizer, text, action_names
-        self._leaves = [
-            (observation_leaf(path, space, tokenizer, text, None, scales.get(path)), space)
-            for path, space in leaf_spaces(observation_space, "observation")
-        ]
-        self._action_leaves = [
-            action_leaf(path, space, tokenizer, text, scales.get(path))
-            for path, space in leaf_spaces(action_space, "action")
-        ]
+        observed = [space for _, space in leaf_spaces(observation_space, "observation")]
+        self._leaves = list(zip(codecs.observation_codecs, observed, strict=True))
+        self._action_leaves = codecs.action_codecs
 
     def content(
         self,
@@ -74,7 +70,7 @@ class TokenView:
         frames: Mapping[int, np.ndarray] | None = None,
         max_bytes: int = 500_000,
     ) -> dict[str, Any]:
-        """JSON values that the page's script shows.
+        """Returns the JSON values that the page's script shows.
 
         Args:
             episode: as it was played.
@@ -104,9 +100,9 @@ class TokenView:
 
     def _leaf(self, leaf: ObservationLeaf, space: gym.Space) -> dict[str, Any]:
         if isinstance(leaf, ImageLeaf):
-            (height, width), (rows, columns) = self._picture_size(space)
-            title = f"{leaf.path}: a picture of {height} x {width} in {rows} x {columns} patches, which have no ids"
-            return {"kind": "picture", "title": title, "rows": rows, "columns": columns}
+            (height, width), (rows, columns) = self._image_size(space)
+            title = f"{leaf.path}: an image of {height} x {width} in {rows} x {columns} patches, which have no ids"
+            return {"kind": "image", "title": title, "rows": rows, "columns": columns}
         if isinstance(leaf, ContinuousLeaf | DiscreteLeaf):
             binned = isinstance(leaf, ContinuousLeaf)
             kind = "continuous" if binned else "discrete"
@@ -142,17 +138,17 @@ class TokenView:
             "context": _context(prediction),
         }
         if t in frames:
-            step["frame"] = _picture(frames[t], "webp", quality=70)
+            step["frame"] = _image_uri(frames[t], "webp", quality=70)
         return step
 
     def _seen(self, leaf: ObservationLeaf, space: gym.Space, values: Any, first: int) -> tuple[dict[str, Any], int]:
-        """What one leaf shows of one timestep, and how many tokens it takes."""
+        """Returns what one leaf shows of one timestep, and how many tokens it takes."""
         columns = leaf.encode(values)
         if columns.patches is not None:
             size = self._tokenizer.patch_size  # the last patches are seen whole, with what pads them
-            _, (rows, width) = self._picture_size(space)
+            _, (rows, width) = self._image_size(space)
             image = patches_to_image(columns.patches[0], rows * size, width * size)
-            return {"first": first, "image": _picture(image, "png", optimize=True)}, len(columns.patches[0])
+            return {"first": first, "image": _image_uri(image, "png", optimize=True)}, len(columns.patches[0])
         ids = columns.tokens[0] if columns.lengths is None else columns.tokens[0, : columns.lengths[0]]
         told: dict[str, Any] = {"first": first, "ids": ids.tolist()}
         if isinstance(leaf, ContinuousLeaf | DiscreteLeaf):
@@ -162,9 +158,9 @@ class TokenView:
             told["pieces"] = [self._piece(int(token)) for token in ids]
         return told, len(ids)
 
-    def _picture_size(self, space: gym.Space) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Height and width in pixels, and in patches."""
-        assert space.shape is not None  # a picture's space is a Box
+    def _image_size(self, space: gym.Space) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Returns height and width in pixels, and in patches."""
+        assert space.shape is not None  # an image's space is a Box
         height, width = space.shape[:2]
         return (height, width), patch_grid(height, width, self._tokenizer.patch_size)
 
@@ -182,7 +178,7 @@ class TokenView:
         return tokens
 
     def _token(
-        self, leaf: ActionLeaf, ids: np.ndarray, index: int, probabilities: np.ndarray, element: int
+        self, leaf: ActionLeaf, ids: np.ndarray, index: int, probabilities: np.ndarray, position: int
     ) -> dict[str, Any]:
         low, high = leaf.ranges[index].tolist()
         chosen = int(ids[index])
@@ -193,7 +189,7 @@ class TokenView:
         others = max(1 - sum(float(probabilities[token - low]) for token in shown), 0.0)
         return {
             "field": leaf.path if len(ids) == 1 else f"{leaf.path}[{index}]",
-            "token": element,
+            "token": position,
             "id": chosen,
             "legal": f"{low} to {high - 1}",
             "value": self._meaning(leaf, ids, index, chosen),
@@ -210,7 +206,7 @@ class TokenView:
         }
 
     def _meaning(self, leaf: ActionLeaf, ids: np.ndarray, index: int, token: int) -> str:
-        """What an id means as the token at `index` of the leaf's ids."""
+        """Returns what an id means as the token at `index` of the leaf's ids."""
         if isinstance(leaf, ContinuousLeaf | DiscreteLeaf):
             replaced = ids.astype(np.int64)
             replaced[index] = token
@@ -239,15 +235,15 @@ def _context(prediction: Prediction) -> str:
 
 
 def _number(value: Any) -> str:  # of any numeric type
-    return f"{value:.4g}".replace("-", "−") if isinstance(value, float) else str(int(value)).replace("-", "−")
+    return minus(f"{value:.4g}" if isinstance(value, float) else str(int(value)))
 
 
 def _share(probability: float) -> str:
     return "<0.1%" if 0 < probability < 0.0005 else f"{probability:.1%}"
 
 
-def _picture(image: np.ndarray, kind: str, **settings: Any) -> str:
-    """Any, as the settings of Pillow's writers are of any type."""
+def _image_uri(image: np.ndarray, kind: str, **settings: Any) -> str:
+    """Encodes an image as a data URI; `Any` because the settings of Pillow's writers are of any type."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format=kind, **settings)
     return data_uri(buffer.getvalue(), kind)

@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 _BAR_COLOR, _TITLE_COLOR, _NOTE_COLOR = (29, 34, 41), (240, 243, 247), (168, 178, 190)
 _GAP = 6  # pixels between panels
-_SMALLEST_PANEL = 64  # pixels; below, a film tells nothing
-_LAST_FRAME_MS = 1200  # so that the outcome can be seen before the film starts over
+_SMALLEST_PANEL = 64  # pixels; below, a video tells nothing
+_LAST_FRAME_MS = 1200  # so that the outcome can be seen before the video starts over
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,20 +24,20 @@ class Clip:
 
 
 def write_gif(path: Path, clips: Sequence[Clip], **settings: int) -> None:
-    """Writes what `gif_bytes` makes; the settings are its."""
+    """Writes the GIF of `gif_bytes`, which takes the settings."""
     path.write_bytes(gif_bytes(clips, **settings))
 
 
 def gif_bytes(
     clips: Sequence[Clip], *, panel_width: int = 240, fps: int = 12, max_frames: int = 90, max_bytes: int = 300_000
 ) -> bytes:
-    """A GIF that plays the clips side by side; those that end first hold their last frame.
+    """Makes a GIF that plays the clips side by side; those that end first hold their last frame.
 
-    Long episodes are thinned to `max_frames`. A film over `max_bytes` is made again with fewer and smaller frames; only
-    two frames of the smallest panels may still be larger.
+    Long episodes are thinned to `max_frames`. A video over `max_bytes` is made again with fewer and smaller frames;
+    only two frames of the smallest panels may still be larger.
 
     Raises:
-        ValueError: there is no clip, or a clip's frames are no RGB film.
+        ValueError: there is no clip, or a clip's frames are no RGB video.
     """
     if not clips:
         raise ValueError("no clip to show")
@@ -60,24 +60,24 @@ def gif_bytes(
 def _encode(clips: Sequence[Clip], panel_width: int, fps: int, max_frames: int) -> bytes:
     longest = max(len(clip.frames) for clip in clips)
     num_frames = min(longest, max_frames)
-    # Thinning keeps the first and last frame, and the film keeps the pace that fps gives an unthinned one.
+    # Thinning keeps the first and last frame, and the video keeps the pace that fps gives an unthinned one.
     times = np.linspace(0, longest - 1, num_frames).round().astype(int)
     panels = [_Panel(clip, panel_width) for clip in clips]
     height = max(panel.height for panel in panels)
     width = panel_width * len(panels) + _GAP * (len(panels) - 1)
-    pictures = []
+    images = []
     for time in times:
-        picture = Image.new("RGB", (width, height), _BAR_COLOR)
+        image = Image.new("RGB", (width, height), _BAR_COLOR)
         for column, panel in enumerate(panels):
-            picture.paste(panel.at(time), (column * (panel_width + _GAP), 0))
-        pictures.append(picture)
+            image.paste(panel.at(time), (column * (panel_width + _GAP), 0))
+        images.append(image)
     # One palette for all frames: only then do unchanged pixels compress away.
-    sample = pictures[:: max(len(pictures) // 6, 1)]
+    sample = images[:: max(len(images) // 6, 1)]
     strip = Image.new("RGB", (width, height * len(sample)))
-    for row, picture in enumerate(sample):
-        strip.paste(picture, (0, row * height))
+    for row, image in enumerate(sample):
+        strip.paste(image, (0, row * height))
     palette = strip.quantize(colors=96, method=Image.Quantize.MEDIANCUT)
-    first, *rest = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    first, *rest = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     duration_ms = max(20, round(1000 / fps * min(longest / num_frames, 2)))
     buffer = io.BytesIO()
     first.save(
@@ -106,10 +106,10 @@ class _Panel:
 
     def at(self, time: int) -> Image.Image:
         frame = Image.fromarray(self._clip.frames[min(time, len(self._clip.frames) - 1)])
-        picture = Image.new("RGB", (self._size[0], self.height), _BAR_COLOR)
-        picture.paste(self._bar, (0, 0))
-        picture.paste(frame.resize(self._size, self._resample), (0, self._bar.height))
-        return picture
+        image = Image.new("RGB", (self._size[0], self.height), _BAR_COLOR)
+        image.paste(self._bar, (0, 0))
+        image.paste(frame.resize(self._size, self._resample), (0, self._bar.height))
+        return image
 
 
 def _bar(title: str, note: str, width: int) -> Image.Image:
@@ -128,7 +128,7 @@ def _bar(title: str, note: str, width: int) -> Image.Image:
 def _fitted(
     draw: ImageDraw.ImageDraw, text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int
 ) -> str:
-    """The text, or as much of it as fits, with an ellipsis."""
+    """Returns the text, or as much of it as fits, with an ellipsis."""
     if draw.textlength(text, font) <= width:
         return text
     while text and draw.textlength(text + "…", font) > width:

@@ -1,1 +1,1 @@
-"""Numbers, text and pictures to tokens and back."""
+"""Numbers, text and images to tokens and back."""

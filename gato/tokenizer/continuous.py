@@ -23,12 +23,12 @@ def mu_law_encode(values: np.ndarray, mu: float, scale: float) -> np.ndarray:
 
 
 def mu_law_decode(values: np.ndarray, mu: float, scale: float) -> np.ndarray:
-    """Inverse of `mu_law_encode`; leaves its input untouched."""
+    """Inverts `mu_law_encode`; leaves its input untouched."""
     return np.sign(values) * (np.expm1(np.abs(values) * np.log1p(mu * scale)) / mu)
 
 
 def to_bins(values: np.ndarray, num_bins: int) -> np.ndarray:
-    """Index of the equal-width bin over [-1, 1] that each value falls into.
+    """Returns the index of the equal-width bin over [-1, 1] that each value falls into.
 
     Args:
         values: floating array of any shape, free of NaN; clipped to [-1, 1] first.
@@ -42,5 +42,5 @@ def to_bins(values: np.ndarray, num_bins: int) -> np.ndarray:
 
 
 def from_bins(bins: np.ndarray, num_bins: int) -> np.ndarray:
-    """Centres of bins as float64 in (-1, 1), at most half a bin from every value that `to_bins` sent there."""
+    """Returns centres of bins, float64 in (-1, 1), at most half a bin from every value that `to_bins` sent there."""
     return (np.asarray(bins, np.float64) + 0.5) * (2.0 / num_bins) - 1.0

@@ -1,6 +1,6 @@
-"""Pictures to ordered square patches and back, and where each patch lies.
+"""Images to ordered square patches and back, and where each patch lies.
 
-The size and channel rules of the project are here and nowhere else: a picture whose sides are no multiple of the patch
+The size and channel rules of the project are here and nowhere else: an image whose sides are no multiple of the patch
 size is padded with zeros at the bottom and the right, and patch positions are relative to the padded size; one channel
 is repeated, three are taken as red, green, blue, and four are RGBA, composited on black.
 
@@ -11,7 +11,7 @@ import numpy as np
 
 
 def image_to_patches(image: np.ndarray, patch_size: int) -> np.ndarray:
-    """Cuts one picture into its patches in raster order.
+    """Cuts one image into its patches in raster order.
 
     Args:
         image: (height, width) or (height, width, channels) uint8 with 1, 3 or 4 channels.
@@ -21,7 +21,7 @@ def image_to_patches(image: np.ndarray, patch_size: int) -> np.ndarray:
         (p, patch_size, patch_size, 3) uint8. Inverse: `patches_to_image`.
 
     Raises:
-        ValueError: the picture has another dtype, another number of axes or channels, or no pixels.
+        ValueError: the image has another dtype, another number of axes or channels, or no pixels.
     """
     image = np.asarray(image)
     if image.ndim == 2:
@@ -32,7 +32,7 @@ def image_to_patches(image: np.ndarray, patch_size: int) -> np.ndarray:
 
 
 def frames_to_patches(frames: np.ndarray, patch_size: int) -> np.ndarray:
-    """`image_to_patches` for n pictures of one size at once.
+    """Cuts n images of one size at once, as `image_to_patches` does one.
 
     Args:
         frames: (n, height, width, channels) uint8 with 1, 3 or 4 channels.
@@ -61,10 +61,10 @@ def frames_to_patches(frames: np.ndarray, patch_size: int) -> np.ndarray:
 
 
 def patches_to_image(patches: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Puts (p, patch, patch, 3) patches back together as a (height, width, 3) uint8 picture, padding cut off.
+    """Puts (p, patch, patch, 3) patches back together as a (height, width, 3) uint8 image, padding cut off.
 
     Raises:
-        ValueError: the number of patches is not that of a picture of this size.
+        ValueError: the number of patches is not that of an image of this size.
     """
     patch_size = patches.shape[1]
     rows, columns = patch_grid(height, width, patch_size)
@@ -75,7 +75,7 @@ def patches_to_image(patches: np.ndarray, height: int, width: int) -> np.ndarray
 
 
 def patch_intervals(height: int, width: int, patch_size: int, position_size: int) -> np.ndarray:
-    """The span of rows and columns that each patch covers, relative to the padded picture.
+    """Returns the span of rows and columns that each patch covers, relative to the padded image.
 
     Returns:
         (p, 4) int32 in raster order: row low, row high, column low, column high, where 0 is the top or left edge and
@@ -91,5 +91,5 @@ def patch_intervals(height: int, width: int, patch_size: int, position_size: int
 
 
 def patch_grid(height: int, width: int, patch_size: int) -> tuple[int, int]:
-    """How many rows and columns of patches a picture takes, the last ones partly padding."""
+    """Returns how many rows and columns of patches an image takes, the last ones partly padding."""
     return -(-height // patch_size), -(-width // patch_size)

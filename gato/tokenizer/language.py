@@ -1,9 +1,9 @@
-"""Text formats: documents, captions and dialogues, also about pictures, for training and for generation alike.
+"""Text formats: documents, captions and dialogues, also about images, for training and for generation alike.
 
 Each encoding is one timestep that ends with the end mark, and starts with the very tokens of the prompt that
 generation starts from: the parts of a text are encoded one by one, so that no piece spans the place where a model takes
-over. What is said of a picture or in a turn starts with a space, so that its first word is spelled as the same word is
-anywhere else. Pictures stand before their text, as in the image-text pairs of Gato (Reed et al., 2022), section 2.3.
+over. What is said of an image or in a turn starts with a space, so that its first word is spelled as the same word is
+anywhere else. Images stand before their text, as in the image-text pairs of Gato (Reed et al., 2022), section 2.3.
 """
 
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ SPEAKERS = {"user": "User:", "agent": "Agent:"}  # precede each turn; always giv
 
 
 def encode_document(text: str, tokenizer: TextTokenizer, config: TokenizerConfig) -> TokenSequence:
-    """Start mark, text, end mark; all but the start mark are targets, and no token has a local position."""
+    """Encodes start mark, text, end mark; all but the start mark are targets, and no token has a local position."""
     return _text_sequence([*_start(tokenizer), (tokenizer.encode(text), True), *_end(tokenizer, True)], config)
 
 
 def document_prompt(text: str, tokenizer: TextTokenizer, config: TokenizerConfig) -> TokenSequence:
-    """The beginning of a document, to be continued."""
+    """Encodes the beginning of a document, to be continued."""
     return _text_sequence([*_start(tokenizer), (tokenizer.encode(text), False)], config)
 
 
@@ -40,7 +40,7 @@ def encode_dialogue(
     image: np.ndarray | None = None,
     question_loss: bool = True,
 ) -> TokenSequence:
-    """Start mark or the patches of a picture, then each turn: who speaks, the words, end mark.
+    """Encodes the start mark or the patches of an image, then each turn: who speaks, the words, end mark.
 
     `plain_words` undoes what is done to the words.
 
@@ -52,7 +52,7 @@ def encode_dialogue(
         question_loss: whether the user's words are targets; the agent's always are.
 
     Raises:
-        ValueError: there is no turn, a speaker is unknown, or picture and text together take more tokens than there
+        ValueError: there is no turn, a speaker is unknown, or image and text together take more tokens than there
             are local positions.
     """
     if not turns:
@@ -66,7 +66,7 @@ def encode_dialogue(
 def dialogue_prompt(
     turns: Sequence[Turn], tokenizer: TextTokenizer, config: TokenizerConfig, *, image: np.ndarray | None = None
 ) -> TokenSequence:
-    """The turns so far and the announcement of the agent's next one."""
+    """Encodes the turns so far and the announcement of the agent's next one."""
     parts: list[_Part] = []
     for speaker, words in turns:
         parts += _turn(speaker, words, tokenizer, loss=False)
@@ -74,27 +74,27 @@ def dialogue_prompt(
 
 
 def encode_caption(image: np.ndarray, caption: str, tokenizer: TextTokenizer, config: TokenizerConfig) -> TokenSequence:
-    """The patches of a picture, the caption, end mark; the text is the target.
+    """Encodes the patches of an image, the caption, end mark; the text is the target.
 
     Args:
         image: (height, width[, channels]) uint8.
-        caption: what the picture shows.
+        caption: what the image shows.
         tokenizer: encodes the caption.
         config: vocabulary, patch size and positions.
 
     Raises:
-        ValueError: picture and text together take more tokens than there are local positions.
+        ValueError: image and text together take more tokens than there are local positions.
     """
-    return _picture_sequence(image, [(_words(caption, tokenizer), True), *_end(tokenizer, True)], config)
+    return _image_sequence(image, [(_words(caption, tokenizer), True), *_end(tokenizer, True)], config)
 
 
 def caption_prompt(image: np.ndarray, config: TokenizerConfig) -> TokenSequence:
-    """The patches of a picture, to be described."""
-    return _picture_sequence(image, [], config)
+    """Encodes the patches of an image, to be described."""
+    return _image_sequence(image, [], config)
 
 
 def plain_words(generated: str) -> str:
-    """A caption, an answer or a turn as it was before it was encoded."""
+    """Returns a caption, an answer or a turn as it was before it was encoded."""
     return generated.removeprefix(" ")
 
 
@@ -125,7 +125,7 @@ def _dialogue_sequence(
 ) -> TokenSequence:
     if image is None:
         return _text_sequence([*_start(tokenizer), *parts], config)
-    return _picture_sequence(image, parts, config)
+    return _image_sequence(image, parts, config)
 
 
 def _text_sequence(parts: Sequence[_Part], config: TokenizerConfig) -> TokenSequence:
@@ -133,7 +133,7 @@ def _text_sequence(parts: Sequence[_Part], config: TokenizerConfig) -> TokenSequ
     return _tokens(parts, no_patches, np.zeros((0, 4), np.int32), config, counts=False)
 
 
-def _picture_sequence(image: np.ndarray, parts: Sequence[_Part], config: TokenizerConfig) -> TokenSequence:
+def _image_sequence(image: np.ndarray, parts: Sequence[_Part], config: TokenizerConfig) -> TokenSequence:
     patches = image_to_patches(image, config.patch_size)
     height, width = np.shape(image)[:2]
     intervals = patch_intervals(height, width, config.patch_size, config.patch_position_size)
@@ -149,7 +149,7 @@ def _picture_sequence(image: np.ndarray, parts: Sequence[_Part], config: Tokeniz
 def _tokens(
     parts: Sequence[_Part], patches: np.ndarray, intervals: np.ndarray, config: TokenizerConfig, *, counts: bool
 ) -> TokenSequence:
-    """Patches and then text as one timestep; local positions count up from 0 or are all absent."""
+    """Joins patches and then text as one timestep; local positions count up from 0 or are all absent."""
     ids = np.concatenate([np.full(len(patches), config.padding_id, np.int32), *(ids for ids, _ in parts)])
     loss_mask = np.concatenate([np.zeros(len(patches), bool), *(np.full(len(ids), loss) for ids, loss in parts)])
     length = len(ids)

@@ -22,18 +22,18 @@ Values: TypeAlias = Any  # n timesteps of one leaf: an array (n, ...), or a sequ
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """What one leaf adds to each of n timesteps: k columns of elements; a row may leave the last ones empty."""
+    """What one leaf adds to each of n timesteps: k columns of tokens; a row may leave the last ones empty."""
 
     tokens: np.ndarray  # (n, k) int32
     lengths: np.ndarray | None = None  # (n,) columns in use; None where all are, always
-    patches: np.ndarray | None = None  # (n, k, patch, patch, 3) uint8 where the elements are patches
+    patches: np.ndarray | None = None  # (n, k, patch, patch, 3) uint8 where the tokens are patches
 
 
 class ObservationLeaf(Protocol):
     """A leaf of an observation space."""
 
     path: str
-    width: int | None  # elements a timestep; None where it varies
+    width: int | None  # tokens per timestep; None where it varies
 
     def encode(self, values: Values) -> Columns: ...
 
@@ -47,7 +47,7 @@ class ActionLeaf(Protocol):
     def encode(self, values: Values) -> Columns: ...
 
     def decode(self, ids: np.ndarray) -> Any:
-        """A member of the leaf's space, whatever legal ids (k,) it is given."""
+        """Returns a member of the leaf's space, whatever legal ids (k,) it is given."""
 
 
 class DiscreteLeaf:
@@ -132,11 +132,11 @@ class ContinuousLeaf:
         self.ranges = np.tile(np.array([[ids.start, ids.stop]], np.int32), (low.size, 1))
 
     def rescaled(self, scale: FieldScale | None) -> "ContinuousLeaf":
-        """The same leaf under another scale, or under the paper's rule."""
+        """Returns the same leaf under another scale, or under the paper's rule."""
         return ContinuousLeaf(self.path, self._space, self._config, action=self._action, scale=scale)
 
     def _span(self, scale: FieldScale) -> tuple[np.ndarray, np.ndarray]:
-        """(elements,) float64 low and high, rounded to the space's dtype as values are before they are scaled."""
+        """Returns (elements,) float64 low and high, rounded to the space's dtype as values are before scaling."""
         size = int(np.prod(self._space.shape))
         if len(scale.low) != size:
             raise ValueError(
@@ -192,7 +192,7 @@ class ContinuousLeaf:
 
 
 class ImageLeaf:
-    """Pictures as patches in raster order."""
+    """Images as patches in raster order."""
 
     def __init__(self, path: str, space: spaces.Box, config: TokenizerConfig) -> None:
         self.path = path
@@ -268,7 +268,7 @@ class TextActionLeaf:
 def _numbers(
     values: Values, path: str, shape: tuple[int, ...], kinds: str, dtype: np.dtype | None = None
 ) -> np.ndarray:
-    """The values as an array (n, *shape), refused if they are of another shape or kind."""
+    """Returns the values as an array (n, *shape), and refuses another shape or kind."""
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -286,14 +286,14 @@ def _numbers(
 
 
 def _as_float64(bound: np.ndarray) -> np.ndarray:
-    """A bound of any dtype without overflow; infinite ones become the largest float64."""
+    """Converts a bound of any dtype without overflow; infinite ones become the largest float64."""
     limits = np.finfo(np.float64)
     return np.clip(bound.astype(np.longdouble), limits.min, limits.max).astype(np.float64)
 
 
 def _strings(values: Iterable[Any], path: str) -> Sequence[str]:
     if isinstance(values, str):
-        raise ValueError(f"{path} is one str, expected a list of one str a timestep")
+        raise ValueError(f"{path} is one str, expected a list of one str per timestep")
     texts = list(values)
     for timestep, value in enumerate(texts):
         if not isinstance(value, str):

@@ -32,7 +32,7 @@ def observation_leaf(
     modality: Modality | None,
     scale: FieldScale | None = None,
 ) -> ObservationLeaf:
-    """The codec of one observation leaf; `modality` overrides `is_image`, and `scale` is for continuous ones only."""
+    """Makes the codec of one observation leaf; `modality` overrides `is_image`, `scale` is for continuous ones only."""
     if isinstance(space, spaces.Text):
         return TextLeaf(path, _require_text(path, text))
     if isinstance(space, spaces.Box):
@@ -50,14 +50,14 @@ def action_leaf(
     text: TextTokenizer | None,
     scale: FieldScale | None = None,
 ) -> ActionLeaf:
-    """The codec of one action leaf; pictures are tensors here, and `scale` is for continuous leaves only."""
+    """Makes the codec of one action leaf; images are tensors here, and `scale` is for continuous leaves only."""
     if isinstance(space, spaces.Text):
         return TextActionLeaf(path, space, config, _require_text(path, text))
     return _number_leaf(path, space, config, action=True, scale=scale)
 
 
 def is_image(space: spaces.Box, config: TokenizerConfig) -> bool:
-    """Whether an observed Box is a picture: the rule.
+    """Decides whether an observed Box is an image: the rule.
 
     It is one if it holds uint8, has three axes of which the last has 1, 3 or 4 channels, and is at least one patch high
     and wide. Any other Box is a tensor of numbers, small uint8 grids with channels included.
@@ -71,7 +71,7 @@ def is_image(space: spaces.Box, config: TokenizerConfig) -> bool:
 
 
 def is_discrete(space: spaces.Box, config: TokenizerConfig) -> bool:
-    """Whether an integer Box becomes discrete tokens: the rule.
+    """Decides whether an integer Box becomes discrete tokens: the rule.
 
     It does if no element can take more than `num_discrete` values, counting from its low to its high; then a token is
     the value less its low. Any other integer Box is a tensor of continuous numbers.
@@ -109,7 +109,7 @@ def _number_leaf(
 
 
 def _spans(space: spaces.Box) -> np.ndarray:
-    """High less low of an integer Box; wrapped into uint64, where the difference of int64 bounds cannot overflow."""
+    """Returns high less low of an integer Box, wrapped into uint64: the difference of int64 bounds can overflow."""
     return space.high.astype(np.uint64) - space.low.astype(np.uint64)
 
 

@@ -1,5 +1,6 @@
-"""Tokens: a piece of sequence, the common currency of the tokenizer, the data side and acting."""
+"""A sequence of tokens: what the tokenizer makes, rows are cut from, and acting feeds to the network."""
 
+import dataclasses
 import functools
 import hashlib
 from collections.abc import Sequence
@@ -28,14 +29,25 @@ class TokenSequence:
     def __len__(self) -> int:
         return len(self.tokens)
 
+    def __repr__(self) -> str:
+        patches = f"{len(self.patches)} patches of {self.patches.shape[1:]}"
+        return f"TokenSequence({self.num_timesteps} timesteps, {len(self)} tokens, {patches})"
+
     @property
     def num_timesteps(self) -> int:
         return len(self.starts) - 1
 
     def timesteps(self, first: int, stop: int) -> Self:
-        """The timesteps [first, stop) as a view."""
+        """Returns the timesteps [first, stop) as a view."""
         low, high = self.starts[first], self.starts[stop]
-        patch_low, patch_high = np.searchsorted(self.patch_indices, (low, high))
+        return self._view(low, high, self.starts[first : stop + 1] - low)
+
+    def slice(self, low: int, high: int) -> Self:
+        """Returns the tokens [low, high) as a view of one timestep, wherever timesteps begin."""
+        return self._view(low, high, np.array([0, high - low]))
+
+    def _view(self, low: int, high: int, starts: np.ndarray) -> Self:
+        patch_low, patch_high = self.patch_indices.searchsorted((low, high)) if len(self.patches) else (0, 0)
         return type(self)(
             tokens=self.tokens[low:high],
             local_positions=self.local_positions[low:high],
@@ -44,11 +56,27 @@ class TokenSequence:
             patches=self.patches[patch_low:patch_high],
             patch_indices=self.patch_indices[patch_low:patch_high] - np.int32(low),
             patch_intervals=self.patch_intervals[patch_low:patch_high],
-            starts=self.starts[first : stop + 1] - low,
+            starts=starts,
         )
 
+    def extend(self, tokens: np.ndarray, local_position: int) -> Self:
+        """Returns a copy whose last timestep goes on with tokens at one local position, none a patch or a target."""
+        count = len(tokens)
+        return dataclasses.replace(
+            self,
+            tokens=np.concatenate([self.tokens, np.asarray(tokens, np.int32)]),
+            local_positions=np.concatenate([self.local_positions, np.full(count, local_position, np.int32)]),
+            loss_mask=np.concatenate([self.loss_mask, np.zeros(count, bool)]),
+            changed_mask=np.concatenate([self.changed_mask, np.zeros(count, bool)]),
+            starts=np.append(self.starts[:-1], self.starts[-1] + count),
+        )
+
+    def without_targets(self) -> Self:
+        """Returns the same tokens, none of which carries loss."""
+        return dataclasses.replace(self, loss_mask=np.zeros_like(self.loss_mask))
+
     def num_fitting(self, first: int, max_tokens: int, max_patches: int | None = None) -> int:
-        """How many whole timesteps from `first` on fit into the given numbers of tokens and patches."""
+        """Counts the whole timesteps from `first` on that fit into the given numbers of tokens and patches."""
         stop = int(np.searchsorted(self.starts, self.starts[first] + max_tokens, side="right")) - 1
         if max_patches is not None:
             patch_counts = np.searchsorted(self.patch_indices, self.starts[first : stop + 1])
@@ -57,7 +85,7 @@ class TokenSequence:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Self]) -> Self:
-        """The parts one after another; each keeps its timesteps."""
+        """Joins the parts one after another; each keeps its timesteps."""
         offsets = np.cumsum([0] + [len(part) for part in parts])
         return cls(
             tokens=np.concatenate([part.tokens for part in parts]),
@@ -76,10 +104,10 @@ class TokenSequence:
 
     @functools.cached_property
     def key(self) -> str:
-        """Returns the SHA-256 digest of the content: equal for equal sequences. No array may change once it is read."""
+        """Returns a SHA-256 digest of the content: equal for equal sequences. No array may change once it is read."""
         digest = hashlib.sha256()
         for field in fields(self):
-            array = getattr(self, field.name)
+            array = np.ascontiguousarray(getattr(self, field.name))
             digest.update(f"{field.name} {array.dtype.str} {array.shape} ".encode())
             digest.update(array.tobytes())
         return digest.hexdigest()

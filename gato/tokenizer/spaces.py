@@ -64,25 +64,25 @@ class TimestepTokenizer:
         modalities = dict(modalities or {})
         _check_modalities(modalities, [path for path, space in observed if isinstance(space, spaces.Box)])
         scales = {scale.path: scale for scale in fields}
-        self._leaves = [
+        self.observation_codecs = [
             observation_leaf(path, space, config, text, modalities.get(path), scales.get(path))
             for path, space in observed
         ]
-        self._action_leaves: list[ActionLeaf] = [
+        self.action_codecs: list[ActionLeaf] = [
             action_leaf(path, space, config, text, scales.get(path))
             for path, space in leaf_spaces(action_space, "action")
         ]
-        continuous = [leaf.path for leaf in (*self._leaves, *self._action_leaves) if isinstance(leaf, ContinuousLeaf)]
+        codecs = *self.observation_codecs, *self.action_codecs
+        continuous = [codec.path for codec in codecs if isinstance(codec, ContinuousLeaf)]
         _check_fields([scale.path for scale in fields], continuous)
-        self._action_stops = np.cumsum([len(leaf.ranges) for leaf in self._action_leaves])
-        if not self._action_leaves or not self._action_stops[-1]:
+        self._action_stops = np.cumsum([len(leaf.ranges) for leaf in self.action_codecs])
+        if not self.action_codecs or not self._action_stops[-1]:
             raise ValueError(f"action is {action_space}, which has no tokens: there is nothing to predict")
-        self._action_ranges = np.concatenate([leaf.ranges for leaf in self._action_leaves])
-        self._intervals = np.concatenate(
-            [np.zeros((0, 4), np.int32)] + [leaf.intervals for leaf in self._leaves if isinstance(leaf, ImageLeaf)]
-        )
+        self._action_ranges = np.concatenate([leaf.ranges for leaf in self.action_codecs])
+        images = [codec for codec in self.observation_codecs if isinstance(codec, ImageLeaf)]
+        self._intervals = np.concatenate([np.zeros((0, 4), np.int32)] + [codec.intervals for codec in images])
         self._text_loss = text_loss
-        widths = [leaf.width or 0 for leaf in self._leaves]
+        widths = [leaf.width or 0 for leaf in self.observation_codecs]
         self._check_size(widths, sum(widths))
 
     @property
@@ -115,21 +115,21 @@ class TimestepTokenizer:
             ValueError: a value does not fit its space or is not finite; the message names the leaf and the timestep.
         """
         action_parts = flatten(self._action_space, actions, "action")
-        num_actions = _length(action_parts[0], self._action_leaves[0].path)
-        for part, leaf in zip(action_parts, self._action_leaves, strict=True):
+        num_actions = _length(action_parts[0], self.action_codecs[0].path)
+        for part, leaf in zip(action_parts, self.action_codecs, strict=True):
             if (length := _length(part, leaf.path)) != num_actions:
                 raise ValueError(f"{leaf.path} has {length} timesteps, other actions have {num_actions}")
         action_tokens = self._encode_actions(action_parts)
         num_timesteps = num_actions + int(terminal_observation)
         parts = flatten(self._observation_space, observations, "observation")
-        for part, field in zip(parts, self._leaves, strict=True):
+        for part, field in zip(parts, self.observation_codecs, strict=True):
             length = _length(part, field.path)
             if length not in (num_timesteps, num_actions + 1):
                 raise ValueError(
                     f"{field.path} has {length} timesteps for {num_actions} actions, expected {num_actions + 1}"
                     + ("" if terminal_observation else f" or {num_actions}")
                 )
-        columns = [leaf.encode(part[:num_timesteps]) for leaf, part in zip(self._leaves, parts, strict=True)]
+        columns = [leaf.encode(part[:num_timesteps]) for leaf, part in zip(self.observation_codecs, parts, strict=True)]
         if action_mask is not None:
             action_mask = np.asarray(action_mask)
             if action_mask.shape != (num_actions,) or action_mask.dtype != np.bool_:
@@ -140,17 +140,17 @@ class TimestepTokenizer:
         return self._assemble(columns, action_tokens, action_mask, num_timesteps)
 
     def encode_observation(self, observation: Any) -> TokenSequence:
-        """One timestep without its action: the tokens of a member of the observation space, then the separator."""
+        """Encodes one timestep without its action: a member of the observation space, then the separator."""
         parts = flatten(self._observation_space, observation, "observation")
-        columns = [leaf.encode([part]) for leaf, part in zip(self._leaves, parts, strict=True)]
+        columns = [leaf.encode([part]) for leaf, part in zip(self.observation_codecs, parts, strict=True)]
         return self._assemble(columns, np.zeros((0, 0), np.int32), None, 1)
 
     def encode_action(self, action: Any) -> np.ndarray:
-        """Tokens of a member of the action space, (num_action_tokens,) int32."""
+        """Encodes a member of the action space, (num_action_tokens,) int32."""
         return self._encode_actions([[part] for part in flatten(self._action_space, action, "action")])[0]
 
     def decode_action(self, ids: Sequence[int] | np.ndarray) -> Any:
-        """The member of the action space that the ids (num_action_tokens,) stand for.
+        """Returns the member of the action space that the ids (num_action_tokens,) stand for.
 
         Raises:
             ValueError: there are more or fewer ids, or one is outside its legal range.
@@ -167,13 +167,13 @@ class TimestepTokenizer:
             low, high = self._action_ranges[wrong[0]]
             raise ValueError(f"action token {wrong[0]} is {ids[wrong[0]]}, expected an id in [{low}, {high})")
         pieces = np.split(ids, self._action_stops[:-1])
-        decoded = [leaf.decode(piece) for leaf, piece in zip(self._action_leaves, pieces, strict=True)]
+        decoded = [leaf.decode(piece) for leaf, piece in zip(self.action_codecs, pieces, strict=True)]
         return unflatten(self._action_space, iter(decoded))
 
     def _encode_actions(self, parts: Sequence[Any]) -> np.ndarray:
-        """Tokens (T, num_action_tokens) of batched action leaves."""
+        """Encodes batched action leaves, (T, num_action_tokens) int32."""
         return np.concatenate(
-            [leaf.encode(part).tokens for leaf, part in zip(self._action_leaves, parts, strict=True)], axis=1
+            [leaf.encode(part).tokens for leaf, part in zip(self.action_codecs, parts, strict=True)], axis=1
         )
 
     def _assemble(
@@ -236,23 +236,23 @@ class TimestepTokenizer:
         if num_tokens > limit:
             widest = int(np.argmax(widths))
             raise ValueError(
-                f"an observation takes {num_tokens} tokens, most of them for {self._leaves[widest].path}, "
+                f"an observation takes {num_tokens} tokens, most of them for {self.observation_codecs[widest].path}, "
                 f"but at most local_position_size = {limit} fit: make it smaller (pictures become patches if they are "
                 "uint8 with channels last) or raise local_position_size in the tokenizer config"
             )
 
 
 def _read(matrix: np.ndarray, used: np.ndarray, reads_all: bool) -> np.ndarray:
-    """The used entries row by row."""
+    """Returns the used entries row by row."""
     return matrix.reshape(-1) if reads_all else matrix[used]
 
 
 def _length(part: Any, path: str) -> int:
-    """The number of timesteps of one batched leaf."""
+    """Returns the number of timesteps of one batched leaf."""
     try:
         return len(part)
     except TypeError:
-        raise ValueError(f"{path} is {part!r}, expected one value a timestep") from None
+        raise ValueError(f"{path} is {part!r}, expected one value per timestep") from None
 
 
 def _check_modalities(modalities: Mapping[str, str], paths: Sequence[str]) -> None:

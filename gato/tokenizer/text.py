@@ -76,11 +76,11 @@ class TextTokenizer:
             counts.update(text)
         if not counts:
             raise ValueError("there are no characters to learn pieces from: give texts that are not empty")
-        room = vocab_size - num_fixed
+        num_free = vocab_size - num_fixed
         largest = 0
-        # Half of the room at most for single characters leaves the other half for longer pieces; only texts with few
-        # repetitions need more characters to fill the vocabulary.
-        for alphabet in (_alphabet(counts, _COVERAGE, max(room // 2, 1)), _alphabet(counts, 1.0, room)):
+        # At most half of the free pieces are single characters, so that the other half may be longer; only texts with
+        # few repetitions need more characters to fill the vocabulary.
+        for alphabet in (_alphabet(counts, _COVERAGE, max(num_free // 2, 1)), _alphabet(counts, 1.0, num_free)):
             tokenizer = cls(_train_pieces(texts, alphabet, vocab_size, whole))
             if tokenizer.vocab_size == vocab_size:
                 return tokenizer
@@ -92,11 +92,11 @@ class TextTokenizer:
 
     @classmethod
     def from_bytes(cls, model: bytes) -> Self:
-        """The tokenizer whose `to_bytes` gave `model`."""
+        """Makes the tokenizer whose `to_bytes` gave `model`."""
         return cls(model)
 
     def to_bytes(self) -> bytes:
-        """The serialized SentencePiece model, as stored in checkpoints."""
+        """Returns the serialized SentencePiece model, as stored in checkpoints."""
         return self._processor.serialized_model_proto()
 
     @classmethod
@@ -123,7 +123,7 @@ class TextTokenizer:
         return self._processor.eos_id()
 
     def encode(self, text: str) -> np.ndarray:
-        """Ids of a text, (n,) int32, without marks.
+        """Encodes a text as ids, (n,) int32, without marks.
 
         Raises:
             ValueError: the text holds a lone surrogate, which no byte sequence can stand for.
@@ -137,7 +137,7 @@ class TextTokenizer:
         return np.array(ids, np.int32)
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
-        """The text of any ids: marks vanish, bytes that form no character become U+FFFD.
+        """Decodes any ids: marks vanish, bytes that form no character become U+FFFD.
 
         Raises:
             ValueError: an id is outside [0, vocab_size).
@@ -149,7 +149,7 @@ class TextTokenizer:
 
 
 def _surface(processor: sentencepiece.SentencePieceProcessor, index: int) -> bytes:
-    """The bytes that a piece stands for; none for marks."""
+    """Returns the bytes that a piece stands for; none for marks."""
     if processor.is_control(index) or processor.is_unknown(index) or processor.is_unused(index):
         return b""
     piece = processor.id_to_piece(index)
@@ -171,7 +171,7 @@ def _check_encodable(text: str, name: str) -> None:
 
 
 def _alphabet(counts: Counter[str], coverage: float, max_size: int) -> list[str]:
-    """The space, then the most frequent characters until they make up `coverage` of all or all are `max_size` many.
+    """Returns the space, then the most frequent characters up to `coverage` of all or `max_size` in number.
 
     The space is always there: without a piece of its own it would be spelled in the bytes of U+2581.
     """
@@ -189,7 +189,7 @@ def _alphabet(counts: Counter[str], coverage: float, max_size: int) -> list[str]
 def _train_pieces(texts: Sequence[str], alphabet: Sequence[str], vocab_size: int, whole: Sequence[str]) -> bytes:
     """Runs SentencePiece's trainer on the stretches of text that consist of alphabet characters only.
 
-    Cutting the texts here, and not by its own coverage setting, keeps room for longer pieces in small vocabularies and
+    Cutting the texts here, and not by its own coverage setting, leaves more of a small vocabulary to longer pieces, and
     keeps characters that it reserves out of the pieces.
     """
     stretch = re.compile("[" + "".join(map(re.escape, alphabet)) + "]+")

@@ -12,7 +12,7 @@ from gymnasium import spaces
 
 
 def leaf_spaces(space: spaces.Space, path: str) -> list[tuple[str, spaces.Space]]:
-    """The spaces that are neither Dict nor Tuple, each with its path such as "observation/camera/0"."""
+    """Lists the spaces that are neither Dict nor Tuple, each with its path such as "observation/camera/0"."""
     return (
         [leaf for key, child in _children(space) for leaf in leaf_spaces(child, f"{path}/{key}")]
         if _is_branch(space)
@@ -21,7 +21,7 @@ def leaf_spaces(space: spaces.Space, path: str) -> list[tuple[str, spaces.Space]
 
 
 def flatten(space: spaces.Space, value: Any, path: str) -> list[Any]:
-    """The parts of a value that belong to the leaves of `leaf_spaces`; of one value or of a batch alike.
+    """Lists the parts of a value that belong to the leaves of `leaf_spaces`; of one value or of a batch alike.
 
     Raises:
         ValueError: the value is nested otherwise than the space.

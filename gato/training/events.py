@@ -1,7 +1,7 @@
-"""What happened to a run, beside its metrics: when it was started, resumed, saved and stopped, by the clock.
+"""The events of a run, beside its metrics: when it was started, resumed, saved and stopped, by the clock.
 
-Metrics of a resumed run are those of one that never stopped, so what interrupted it is told here: one line of JSON an
-event, and none is ever taken back.
+The metrics of a resumed run are those of one that never stopped. Interruptions are recorded here: one line of JSON per
+event, and no line is ever removed.
 """
 
 import time
@@ -9,16 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from gato.training.writers import append_line, continue_lines, read_lines
-
-EVENTS_FILE = "events.jsonl"  # in the run folder
+from gato.files import append_line, continue_lines, read_lines
 
 Kind = Literal["started", "resumed", "saved", "stopped", "finished"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One thing that happened."""
+    """One event."""
 
     time_s: float  # seconds since 1970
     step: int  # the last one that was made
@@ -29,7 +27,7 @@ class EventLog:
     """Appends to the events of a run."""
 
     def __init__(self, path: Path, *, first_step: int) -> None:
-        """Opens the file and notes that the run is resumed after `first_step`, or, where that is 0, begun anew.
+        """Opens the file and records that the run is resumed after `first_step`, or started if that is 0.
 
         Raises:
             OSError: there is no room, or the file cannot be written.
@@ -39,7 +37,7 @@ class EventLog:
         self.note("resumed" if first_step else "started", first_step)
 
     def note(self, kind: Kind, step: int) -> None:
-        """Writes down that something happened now."""
+        """Records an event that happens now."""
         append_line(self._file, asdict(Event(time_s=time.time(), step=step, kind=kind)))
 
     def close(self) -> None:
@@ -47,7 +45,7 @@ class EventLog:
 
 
 def read_events(path: Path) -> list[Event]:
-    """The events of a file, in order; a last line that a crash cut short is left out.
+    """Reads the events of a file, in order; a last line that a crash cut short is left out.
 
     Raises:
         ValueError: a line is no event; the message names it.

@@ -1,8 +1,8 @@
-"""The training loop: keeps the device busy, writes down what happens, and can be stopped and continued at any step.
+"""The training loop: keeps the device busy, logs what happens, and can be stopped and continued at any step.
 
-A step is started before anything about the one before it is read, and the next batch is on its way to the device
-before the host waits. What is drawn at a step depends on the run's key and the step's number only, so a run that
-was stopped and resumed ends in the very state, to the bit, of one that never stopped (on the same kind of device).
+A step is started before any result of the one before is read, and the next batch is on its way to the device before
+the host waits. What is drawn at a step depends only on the run's key and the number of the step. So a run that was
+stopped and resumed ends in the same state, to the bit, as one that never stopped (on the same kind of device).
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import jax
 import jax.numpy as jnp
@@ -30,18 +30,20 @@ from gato.checkpoint import (
     step_folder,
 )
 from gato.config import RunConfig, TrainingConfig
+from gato.model.cost.size import BatchCost, training_flops
 from gato.model.gato import Parameters
-from gato.model.size import Work, training_flops
-from gato.training.events import EVENTS_FILE, EventLog
+from gato.run_files import EVENTS_FILE, METRICS_FILE, PROFILE_FOLDER, TENSORBOARD_FOLDER
+from gato.training.events import EventLog
+from gato.training.metrics_logger import MetricsLogger
 from gato.training.optimizer import make_optimizer, make_schedule
-from gato.training.parallel import Layout
+from gato.training.parallel import MeshSharding
+from gato.training.profiler import Profiler
 from gato.training.progress import ProgressDisplay
-from gato.training.report import Report
-from gato.training.run_folder import METRICS_FILE, TENSORBOARD_FOLDER, open_run
+from gato.training.run_folder import open_run
 from gato.training.spikes import SpikeWatch
 from gato.training.step import IntervalSums, LossFunction, TrainState, empty_interval, init_state, make_train_step
 from gato.training.stop import StopRequest
-from gato.training.throughput import peak_of, work_of
+from gato.training.throughput import batch_cost, peak_of
 from gato.training.writers import JsonlWriter, MetricWriter, TensorBoardWriter, read_metrics, require_tensorboard
 
 
@@ -53,15 +55,15 @@ class BatchIterator(Protocol):
     def __next__(self) -> Batch: ...
 
     def get_state(self) -> dict[str, Any]:
-        """The position, in JSON values."""
+        """Returns the position, in JSON values."""
         ...
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Goes to a position: the next batch is the one that followed it."""
+        """Goes to a position: the next batch is the one that followed there."""
         ...
 
 
-# Numbers about the parameters after a step. It must not keep the parameters: the next step consumes them.
+# Measures the parameters after a step. It must not keep them: the next step consumes them.
 Evaluator = Callable[[Parameters, int], Mapping[str, float]]
 
 
@@ -87,21 +89,21 @@ def train(
     overwrite: bool = False,
     tensorboard: bool = False,
     console: Console | None = None,
-    layout: Layout | None = None,
+    sharding: MeshSharding | None = None,
 ) -> TrainResult:
     """Trains until `config.training.num_steps`, or until Ctrl-C or SIGTERM, and saves the last state either way.
 
     Args:
-        params: initial parameters, consumed by the first step; of a resumed run only their shapes count. The same on
-            every process, or already laid out.
+        params: initial parameters, consumed by the first step; a resumed run uses their shapes only. The same on every
+            process, or already on the mesh.
         key: the run's key for stochastic depth, dropout and patch positions; the same for a resumed run.
-        evaluators: called every `config.training.evaluate_every` steps and after the last one.
+        evaluators: called every `config.training.evaluate_every` steps and after the last step.
         tokenizer_model: SentencePiece model to store in every checkpoint.
         resume: continue from the newest good checkpoint, if there is one.
         overwrite: delete the checkpoints and metrics that the folder holds.
         tensorboard: also write TensorBoard files; needs the extra of that name.
-        console: where progress is shown; the terminal if not given. Of several processes only the first shows any.
-        layout: how arrays lie on the devices; as `config.parallel` says if not given.
+        console: where progress is shown; the terminal if not given. Only the first process shows progress.
+        sharding: places arrays on the devices; by `config.parallel` if not given.
 
     Raises:
         FileExistsError, DamagedCheckpointError: see `open_run`.
@@ -114,119 +116,147 @@ def train(
     console = (console or Console()) if is_first else Console(quiet=True)
     say = functools.partial(console.print, markup=False, highlight=False, soft_wrap=True)
     settings = config.training
-    layout = layout or Layout(config.parallel)
+    sharding = sharding or MeshSharding(config.parallel)
     optimizer = make_optimizer(config.optimizer, seed=config.seed)
-    empty = layout.put(empty_interval(len(batches.source_names)))
+    empty = sharding.put(empty_interval(len(batches.source_names)))
     template = jax.eval_shape(lambda params: init_state(params, optimizer), params)
 
     newest = _agreed_start(run_folder, config, resume=resume, overwrite=overwrite, say=say)
     if newest is None:
         first_step, interval = 0, empty
-        state = layout.make(lambda params: init_state(params, optimizer), layout.put(params))
+        state = sharding.make(lambda params: init_state(params, optimizer), sharding.put(params))
     else:
-        checkpoint = load_checkpoint(newest, train_state=True, placement=layout.of, verified=True)
+        checkpoint = load_checkpoint(newest, train_state=True, placement=sharding.of, verified=True)
         state, interval = _restore(checkpoint, template, empty, tokenizer_model)
         batches.set_state(checkpoint.data_state or {})
         first_step = checkpoint.step
         say(f"resuming {run_folder} after step {first_step}")
         del checkpoint
     del params  # the loop holds the only copy of the state
-    say(f"{layout}; {config.model.compute_dtype}, attention {config.model.attention}")
-    key = layout.make(lambda key: key, key)
+    say(f"{sharding}; {config.model.compute_dtype}, attention {config.model.attention}")
+    key = sharding.make(lambda key: key, key)
     train_step = make_train_step(
         loss_function,
         optimizer,
         make_schedule(config.optimizer),
         accumulate=settings.accumulate,
         max_norm_ratio=settings.max_norm_ratio,
-        out_shardings=(layout.shardings(template), layout.shardings(empty)),
+        out_shardings=(sharding.shardings(template), sharding.shardings(empty)),
     )
 
-    writers: list[MetricWriter] = []
     events = EventLog(run_folder / EVENTS_FILE, first_step=first_step) if is_first else None
-    if is_first:
-        writers.append(JsonlWriter(run_folder / METRICS_FILE, last_step=first_step))
-        if tensorboard:
-            writers.append(TensorBoardWriter(run_folder / TENSORBOARD_FOLDER, last_step=first_step))
-        writers.append(SpikeWatch(say, read_metrics(run_folder / METRICS_FILE)))
+    writers = _open_writers(run_folder, first_step, say, tensorboard=tensorboard) if is_first else []
     progress = ProgressDisplay(console, first_step=first_step, num_steps=settings.num_steps)
     best = _Best(settings, run_folder)
-
-    output: IntervalSums | None = None
-    stopping = False
+    output, stopping = interval, False
     with (
-        Report(writers, progress, batches.source_names, events=events, peak_flops=peak_of(jax.devices())) as report,
+        MetricsLogger(
+            writers, progress, batches.source_names, events=events, peak_flops=peak_of(jax.devices())
+        ) as logger,
         StopRequest() as stop,
         CheckpointWriter(
             run_folder,
             config,
             tokenizer_model=tokenizer_model,
             retention=_retention(settings),
-            on_saved=report.saved,
+            on_saved=logger.saved,
         ) as checkpoints,
+        Profiler(run_folder / PROFILE_FOLDER, settings.profile_steps if is_first else None, logger.message) as profiler,
         jax.transfer_guard("disallow"),
     ):
+        require_finite = functools.partial(_require_finite, max_skipped=settings.max_skipped, checkpoints=checkpoints)
+
+        def save(step: int, data_state: dict[str, Any], score: float | None) -> None:
+            """Starts to write a checkpoint of the present state, unless too many steps were not finite."""
+            logger.flush()
+            require_finite(int(jax.device_get(output.longest_skip)), step)
+            with logger.paused():
+                checkpoints.save(
+                    step,
+                    params=state.params,
+                    train_state=_besides_params(state, interval),
+                    data_state=data_state,
+                    score=score,
+                )
+
         if first_step < settings.num_steps:
-            batch, work = _next_batch(batches, layout, first_step)
+            batch, cost = _next_batch(batches, sharding, first_step)
         for step in range(first_step + 1, settings.num_steps + 1):
             before = output
-            state, output = train_step(state, interval, batch, key)
-            report.advance(step, round(work.tokens), training_flops(config.model, config.tokenizer, work))
+            with profiler.step(step):
+                state, output = train_step(state, interval, batch, key)
+            logger.advance(step, round(cost.tokens), training_flops(config.model, config.tokenizer, cost))
 
-            last = step == settings.num_steps
-            stopping = stop.agreed(step) and not last
-            evaluating = settings.evaluate_every > 0 and not stopping and (last or _due(step, settings.evaluate_every))
-            saving = last or stopping or _due(step, settings.checkpoint_every)
+            stopping = stop.agreed(step) and step < settings.num_steps
+            due = _Due.after(step, settings, stopping=stopping)
             # The position after this step's batch: the next batch is drawn before this step is saved.
             data_state = batches.get_state()
             failure: Exception | None = None
-            if not (last or stopping):
+            if not due.end:
                 try:
-                    batch, work = _next_batch(batches, layout, step)
+                    batch, cost = _next_batch(batches, sharding, step)
                 except Exception as error:  # whatever a reader raises: it is raised again when the step is saved
                     if jax.process_count() > 1:
                         raise  # the others would wait for this process to save with them
-                    failure, saving, evaluating = error, True, False
-            jax.block_until_ready(before)  # so that no more than two steps are under way
-            _require_finite(report.flush(), settings.max_skipped, step, checkpoints)
+                    failure, due = error, dataclasses.replace(due, evaluate=False, save=True)
+            jax.block_until_ready(before)  # at most two steps are under way
+            require_finite(logger.flush(), step)
             checkpoints.check()
+            if step == profiler.last_step:
+                with logger.paused():
+                    profiler.finish(output)
 
             interval = output
-            if last or _due(step, settings.log_every):
-                report.hold(step, output)
+            if due.log:
+                logger.buffer(step, output)
                 interval = empty
             score = None
-            if evaluating:
-                _require_finite(report.flush(), settings.max_skipped, step, checkpoints)
-                with report.paused(), jax.transfer_guard("allow"):
+            if due.evaluate:
+                require_finite(logger.flush(), step)
+                with logger.paused(), jax.transfer_guard("allow"):
                     values: dict[str, float] = {}
                     for evaluator in evaluators:
                         values |= evaluator(state.params, step)
-                report.write(step, values)
+                logger.write(step, values)
                 score = best.score(values)
-                saving = saving or best.is_beaten_by(score)
-            if saving:
-                report.flush()
-                _require_finite(int(jax.device_get(output.longest_skip)), settings.max_skipped, step, checkpoints)
-                with report.paused():
-                    checkpoints.save(
-                        step,
-                        params=state.params,
-                        train_state=_besides_params(state, interval),
-                        data_state=data_state,
-                        score=score,
-                    )
+            if due.save or best.is_beaten_by(score):
+                save(step, data_state, score)
             if failure is not None:
                 checkpoints.wait()
-                report.message(f"the data failed: saved step {step} in {run_folder}")
+                logger.message(f"the data failed: saved step {step} in {run_folder}")
                 raise failure
             if stopping:
                 checkpoints.wait()
-                report.message(f"{stop.signal_name}: saved step {step} in {run_folder}; continue with --resume")
+                logger.message(f"{stop.signal_name}: saved step {step} in {run_folder}; continue with --resume")
                 break
         checkpoints.wait()
-        report.ended(step if stopping else settings.num_steps, stopped=stopping)
+        logger.ended(step if stopping else settings.num_steps, stopped=stopping)
     return TrainResult(state=state, interrupted=stopping)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Due:
+    """What follows a step."""
+
+    log: bool
+    evaluate: bool
+    save: bool
+    end: bool  # no step follows
+
+    @classmethod
+    def after(cls, step: int, settings: TrainingConfig, *, stopping: bool) -> Self:
+        """Returns what is due by the settings; a run that is being stopped saves and evaluates nothing."""
+        last = step == settings.num_steps
+
+        def every(interval: int) -> bool:
+            return interval > 0 and (last or step % interval == 0)
+
+        return cls(
+            log=every(settings.log_every),
+            evaluate=every(settings.evaluate_every) and not stopping,
+            save=every(settings.checkpoint_every) or stopping,
+            end=last or stopping,
+        )
 
 
 class _Best:
@@ -238,7 +268,7 @@ class _Best:
         self._scores = [score for score in scores if score is not None]
 
     def score(self, values: Mapping[str, float]) -> float | None:
-        """The metric's value, None if none is kept by."""
+        """Returns the metric's value, None if no metric is named."""
         if not self._name:
             return None
         if self._name not in values:
@@ -246,7 +276,7 @@ class _Best:
         return values[self._name]
 
     def is_beaten_by(self, score: float | None) -> bool:
-        """Takes the score in, and tells whether it is better than all before."""
+        """Records the score and returns whether it is better than all before."""
         if score is None:
             return False
         beaten = all(score < other if self._is_lowest else score > other for other in self._scores)
@@ -262,10 +292,20 @@ def _retention(settings: TrainingConfig) -> Retention:
     )
 
 
+def _open_writers(
+    run_folder: Path, first_step: int, say: Callable[[str], None], *, tensorboard: bool
+) -> list[MetricWriter]:
+    """Opens the files of metrics, without what follows the first step, and the watch on the loss."""
+    writers: list[MetricWriter] = [JsonlWriter(run_folder / METRICS_FILE, last_step=first_step)]
+    if tensorboard:
+        writers.append(TensorBoardWriter(run_folder / TENSORBOARD_FOLDER, last_step=first_step))
+    return [*writers, SpikeWatch(say, read_metrics(run_folder / METRICS_FILE))]
+
+
 def _agreed_start(
     run_folder: Path, config: RunConfig, *, resume: bool, overwrite: bool, say: Callable[[str], None]
 ) -> Path | None:
-    """What `open_run` finds, which the first of several processes does for all."""
+    """Returns what `open_run` finds; the first process looks for all."""
     newest = None
     if jax.process_index() == 0:
         newest = open_run(run_folder, config, resume=resume, overwrite=overwrite, report=say)
@@ -275,42 +315,38 @@ def _agreed_start(
     return None if step < 0 else step_folder(run_folder, step)
 
 
-def _due(step: int, every: int) -> bool:
-    return every > 0 and step % every == 0
-
-
-def _next_batch(batches: BatchIterator, layout: Layout, step: int) -> tuple[Batch, Work]:
-    """The next batch, on its way to the devices, and what it asks of the network."""
+def _next_batch(batches: BatchIterator, sharding: MeshSharding, step: int) -> tuple[Batch, BatchCost]:
+    """Draws the next batch, sends it to the devices, and counts its cost."""
     try:
         batch = next(batches)
     except StopIteration:
         raise ValueError(
             f"the data ended after {step} steps: the iterator of training batches must be endless"
         ) from None
-    return layout.put_rows(batch), work_of(batch, jax.process_count())
+    return sharding.put_rows(batch), batch_cost(batch, jax.process_count())
 
 
 def _besides_params(state: TrainState, interval: IntervalSums) -> dict[str, Any]:
-    """What a checkpoint keeps apart from the parameters."""
+    """Returns what a checkpoint keeps apart from the parameters."""
     return {"state": dataclasses.replace(state, params={}), "interval": interval}
 
 
 def _restore(
     checkpoint: Checkpoint, template: TrainState, empty: IntervalSums, tokenizer_model: bytes | None
 ) -> tuple[TrainState, IntervalSums]:
-    """The state and the interval's sums that were saved, where they were loaded to."""
+    """Returns the saved state and sums of the interval, on the devices to which they were loaded."""
     if checkpoint.tokenizer_model != tokenizer_model:
         raise ValueError("the text tokenizer is not the one in the checkpoint: pass the checkpoint's tokenizer_model")
     params = restore_like(template.params, checkpoint.params, "parameters")
     stored = checkpoint.train_state or {}
-    # What older checkpoints did not count begins with nothing.
+    # Counters that older checkpoints lack start at zero.
     stored = {**stored, "interval": {"not_finite": empty.not_finite, **stored.get("interval", {})}}
     stored["state"] = {"norm_mean": jnp.zeros_like(empty.grad_norm), **stored.get("state", {})}
     rest = restore_like(_besides_params(template, empty), stored, "optimizer and counters")
     return dataclasses.replace(rest["state"], params=params), rest["interval"]
 
 
-def _require_finite(longest_skip: int, max_skipped: int, step: int, checkpoints: CheckpointWriter) -> None:
+def _require_finite(longest_skip: int, step: int, *, max_skipped: int, checkpoints: CheckpointWriter) -> None:
     if longest_skip >= max_skipped:
         raise FloatingPointError(
             f"{longest_skip} steps in a row up to step {step} had a loss or gradient that is not finite; "

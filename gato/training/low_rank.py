@@ -1,4 +1,4 @@
-"""Matrices that move by low-rank products only (LoRA): an optimizer of two thin factors a matrix.
+"""Matrices that are trained by low-rank products only (LoRA): an optimizer of two thin factors per matrix.
 
 A matrix W of shape (in, out) becomes W + alpha / rank * A B, with A of (in, rank) and B of (rank, out). A starts
 random and B at zero, so the first step starts from W itself. The factors and their moments live in the optimizer's
@@ -20,14 +20,14 @@ Matrices = dict[str, Any]  # nested dicts of arrays (..., in, out); leading axes
 
 
 class Factors(NamedTuple):
-    """Of one stack of matrices."""
+    """The factors of one stack of matrices."""
 
     a: jax.Array  # (..., in, rank)
     b: jax.Array  # (..., rank, out)
 
 
 class LowRankState(NamedTuple):
-    """Of the optimizer below."""
+    """The state of `low_rank`."""
 
     factors: Any  # a tree like the matrices, of Factors
     inner: optax.OptState  # of the factors
@@ -36,7 +36,7 @@ class LowRankState(NamedTuple):
 def low_rank(
     inner: optax.GradientTransformation, *, rank: int, alpha: float, seed: int
 ) -> optax.GradientTransformation:
-    """An optimizer of matrices that moves their factors with another optimizer.
+    """Builds an optimizer of matrices that updates their factors with another optimizer.
 
     Args:
         inner: of the factors.

@@ -1,25 +1,25 @@
-"""Names and values of what a run reports, from sums over an interval."""
+"""Names and values of the metrics of a run, from sums over an interval."""
 
 from collections.abc import Sequence
 
 import jax
 
-from gato.model.loss import KINDS, LossSums
-from gato.model.size import model_flops_utilization
+from gato.model.cost.size import model_flops_utilization
+from gato.model.loss import TARGET_KINDS, LossSums
 from gato.training.step import IntervalSums
 
 
 def loss_metrics(losses: LossSums, source_names: Sequence[str]) -> dict[str, float]:
-    """Means a target, in nats and shares; what had no targets has no entry.
+    """Returns means per target, in nats and fractions; what had no targets has no entry.
 
     Names: loss, loss_text, loss_action, loss/<source>, accuracy/<source>, accuracy_changed/<source>. The last one
-    counts only actions that differ from the one before: an agent that repeats its last action scores 0 there.
+    counts only actions that differ from the action before: an agent that repeats its last action scores 0 there.
 
     Args:
-        losses: host arrays, a source a row.
+        losses: host arrays, one row per source.
     """
     named = {"loss": _quotient(losses.loss_sum.sum(), losses.count.sum())}
-    for index, kind in enumerate(KINDS):
+    for index, kind in enumerate(TARGET_KINDS):
         named[f"loss_{kind}"] = _quotient(losses.loss_sum[:, index].sum(), losses.count[:, index].sum())
     for row, source in enumerate(source_names):
         named[f"loss/{source}"] = _quotient(losses.loss_sum[row].sum(), losses.count[row].sum())
@@ -31,7 +31,7 @@ def loss_metrics(losses: LossSums, source_names: Sequence[str]) -> dict[str, flo
 
 
 def interval_metrics(interval: IntervalSums, source_names: Sequence[str]) -> dict[str, float]:
-    """The losses of an interval and how the optimizer fared: learning_rate, grad_norm, skipped.
+    """Returns the losses of an interval, and learning_rate, grad_norm and skipped of the optimizer.
 
     Where the loss of a source was not finite, not_finite/<source> counts the steps.
 
@@ -50,13 +50,13 @@ def interval_metrics(interval: IntervalSums, source_names: Sequence[str]) -> dic
 
 
 def speed_metrics(num_tokens: int, flops: float, seconds: float, peak_flops: float | None) -> dict[str, float]:
-    """tokens_per_second, and mfu where both sides of it are known.
+    """Returns tokens_per_second, and mfu where both sides of it are known.
 
     Args:
         num_tokens: tokens without padding, of all processes.
-        flops: what had to be computed for them, of all processes; 0 = not counted.
+        flops: necessary operations for them, of all processes; 0 = not counted.
         seconds: of training alone.
-        peak_flops: operations a second of all devices together; None = unknown.
+        peak_flops: operations per second of all devices together; None = unknown.
     """
     named = {"tokens_per_second": num_tokens / seconds}
     if flops and peak_flops is not None:

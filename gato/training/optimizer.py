@@ -5,25 +5,25 @@ import optax
 from gato.config import OptimizerConfig
 from gato.model.gato import matrix_mask
 from gato.training.low_rank import low_rank
-from gato.training.parts import moves_all, on_part
+from gato.training.trainable import is_fully_trained, restrict
 
 
 def make_schedule(config: OptimizerConfig) -> optax.Schedule:
-    """Learning rate by number of updates made: linear to the peak, a cosine to the final rate, then constant."""
+    """Returns the learning rate by number of updates: linear to the peak, a cosine to the final rate, then constant."""
     warmup = optax.linear_schedule(config.warmup_from, config.peak_lr, max(config.warmup_steps, 1))
     decay = optax.cosine_decay_schedule(config.peak_lr, config.decay_steps, config.final_fraction)
     return optax.join_schedules([warmup, decay], [config.warmup_steps])
 
 
 def make_optimizer(config: OptimizerConfig, seed: int = 0) -> optax.GradientTransformation:
-    """The optimizer of a nested dict of parameters.
+    """Builds the optimizer of a nested dict of parameters.
 
     Weight decay reaches matrices, convolutions and embedding tables (the token table is also the output matrix), not
-    norm gains and biases; where matrices move by low-rank products, it reaches the factors instead.
+    norm gains and biases; where matrices are trained by low-rank products, it reaches the factors instead.
 
     Args:
-        config: also says which parameters move.
-        seed: of the first factors, where matrices move by low-rank products.
+        config: also says which parameters are trained.
+        seed: of the first factors, where matrices are trained by low-rank products.
     """
     adapted = config.lora_rank > 0
     optimizer = optax.chain(
@@ -39,4 +39,4 @@ def make_optimizer(config: OptimizerConfig, seed: int = 0) -> optax.GradientTran
     )
     if adapted:
         optimizer = low_rank(optimizer, rank=config.lora_rank, alpha=config.lora_alpha, seed=seed)
-    return optimizer if moves_all(config) else on_part(optimizer, config)
+    return optimizer if is_fully_trained(config) else restrict(optimizer, config)

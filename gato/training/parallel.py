@@ -1,4 +1,4 @@
-"""How arrays lie on the devices of a run: one mesh with named axes, and one table of what is split along which.
+"""Sharding of a run's arrays: one mesh of devices with named axes, and one table of what is split along which axis.
 
 Where the compiler needs an array that is split, it gathers it, and sums gradients over the devices that share a
 parameter (GSPMD). Nothing else in training knows how many devices there are.
@@ -32,8 +32,8 @@ RULES: dict[str, tuple[str | None, ...]] = {
 }
 
 
-class Layout:
-    """The mesh of a run, and where each of its arrays lies."""
+class MeshSharding:
+    """The mesh of a run, and the sharding of each of its arrays on it."""
 
     def __init__(self, config: ParallelConfig) -> None:
         """Arranges all devices of all processes.
@@ -46,9 +46,9 @@ class Layout:
         known = math.prod(size for size in sizes.values() if size != -1)
         sizes = {axis: len(devices) // known if size == -1 else size for axis, size in sizes.items()}
         if math.prod(sizes.values()) != len(devices):
-            told = " x ".join(f"{axis} {size}" for axis, size in sizes.items())
+            mesh = " x ".join(f"{axis} {size}" for axis, size in sizes.items())
             raise ValueError(
-                f"parallel asks for {told} devices, but there are {len(devices)}: set one of the sizes to -1, or make "
+                f"parallel asks for {mesh} devices, but there are {len(devices)}: set one of the sizes to -1, or make "
                 "their product the number of devices"
             )
         self.mesh = jax.make_mesh(tuple(sizes.values()), tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes))
@@ -62,16 +62,16 @@ class Layout:
 
     @property
     def whole(self) -> NamedSharding:
-        """Every device holds everything."""
+        """Returns the sharding of arrays that every device holds whole."""
         return NamedSharding(self.mesh, PartitionSpec())
 
     @property
     def rows(self) -> NamedSharding:
-        """The leading axis is shared out."""
+        """Returns the sharding of arrays whose leading axis is split over the devices."""
         return NamedSharding(self.mesh, PartitionSpec(_ROWS))
 
     def of(self, name: str, shape: tuple[int, ...]) -> NamedSharding:
-        """Where the array of a name such as "params/transformer/blocks/mlp/up/kernel" lies."""
+        """Returns the sharding of the array of a name such as "params/transformer/blocks/mlp/up/kernel"."""
         rule = next((rule for end, rule in RULES.items() if name.endswith(end)), ())
         if len(rule) != len(shape):
             return self.whole
@@ -82,11 +82,11 @@ class Layout:
         return NamedSharding(self.mesh, PartitionSpec(*axes))
 
     def shardings(self, tree: _Tree) -> _Tree:
-        """The place of every leaf of a tree of arrays or their shapes."""
+        """Returns the sharding of every leaf of a tree of arrays or their shapes."""
         return jax.tree.map_with_path(lambda path, leaf: self.of(leaf_name(path), leaf.shape), tree)
 
     def gathered_tables(self, params: Parameters) -> Parameters:
-        """Traced parameters whose embedding tables are whole but for "tensor": a look-up would move rows otherwise."""
+        """Gathers the embedding tables of traced parameters but for "tensor": a look-up would move rows otherwise."""
 
         def gathered(path: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
             spec = self.of("embedding/" + leaf_name(path), leaf.shape).spec
@@ -96,7 +96,7 @@ class Layout:
         return {**params, "embedding": jax.tree.map_with_path(gathered, params["embedding"])}
 
     def put(self, tree: _Tree) -> _Tree:
-        """A tree of host or device arrays, the same on every process, at its places."""
+        """Moves a tree of host or device arrays, the same on every process, to its devices."""
 
         def place(path: tuple[Any, ...], leaf: Any) -> jax.Array:
             sharding = self.of(leaf_name(path), leaf.shape)
@@ -110,13 +110,13 @@ class Layout:
         return jax.tree.map_with_path(place, tree)
 
     def put_rows(self, batch: Batch) -> Batch:
-        """The rows that this process has read, as its part of the batch of all."""
+        """Moves the rows of this process to its devices, as its part of the batch of all processes."""
         if self.rows.is_fully_addressable:
             return jax.device_put(batch, self.rows)
         with jax.transfer_guard_host_to_device("allow"):  # meant as explicitly as device_put
             return jax.tree.map(lambda leaf: jax.make_array_from_process_local_data(self.rows, leaf), batch)
 
     def make(self, function: Callable[..., _Tree], *inputs: Any) -> _Tree:
-        """The function's result, computed where it will lie: no device ever holds all of a split tree."""
+        """Returns the function's result, computed on its devices: no device ever holds all of a split tree."""
         shardings = self.shardings(jax.eval_shape(function, *inputs))
         return jax.jit(function, out_shardings=shardings)(*inputs)

@@ -2,15 +2,15 @@
 
 import jax
 
-# Without a word from a process for this long the others end too, for a scheduler to start all of them again. JAX's own
-# default is 100 s.
+# After this long without a heartbeat of one process the others end too, so that a scheduler restarts all of them. The
+# default of JAX is 100 s.
 _HEARTBEAT_TIMEOUT_S = 20
 
 
 def join_processes(
     coordinator: str | None = None, num_processes: int | None = None, process_id: int | None = None
 ) -> None:
-    """Makes this process one of a run's; must come before any other use of JAX.
+    """Joins this process to a run; must come before any other use of JAX.
 
     Args:
         coordinator: host:port of the first process. If all three are None, JAX takes them from the scheduler: SLURM,

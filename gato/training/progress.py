@@ -16,7 +16,7 @@ _LOSSES = {"loss": "", "loss_text": "text ", "loss_action": "action "}  # by the
 
 
 class ProgressDisplay:
-    """A metric writer for people; also told of every step, of checkpoints, and of what else happens."""
+    """A metric writer for people, which also shows steps, checkpoints and messages."""
 
     def __init__(self, console: Console, *, first_step: int, num_steps: int) -> None:
         self._console = console
@@ -37,13 +37,13 @@ class ProgressDisplay:
             self._live.start()
 
     def advance(self, step: int) -> None:
-        """The given step has been started."""
+        """Notes that a step has been started."""
         if self._timed_from is None:
             self._timed_from = step, time.monotonic()  # after the first step's compilation
         self._step = step
 
     def saved(self, step: int) -> None:
-        """The checkpoint of the given step is complete."""
+        """Notes that the checkpoint of a step is complete."""
         self._saved = step, time.monotonic()
 
     def message(self, text: str) -> None:
@@ -76,8 +76,8 @@ class ProgressDisplay:
             top.add_row(Text(done), ProgressBar(total=1, completed=0), Text("compiling the first step", style="dim"))
         else:
             bar = ProgressBar(total=max(self._num_steps, 1), completed=self._step)
-            share = self._step / max(self._num_steps, 1)
-            top.add_row(Text(done), bar, Text(f"{share:4.0%}   {self._time_left(self._step)} left"))
+            fraction = self._step / max(self._num_steps, 1)
+            top.add_row(Text(done), bar, Text(f"{fraction:4.0%}   {self._time_left(self._step)} left"))
         rows = Table.grid(padding=(0, 3), pad_edge=False)
         rows.add_column(no_wrap=True, style="dim")
         rows.add_column(no_wrap=True, overflow="ellipsis")
@@ -90,7 +90,7 @@ class ProgressDisplay:
         return screen
 
     def _rows(self) -> list[tuple[str, str]]:
-        """Names and texts, always as many, so that nothing jumps; only skipped steps add one."""
+        """Returns names and texts, always the same number, so that nothing jumps; only skipped steps add one."""
         numbers = self._numbers
         rows = [
             ("loss", "   ".join(_losses(numbers)) or _UNKNOWN),
@@ -133,7 +133,7 @@ class ProgressDisplay:
 
 
 def _headline(values: Mapping[str, float]) -> list[str]:
-    """The parts of a plain line; metrics of single sources are left to the files."""
+    """Returns the parts of a plain line; metrics of single sources are in the files only."""
     parts = [f"{name} {value:.4f}" for name, value in values.items() if name.rpartition("/")[2] in _LOSSES]
     parts += _speed(values)
     if values.get("skipped"):

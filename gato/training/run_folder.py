@@ -1,11 +1,6 @@
-"""From which state a run starts: nothing, or the newest good checkpoint of its folder.
+"""The folder of a run, and the state that a run starts from: nothing, or its newest good checkpoint.
 
-<run>/config.json    the resolved RunConfig
-<run>/metrics.jsonl  one line a log step
-<run>/events.jsonl   see gato.training.events
-<run>/tensorboard/   the same for TensorBoard, if asked for
-<run>/checkpoints/   see gato.checkpoint
-<run>/run.lock       see gato.training.lock
+The names of the folder's files stand in gato.run_files.
 """
 
 import dataclasses
@@ -23,12 +18,10 @@ from gato.checkpoint import (
     verify_checkpoint,
 )
 from gato.config import RunConfig
-from gato.training.writers import replace_file
+from gato.files import replace_file
+from gato.run_files import CHECKPOINTS_FOLDER, CONFIG_FILE, METRICS_FILE, PROFILE_FOLDER, TENSORBOARD_FOLDER
 
-METRICS_FILE = "metrics.jsonl"
-TENSORBOARD_FOLDER = "tensorboard"
-
-# How and how long a run computes, not what: a resumed run may change these.
+# How and how long a run computes, not what it computes: a resumed run may change these.
 _MAY_CHANGE = (
     "name",
     "training",
@@ -78,7 +71,7 @@ def open_run(
         _clear(run_folder)
     newest = _newest_good(run_folder, config, report) if step_folders(run_folder) else None
     run_folder.mkdir(parents=True, exist_ok=True)
-    replace_file(run_folder / "config.json", config.to_json().encode())  # the run is resumed by the one it has
+    replace_file(run_folder / CONFIG_FILE, config.to_json())  # the run is resumed by the one it has
     return newest
 
 
@@ -129,7 +122,7 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _clear(run_folder: Path) -> None:
-    for name in ("checkpoints", TENSORBOARD_FOLDER):
+    for name in (CHECKPOINTS_FOLDER, TENSORBOARD_FOLDER, PROFILE_FOLDER):
         if (run_folder / name).exists():
             shutil.rmtree(run_folder / name)
     (run_folder / METRICS_FILE).unlink(missing_ok=True)

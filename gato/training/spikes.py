@@ -1,7 +1,7 @@
-"""Tells when the loss jumps far above what it has been: the run goes on, but somebody should look.
+"""Reports when the loss jumps far above its recent values: the run goes on, but somebody should look.
 
-Gradients are clipped, so that one bad batch moves the parameters no further than any other. What others do beyond that
-is by hand: PaLM went back some hundred steps and left out the batches after them (Chowdhery et al., 2022, section 5.1).
+Gradients are clipped, so one bad batch moves the parameters no further than any other. The rest is done by hand: PaLM
+went back some hundred steps and left out the batches after them (Chowdhery et al., 2022, section 5.1).
 """
 
 import statistics
@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
 _WINDOW = 20  # lines of metrics that are compared with
-_LEAST = 5  # lines before anything is said
+_LEAST = 5  # lines before anything is reported
 _FACTOR = 2.0  # times the median
 
 
@@ -17,7 +17,7 @@ class SpikeWatch:
     """A metric writer that compares each interval's loss with the median of those before."""
 
     def __init__(self, report: Callable[[str], None], earlier: Iterable[Mapping[str, float]] = ()) -> None:
-        """Begins after earlier lines of metrics, those of a resumed run."""
+        """Starts with earlier lines of metrics, those of a resumed run."""
         self._report = report
         self._losses: deque[float] = deque(maxlen=_WINDOW)
         for values in earlier:
@@ -35,7 +35,7 @@ class SpikeWatch:
         self._take(values)
 
     def close(self) -> None:
-        """Holds nothing open."""
+        """Does nothing: no file is open."""
 
     def _take(self, values: Mapping[str, float]) -> None:
         if (loss := values.get("loss")) is not None:

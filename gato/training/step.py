@@ -10,8 +10,8 @@ import optax
 from gato.batch import Batch
 from gato.config import ModelConfig, TokenizerConfig
 from gato.model.gato import Parameters, rebuild
-from gato.model.loss import KINDS, LossSums, loss
-from gato.training.parallel import Layout
+from gato.model.loss import TARGET_KINDS, LossSums, loss
+from gato.training.parallel import MeshSharding
 
 # (parameters, batch, key) to the scalar to minimise and sums for reporting; key None means evaluation.
 LossFunction = Callable[[Parameters, Batch, jax.Array | None], tuple[jax.Array, LossSums]]
@@ -20,7 +20,7 @@ LossFunction = Callable[[Parameters, Batch, jax.Array | None], tuple[jax.Array, 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class TrainState:
-    """All that one step hands to the next; donated to the step that receives it."""
+    """The state that one step hands to the next; donated to the step that receives it."""
 
     params: Parameters
     opt_state: optax.OptState
@@ -33,7 +33,7 @@ class TrainState:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class IntervalSums:
-    """What the steps since the last line of metrics add up to; stays on the device until it is written."""
+    """Sums over the steps since the last line of metrics; they stay on the device until they are written."""
 
     losses: LossSums  # of the finite steps
     updates: jax.Array  # () int32, finite steps
@@ -50,14 +50,14 @@ LossStep = Callable[[Parameters, LossSums, Batch], LossSums]
 
 
 def model_loss(
-    config: ModelConfig, tokenizer: TokenizerConfig, num_sources: int, layout: Layout | None = None
+    config: ModelConfig, tokenizer: TokenizerConfig, num_sources: int, sharding: MeshSharding | None = None
 ) -> LossFunction:
-    """The loss of Gato as a function of its parameters; without a layout, on one device."""
-    rows, num_row_groups = (None, 1) if layout is None else (layout.rows, layout.num_row_groups)
+    """Returns the loss of Gato as a function of its parameters; without a sharding, on one device."""
+    rows, num_row_groups = (None, 1) if sharding is None else (sharding.rows, sharding.num_row_groups)
 
     def loss_function(params: Parameters, batch: Batch, key: jax.Array | None) -> tuple[jax.Array, LossSums]:
-        if layout is not None:
-            params = layout.gathered_tables(params)
+        if sharding is not None:
+            params = sharding.gathered_tables(params)
         model = rebuild(config, tokenizer, params)
         return loss(model, model(batch, key=key, rows=rows), batch, num_sources, num_row_groups=num_row_groups)
 
@@ -65,7 +65,7 @@ def model_loss(
 
 
 def init_state(params: Parameters, optimizer: optax.GradientTransformation) -> TrainState:
-    """The state before the first step. It takes the parameters over: the first step donates them."""
+    """Returns the state before the first step, which donates the parameters."""
     return TrainState(
         params=params,
         opt_state=optimizer.init(params),
@@ -77,13 +77,13 @@ def init_state(params: Parameters, optimizer: optax.GradientTransformation) -> T
 
 
 def no_losses(num_sources: int) -> LossSums:
-    """Sums over no targets."""
-    zeros = jnp.zeros((num_sources, len(KINDS)), jnp.float32)
+    """Returns sums over no targets."""
+    zeros = jnp.zeros((num_sources, len(TARGET_KINDS)), jnp.float32)
     return LossSums(loss_sum=zeros, count=zeros, correct=zeros, changed_count=zeros, changed_correct=zeros)
 
 
 def empty_interval(num_sources: int) -> IntervalSums:
-    """Sums over no steps."""
+    """Returns sums over no steps."""
     return IntervalSums(
         losses=no_losses(num_sources),
         updates=jnp.zeros((), jnp.int32),
@@ -104,7 +104,7 @@ def make_train_step(
     max_norm_ratio: float | None = None,
     out_shardings: tuple[TrainState, IntervalSums] | None = None,
 ) -> TrainStep:
-    """The jitted step. A step whose loss or gradient is not finite changes nothing but the counters.
+    """Builds the jitted step. A step whose loss or gradient is not finite changes nothing but the counters.
 
     Args:
         loss_function: a mean over targets, weighed by `Batch.row_weights`.
@@ -168,7 +168,7 @@ def make_train_step(
 def _accumulated(
     loss_function: LossFunction, num_parts: int
 ) -> Callable[[Parameters, Batch, jax.Array], tuple[jax.Array, LossSums, Parameters]]:
-    """Loss, sums and gradient of a batch whose parts are computed one after another."""
+    """Returns the function of loss, sums and gradient of a batch whose parts are computed one after another."""
     gradient = jax.value_and_grad(loss_function, has_aux=True)
 
     def whole(params: Parameters, batch: Batch, key: jax.Array) -> tuple[jax.Array, LossSums, Parameters]:
@@ -201,7 +201,7 @@ def _accumulated(
 
 
 def make_loss_step(loss_function: LossFunction) -> LossStep:
-    """The jitted step of a held-out loss: parameters (kept), sums so far and batch to the sums with it."""
+    """Builds the jitted step of a held-out loss: parameters (kept), sums so far and a batch to the new sums."""
 
     def loss_step(params: Parameters, losses: LossSums, batch: Batch) -> LossSums:
         return jax.tree.map(jnp.add, losses, loss_function(params, batch, None)[1])

@@ -17,8 +17,8 @@ _STDERR = 2  # file descriptor
 class StopRequest:
     """A context within which the first signal sets `signal_name` instead of ending the process.
 
-    Of several processes JAX watches for SIGTERM and tells all of them (its preemption service); other signals are
-    handed on to it.
+    With several processes JAX watches for SIGTERM and tells all of them (its preemption service); other signals are
+    passed on to it.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class StopRequest:
             signal.signal(number, handler)
 
     def agreed(self, step: int) -> bool:
-        """Whether the run ends after this step; the same on every process, all of which ask after each step."""
+        """Returns whether the run ends after this step, the same on every process; each asks after each step."""
         if jax.process_count() == 1:
             return self.signal_name is not None
         reached = multihost_utils.reached_preemption_sync_point(step)

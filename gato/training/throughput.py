@@ -1,4 +1,4 @@
-"""How much work a batch is, and what the devices could do at most: the two sides of utilisation."""
+"""The two sides of utilisation: what a batch costs, and what the devices could do at most."""
 
 from collections.abc import Sequence
 
@@ -6,17 +6,17 @@ import jax
 import numpy as np
 
 from gato.batch import Batch
-from gato.model.chips import find_chip
-from gato.model.size import Work
+from gato.model.cost.chips import find_chip
+from gato.model.cost.size import BatchCost
 
 
-def work_of(batch: Batch, num_processes: int = 1) -> Work:
-    """What a batch asks of the network; padding, and places for patches that hold none, ask for nothing.
+def batch_cost(batch: Batch, num_processes: int = 1) -> BatchCost:
+    """Counts what the network has to compute for a batch; padding and places without a patch cost nothing.
 
     Args:
         batch: numpy arrays.
-        num_processes: that share the whole batch. They take equally many rows, so each reckons that the others' ask for
-            as much as its own.
+        num_processes: that share the whole batch. They take equally many rows, so each assumes that the others' rows
+            cost as much as its own.
     """
     length = batch.tokens.shape[1]
     if batch.visible_from is None:
@@ -26,7 +26,7 @@ def work_of(batch: Batch, num_processes: int = 1) -> Work:
         # Half of itself, as in the half of a square: a segment of s tokens attends to s * s / 2.
         seen = places - batch.visible_from + 0.5
         attended = np.sum(seen, where=places < batch.lengths[:, None])
-    return Work(
+    return BatchCost(
         tokens=num_processes * float(np.sum(batch.lengths)),
         attended=num_processes * float(attended),
         targets=num_processes * float(np.sum(batch.loss_mask[:, 1:])),
@@ -35,7 +35,7 @@ def work_of(batch: Batch, num_processes: int = 1) -> Work:
 
 
 def peak_of(devices: Sequence[jax.Device]) -> float | None:
-    """Operations a second that the devices reach together at best; None if one is not in the table of chips."""
+    """Returns the operations per second that the devices reach together at best; None if one is not in the table."""
     peak = 0.0
     for device in devices:
         chip = find_chip(device.device_kind)

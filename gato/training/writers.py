@@ -1,16 +1,15 @@
 """Where metrics go: a JSONL file always, TensorBoard if asked for."""
 
-import json
 import math
-import os
 import socket
 import struct
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.util import find_spec
-from io import FileIO
 from pathlib import Path
 from typing import Any, Protocol
+
+from gato.files import append, append_line, continue_lines, read_lines
 
 
 class MetricWriter(Protocol):
@@ -22,7 +21,7 @@ class MetricWriter(Protocol):
 
 
 class JsonlWriter:
-    """Appends one line of JSON a call, at once and whole: a crash or a full disk costs at most that line."""
+    """Appends one line of JSON per call, at once and whole: a crash or a full disk costs at most that line."""
 
     def __init__(self, path: Path, *, last_step: int) -> None:
         """Opens the file, without the lines past `last_step`: a resumed run writes those again.
@@ -39,50 +38,6 @@ class JsonlWriter:
 
     def close(self) -> None:
         self._file.close()
-
-
-def replace_file(path: Path, contents: bytes) -> None:
-    """Writes a file that appears whole or not at all: on a full disk the one before stays.
-
-    Raises:
-        OSError: there is no room, or the folder cannot be written; the message names the file.
-    """
-    rewritten = path.with_name(path.name + ".new")
-    try:
-        rewritten.write_bytes(contents)
-        os.replace(rewritten, path)
-    except OSError as error:
-        rewritten.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-def continue_lines(path: Path, entries: Sequence[Mapping[str, Any]]) -> FileIO:
-    """Opens a file for `append_line`, after it was replaced by one that holds just these entries."""
-    replace_file(path, "".join(json.dumps(entry) + "\n" for entry in entries).encode())
-    return path.open("ab", buffering=0)  # what a full disk refused must not be tried again on closing
-
-
-def append_line(file: FileIO, entry: Mapping[str, Any]) -> None:
-    """Appends an object as one line of JSON; as `append`."""
-    append(file, json.dumps(entry).encode() + b"\n")
-
-
-def append(file: FileIO, contents: bytes) -> None:
-    """Appends all of it or nothing.
-
-    Args:
-        file: opened for appending, unbuffered.
-
-    Raises:
-        OSError: there is no room, or the file cannot be written; the message names it.
-    """
-    size_bytes = os.fstat(file.fileno()).st_size
-    try:
-        while contents:
-            contents = contents[file.write(contents) :]
-    except OSError as error:
-        file.truncate(size_bytes)
-        raise OSError(error.errno, error.strerror, str(file.name)) from error
 
 
 class TensorBoardWriter:
@@ -132,7 +87,7 @@ def require_tensorboard() -> None:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of a metrics file, in order; a last line that a crash cut short is left out.
+    """Reads the lines of a metrics file, in order; a last line that a crash cut short is left out.
 
     Raises:
         ValueError: another line is no JSON object with a step; the message names it.
@@ -142,21 +97,3 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         if "step" not in line:
             raise ValueError(f"{path}:{number} has no step: it is no file of metrics, move it away to go on without it")
     return lines
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The JSON objects of a file that `append_line` wrote; a last line that a crash cut short is left out.
-
-    Raises:
-        ValueError: another line is no JSON object; the message names it.
-    """
-    entries = []
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
-        try:
-            entry = json.loads(line)
-        except ValueError as error:
-            raise ValueError(f"{path}:{number} is not JSON ({error}): move the file away to go on without it") from None
-        if not isinstance(entry, dict):
-            raise ValueError(f"{path}:{number} is no JSON object: move the file away to go on without it")
-        entries.append(entry)
-    return entries

@@ -19,17 +19,17 @@ from gato.audit.duplicates import content_hash, count_duplicates, near_texts, ne
 from gato.audit.example import row_text
 from gato.audit.fields import audit_fields, effective_bins
 from gato.audit.mixture import MixtureAudit, References, SourceAudit, audit_mixture, plain
-from gato.audit.rows import KINDS, PADDING, element_kinds, loss_shares
+from gato.audit.rows import PADDING, TOKEN_KINDS, loss_shares, token_kinds
 from gato.audit.sample import AuditLimits, read_records, sample_records, summarize
 from gato.audit.text import audit_language
 from gato.config import DataConfig, FieldScale, PromptConfig, SourceConfig, TokenizerConfig
-from gato.data.encoded import SequenceCache
+from gato.data.encoded import SequenceCache, encoding_of
 from gato.data.episode import Dialogue, Document, Episode, ImageText
 from gato.data.opened import open_encoded
-from gato.data.prepared import encoding_of, write_prepared
-from gato.data.rows import split_records
+from gato.data.prepared import write_prepared
 from gato.data.sources.minari_writer import write_minari
 from gato.data.sources.opening import open_source
+from gato.data.split import split_records
 from gato.tokenizer.rules import action_leaf, observation_leaf
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "minari"  # beside the repository, where there is one
@@ -265,6 +265,20 @@ def test_reading_stops_at_a_number_of_bytes(listed):
     assert len(list(read_records(source, range(10), 250, []))) == 3
 
 
+@pytest.mark.parametrize("error", [ValueError, OSError])
+def test_a_record_that_cannot_be_read_is_a_problem_of_the_audit(listed, error):
+    class Torn(listed):
+        def __getitem__(self, index):
+            if index == 1:
+                raise error("texts: record 1 is torn")
+            return super().__getitem__(index)
+
+    problems = []
+    source = Torn("texts", [Document(text="a ball")] * 3)
+    assert [index for index, _ in read_records(source, range(3), 1 << 20, problems)] == [0, 2]
+    assert problems == ["texts: record 1 is torn"]
+
+
 @pytest.mark.parametrize("name", ["episodes", "rows", "size_bytes"])
 def test_limits_below_one_are_refused(name):
     with pytest.raises(ValueError, match=f"limit {name} is 0, needs 1 or more"):
@@ -319,8 +333,8 @@ def test_kinds_come_from_ids_and_positions():
     tokens = np.array([5, continuous, discrete, config.separator_id, discrete, continuous, 7, config.padding_id])
     positions = np.array([0, 1, 2, config.separator_position, *[config.action_position] * 3, config.no_position])
     patches = np.zeros(8, bool)
-    kinds = element_kinds(tokens, positions, patches, config, control=True, discrete_first=False)
-    assert [KINDS[kind] for kind in kinds[:-1]] == [
+    kinds = token_kinds(tokens, positions, patches, config, control=True, discrete_first=False)
+    assert [TOKEN_KINDS[kind] for kind in kinds[:-1]] == [
         "text",
         "continuous observations",
         "discrete observations",
@@ -336,8 +350,8 @@ def test_ids_shared_with_text_are_told_apart_by_what_the_source_holds():
     config = TokenizerConfig(paper_literal=True)
     tokens, positions = np.array([5, 5]), np.array([0, config.action_position])
     for discrete_first, expected in ((True, "discrete"), (False, "text")):
-        kinds = element_kinds(tokens, positions, np.zeros(2, bool), config, control=True, discrete_first=discrete_first)
-        assert KINDS[kinds[1]] == f"{expected} actions"
+        kinds = token_kinds(tokens, positions, np.zeros(2, bool), config, control=True, discrete_first=discrete_first)
+        assert TOKEN_KINDS[kinds[1]] == f"{expected} actions"
 
 
 def test_loss_shares_follow_weights_and_add_up():

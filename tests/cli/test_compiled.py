@@ -3,47 +3,47 @@ import stat
 import subprocess
 import sys
 
-import jax
 import pytest
 
 from gato.cli.compiled import keep_compiled_programs
+
+FOLDER = "JAX_COMPILATION_CACHE_DIR"
 
 
 @pytest.fixture
 def no_folder(monkeypatch, tmp_path):
     """As for a user who has set nothing; the session's own folder is put back."""
-    chosen = jax.config.values["jax_compilation_cache_dir"]
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    jax.config.update("jax_compilation_cache_dir", None)
-    yield tmp_path
-    jax.config.update("jax_compilation_cache_dir", chosen)
+    monkeypatch.delenv(FOLDER)
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_MAX_SIZE", "-1")
+    return tmp_path
 
 
 def test_compiled_programs_are_kept_where_only_the_user_can_write(no_folder):
     keep_compiled_programs()
-    folder = jax.config.values["jax_compilation_cache_dir"]
+    folder = os.environ[FOLDER]
     assert folder.startswith(str(no_folder / "gato" / "compiled"))
     assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
 
 
 def test_a_folder_that_others_can_write_to_is_refused(no_folder):
     keep_compiled_programs()
-    os.chmod(jax.config.values["jax_compilation_cache_dir"], 0o777)
-    jax.config.update("jax_compilation_cache_dir", None)
+    os.chmod(os.environ.pop(FOLDER), 0o777)
     with pytest.raises(PermissionError, match="others than you can write to it: chmod 700"):
         keep_compiled_programs()
-    assert jax.config.values["jax_compilation_cache_dir"] is None
+    assert FOLDER not in os.environ
 
 
-def test_a_folder_of_ones_own_choice_is_left_alone(no_folder):
-    jax.config.update("jax_compilation_cache_dir", "elsewhere")
+def test_a_folder_of_ones_own_choice_is_left_alone(no_folder, monkeypatch):
+    monkeypatch.setenv(FOLDER, "elsewhere")
     keep_compiled_programs()
-    assert jax.config.values["jax_compilation_cache_dir"] == "elsewhere"
+    assert os.environ[FOLDER] == "elsewhere"
 
 
 def test_a_second_command_compiles_nothing_anew(tmp_path):
     program = (
-        "import jax; from gato.cli.compiled import keep_compiled_programs; keep_compiled_programs(); "
+        "from gato.cli.compiled import keep_compiled_programs; keep_compiled_programs(); import jax; "
+        "assert jax.config.values['jax_compilation_cache_max_size'] == 2 << 30; "
         "jax.config.update('jax_persistent_cache_min_compile_time_secs', 0); "
         "jax.jit(lambda x: x * 2 + 1)(3.0)"
     )

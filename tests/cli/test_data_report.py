@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
-import tyro
 from gymnasium.spaces import Box, Discrete
 
-from gato.cli.data import data, report
+from gato.cli.data_report import report
+from gato.cli.main import run as gato
 from gato.config import RunConfig
 from gato.data.episode import Episode
 from gato.data.sources.minari_writer import write_minari
@@ -42,7 +42,7 @@ def folder(tmp_path_factory):
 
 def run(*arguments):
     """As `gato data report` does it."""
-    tyro.extras.subcommand_cli_from_dict({"data": data}, args=["data", "report", *map(str, arguments)])
+    gato(["data", "report", *map(str, arguments)])
 
 
 def test_a_list_of_sources_is_reported_on_console_page_and_json(folder, tmp_path, capsys):

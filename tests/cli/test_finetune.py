@@ -15,10 +15,10 @@ from gato.checkpoint import load_checkpoint, save_checkpoint
 from gato.cli.main import run
 from gato.config import ModelConfig, PolicyConfig, PromptConfig, RunConfig, TokenizerConfig
 from gato.experiments.run_configs import load_config
-from gato.experiments.skip_log import SkipLog
 from gato.inference.agent import Agent
 from gato.model.gato import init_parameters
 from gato.training.optimizer import make_schedule
+from gato.training.skip_log import SkipLog
 
 BASE = RunConfig(
     name="base",

@@ -7,8 +7,8 @@ import pytest
 from gato.cli.info import PLAN_HEADINGS, memory_row, plan_row
 from gato.cli.main import run
 from gato.config import RunConfig
-from gato.model.chips import CHIPS, chip_named
-from gato.model.scale_plan import scale_plan
+from gato.model.cost.chips import CHIPS, chip_named
+from gato.model.cost.scale_plan import scale_plan
 
 PAGE = (Path(__file__).parents[2] / "docs" / "scaling.md").read_text(encoding="utf-8")
 # A command and the tables below it, up to the next block or heading.
@@ -61,7 +61,7 @@ def test_a_row_of_a_plan_holds_together():
     assert row["chip-hours"] == f"{hours:,.0f}"
     assert row["price"] == f"{3 * hours:,.0f}"
     assert float(row["days"]) == pytest.approx(hours / 24 / 8, rel=1e-2)
-    assert float(row["tokens a day"].split()[0]) * 1e9 == pytest.approx(512 * 1024 / plan.step_s * 86_400, rel=1e-2)
+    assert float(row["tokens per day"].split()[0]) * 1e9 == pytest.approx(512 * 1024 / plan.step_s * 86_400, rel=1e-2)
 
 
 def test_parts_of_memory_add_up():

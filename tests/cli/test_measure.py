@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from gato.cli.measure import FIRST_SEED, measure
+from gato.cli.measure import measure
 from gato.envs import get_task
 from gato.envs.reference import reference_scores
+from gato.seeds import MEASUREMENT_SEED
 
 
 def test_scores_are_those_of_the_episodes(tmp_path):
@@ -15,7 +16,7 @@ def test_scores_are_those_of_the_episodes(tmp_path):
     env = task.make()
     expert = task.make_expert(env, np.random.default_rng(0))
     returns = []
-    for seed in range(FIRST_SEED, FIRST_SEED + 20):
+    for seed in range(MEASUREMENT_SEED, MEASUREMENT_SEED + 20):
         observation, _ = env.reset(seed=seed)
         rewards, ended = 0.0, False
         while not ended:

@@ -10,11 +10,11 @@ from gymnasium.spaces import Box, Discrete
 from PIL import Image
 
 from gato.config import DataConfig, PromptConfig, SourceConfig
-from gato.data.encoded import BadRecordError, EncodedSource, SequenceCache
+from gato.data.encoded import BadRecordError, EncodedSource, SequenceCache, encoding_of
 from gato.data.episode import Episode
 from gato.data.mixture import build_mixture
 from gato.data.opened import open_encoded
-from gato.data.prepared import PreparedSource, encoding_of, write_prepared
+from gato.data.prepared import PreparedSource, write_prepared
 from gato.data.rows import TextRows
 from gato.data.sources.minari_writer import write_minari
 

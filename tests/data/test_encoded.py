@@ -1,14 +1,16 @@
 """Encoded records: kept within a number of bytes, encoded as the config says, refused by name."""
 
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete, Graph, Text
 
-from gato.config import DataConfig
-from gato.data.encoded import EncodedSource, SequenceCache, encode_language, episode_encoder
+from gato.config import DataConfig, SourceConfig
+from gato.data.encoded import EncodedSource, SequenceCache, encode_episode, encode_language, timestep_tokenizer
 from gato.data.episode import Dialogue, Document, Episode, ImageText
+from gato.data.opened import open_encoded
 from gato.tokenizer.language import encode_caption, encode_dialogue, encode_document
 from gato.tokenizer.spaces import TimestepTokenizer
 
@@ -152,7 +154,8 @@ def test_a_record_that_cannot_be_encoded_is_named(listed, config):
     )
     source = listed("rooms", [episode] * 4)
     source.observation_space, source.action_space = Box(-1, 1, ()), Discrete(3)
-    encode = episode_encoder(source, DATA, config, None, terminal_observation=False)
+    timesteps = timestep_tokenizer(source, config, None)
+    encode = partial(encode_episode, timesteps=timesteps, terminal_observation=False)
     with pytest.raises(ValueError, match=r"^rooms: episode 3: action .*7"):
         EncodedSource(source, encode, SequenceCache(1 << 20))[3]
 
@@ -189,8 +192,8 @@ def rooms(listed):
 def test_episodes_are_encoded_as_the_timestep_tokenizer_does(
     rooms, config, text, assert_same, terminal_observation, text_loss
 ):
-    data = DataConfig(text_observation_loss=text_loss)
-    sequence = episode_encoder(rooms, data, config, text, terminal_observation=terminal_observation)(rooms[0])
+    timesteps = timestep_tokenizer(rooms, config, text, text_loss=text_loss)
+    sequence = encode_episode(rooms[0], timesteps, terminal_observation=terminal_observation)
     tokenizer = TimestepTokenizer(rooms.observation_space, rooms.action_space, config, text, text_loss=text_loss)
     expected = tokenizer.encode_episode(
         rooms[0].observations,
@@ -202,9 +205,18 @@ def test_episodes_are_encoded_as_the_timestep_tokenizer_does(
     assert sequence.num_timesteps == 3 + terminal_observation
 
 
+@pytest.mark.parametrize("text_loss", [False, True])
+def test_the_config_says_whether_observed_text_is_a_target(rooms, config, text, monkeypatch, text_loss):
+    rooms.groups = np.zeros(1, np.int64)
+    monkeypatch.setattr("gato.data.opened.open_source", lambda source: rooms)
+    source, data = SourceConfig(name="rooms", kind="minari", path=""), DataConfig(text_observation_loss=text_loss)
+    encoded, _ = open_encoded(source, data, config, text, SequenceCache(0), with_returns=False)
+    assert bool(encoded[0].loss_mask[0]) is text_loss
+
+
 def test_masked_actions_are_shown_but_are_no_targets(rooms, config, text):
-    data = DataConfig(text_observation_loss=False)
-    sequence = episode_encoder(rooms, data, config, text, terminal_observation=False)(rooms[0])
+    timesteps = timestep_tokenizer(rooms, config, text, text_loss=False)
+    sequence = encode_episode(rooms[0], timesteps, terminal_observation=False)
     is_action = sequence.local_positions == config.action_position
     assert sequence.tokens[is_action].tolist() == [config.discrete_ids.start + action for action in (2, 0, 1)]
     assert sequence.loss_mask[is_action].tolist() == [True, False, True]
@@ -215,12 +227,12 @@ def test_spaces_that_cannot_be_represented_are_refused_by_source(listed, config)
     source = listed("molecules", [])
     source.observation_space, source.action_space = Graph(Discrete(2), None), Discrete(2)
     with pytest.raises(ValueError, match=r"^molecules: observation is Graph"):
-        episode_encoder(source, DATA, config, None, terminal_observation=False)
+        timestep_tokenizer(source, config, None)
 
 
 def test_missions_without_a_text_tokenizer_are_refused_by_source(rooms, config):
     with pytest.raises(ValueError, match=r"^rooms: observation/mission is Text, but there is no text tokenizer"):
-        episode_encoder(rooms, DATA, config, None, terminal_observation=False)
+        timestep_tokenizer(rooms, config, None)
 
 
 TURNS = (("user", "what is it?"), ("agent", "a ball"))

@@ -27,6 +27,14 @@ def test_an_episode_has_the_length_and_the_sum_of_its_rewards():
     assert episode().episode_return == 2.5
 
 
+def test_an_episode_is_shown_by_its_shapes():
+    assert repr(episode()) == (
+        "Episode(3 timesteps, observations/camera: float64 (4, 2, 2), observations/mission: 4 values, "
+        "observations/pair/0: float64 (4,), observations/pair/1: float64 (4, 1), actions/0: int64 (3,), "
+        "actions/1/grip: float64 (3, 2), terminated=True, truncated=False)"
+    )
+
+
 def test_the_observation_after_the_last_action_may_be_left_out():
     without = {"camera": np.zeros((3, 2, 2)), "mission": ["go"] * 3}
     assert len(episode(observations=without)) == 3

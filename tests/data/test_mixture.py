@@ -2,21 +2,23 @@
 
 import dataclasses
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete, Text
 
 from gato.config import DataConfig, PromptConfig, SourceConfig
-from gato.data.encoded import EncodedSource, SequenceCache, episode_encoder
+from gato.data.collate import make_batch
+from gato.data.encoded import EncodedSource, SequenceCache, encode_episode, timestep_tokenizer
 from gato.data.episode import Dialogue, Episode, ImageText
 from gato.data.mixture import build_mixture, open_rows
 from gato.data.returns import episode_returns, good_episodes
-from gato.data.rows import ControlRows, split_records
+from gato.data.rows import ControlRows
+from gato.data.sources.images import write_images
 from gato.data.sources.minari import MinariSource
 from gato.data.sources.minari_writer import write_minari
-from gato.data.sources.pictures import write_pictures
-from gato.data.window import make_batch
+from gato.data.split import split_records
 
 NUM_EPISODES = 10
 
@@ -48,8 +50,8 @@ def sources(tmp_path_factory):
     turns = [{"speaker": "user", "text": "where is it?"}, {"speaker": "agent", "text": "next to the door"}]
     (folder / "talk.jsonl").write_text("\n".join([json.dumps({"turns": turns})] * 4), encoding="utf-8")
     images = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
-    write_pictures(folder / "captions.zip", [ImageText(image=image, text="a red ball") for image in images])
-    write_pictures(
+    write_images(folder / "captions.zip", [ImageText(image=image, text="a red ball") for image in images])
+    write_images(
         folder / "questions.zip",
         [Dialogue(image=image, turns=(("user", "what?"), ("agent", "a ball"))) for image in images],
     )
@@ -94,7 +96,8 @@ def test_shares_hold_in_every_stretch_of_the_stream(sources, config, text):
 def test_batches_are_the_rows_of_the_source_in_order(sources, config, assert_same):
     data = data_config(sources(control=1))
     source = MinariSource(data.sources[0].path, "control")
-    encode = episode_encoder(source, data, config, None, terminal_observation=False)
+    timesteps = timestep_tokenizer(source, config, None)
+    encode = partial(encode_episode, timesteps=timesteps, terminal_observation=False)
     encoded = EncodedSource(source, encode, SequenceCache(1 << 20))
     rows = ControlRows(encoded, data, 0, groups=source.groups, seed=3, held_out=False)
     for b, batch in enumerate(take(build_mixture(data, config, None, seed=3), 3)):

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gato.config import DataConfig, PromptConfig, SourceConfig
-from gato.data.encoded import SequenceCache
+from gato.data.encoded import RowFacts, SequenceCache, encoding_of
 from gato.data.episode import Episode, ImageText
 from gato.data.mixture import build_mixture
 from gato.data.opened import open_encoded
-from gato.data.prepared import PreparedSource, RowFacts, encoding_of, pack, unpack, write_prepared
+from gato.data.prepared import PreparedSource, pack, unpack, write_prepared
+from gato.data.sources.images import write_images
 from gato.data.sources.minari_writer import write_minari
-from gato.data.sources.pictures import write_pictures
 from gato.tokenizer.sequence import TokenSequence
 
 
@@ -47,7 +47,7 @@ def sources(tmp_path_factory):
     lines = [json.dumps({"text": f"the ball {i} is next to the box {i}"}) for i in range(20)]
     (folder / "prose.jsonl").write_text("\n".join(lines), encoding="utf-8")
     images = rng.integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
-    write_pictures(folder / "captions.zip", [ImageText(image=image, text="a red ball") for image in images])
+    write_images(folder / "captions.zip", [ImageText(image=image, text="a red ball") for image in images])
     return (
         SourceConfig(
             name="control",

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gato.config import DataConfig, PromptConfig, SourceConfig
-from gato.data.rows import NUM_ROWS, ControlRows, PairRows, TextRows, split_records
+from gato.data.rows import NUM_ROWS, ControlRows, PairRows, TextRows
+from gato.data.split import split_records
 
 NUM_EPISODES, NUM_TIMESTEPS, SIZE = 24, 20, 4  # of the source below: token = 1000 * episode + token
 
@@ -44,41 +45,6 @@ def episodes_shown(row):
 def within(count, num_rows, share):
     """Whether a count over independent rows lies within five standard errors of its share."""
     return abs(count - num_rows * share) <= 5 * np.sqrt(num_rows * share * (1 - share))
-
-
-@settings(deadline=None)
-@given(num_records=st.integers(1, 300), share=st.floats(0, 1, exclude_max=True))
-def test_a_split_is_disjoint_and_covers_every_record(num_records, share):
-    held_out = split_records(num_records, share, held_out=True).tolist()
-    trained_on = split_records(num_records, share, held_out=False).tolist()
-    assert sorted(held_out + trained_on) == list(range(num_records))
-    assert held_out == sorted(held_out)
-    assert trained_on == sorted(trained_on)
-
-
-@pytest.mark.parametrize(
-    "num_records, share, expected",
-    [(10, 0.0, 0), (10, 0.001, 1), (10, 0.24, 2), (10, 0.99, 9), (2, 0.9, 1), (1, 0.5, 0), (500, 0.02, 10)],
-)
-def test_a_share_above_zero_holds_out_at_least_one_record_but_never_all(num_records, share, expected):
-    assert len(split_records(num_records, share, held_out=True)) == expected
-
-
-@given(num_records=st.integers(2, 100), share=st.floats(0, 0.9), more=st.floats(0, 0.09))
-def test_what_a_share_holds_out_a_larger_share_holds_out_too(num_records, share, more):
-    small, large = (set(split_records(num_records, each, held_out=True).tolist()) for each in (share, share + more))
-    assert small <= large
-
-
-def test_a_split_lasts():
-    # Written down, since a split that changes would let what old checkpoints trained on into their held-out loss.
-    assert split_records(10, 0.3, held_out=True).tolist() == [1, 2, 3]
-    assert split_records(100, 0.05, held_out=True).tolist() == [55, 56, 59, 63, 96]
-
-
-def test_a_split_does_not_take_the_first_or_last_records_only():
-    held_out = split_records(1000, 0.1, held_out=True)
-    assert np.abs(np.histogram(held_out, bins=4, range=(0, 1000))[0] - 25).max() < 20
 
 
 def test_a_row_is_a_function_of_its_number(control_rows, assert_same):
@@ -403,12 +369,3 @@ def test_only_good_episodes_are_shown_and_none_changes_sides(control_rows, held_
 def test_a_filter_that_leaves_nothing_is_refused(control_rows):
     with pytest.raises(ValueError, match="none of 18 records is left to train on: lower min_return"):
         control_rows(good=np.zeros(NUM_EPISODES, bool))
-
-
-def test_twins_stay_together_and_the_share_is_one_of_names():
-    twins = [f"emoji {index // 3}" for index in range(60)]
-    held_out = split_records(60, 0.2, held_out=True, twins=twins)
-    trained_on = split_records(60, 0.2, held_out=False, twins=twins)
-    assert sorted([*held_out, *trained_on]) == list(range(60))
-    assert len(held_out) == 12
-    assert not {twins[index] for index in held_out} & {twins[index] for index in trained_on}

@@ -8,15 +8,15 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete, Text
 
 from gato.config import DataConfig, FieldScale, SourceConfig
-from gato.data.encoded import SequenceCache
+from gato.data.encoded import SequenceCache, encoding_of
 from gato.data.episode import Episode
 from gato.data.mixture import build_mixture
 from gato.data.opened import open_encoded
-from gato.data.prepared import encoding_of, write_prepared
-from gato.data.rows import split_records
+from gato.data.prepared import write_prepared
 from gato.data.scaling import measure, span, with_scales
 from gato.data.sources.memory import MemoryControlSource
 from gato.data.sources.minari_writer import write_minari
+from gato.data.split import split_records
 
 OBSERVATIONS = Dict({"camera": Box(0, 255, (4, 4, 3), np.uint8), "goal": Text(9), "n": Box(-np.inf, np.inf, (2,))})
 ACTIONS = Box(-1, 1, (1,))
@@ -74,37 +74,37 @@ def test_extremes_stand_in_for_those_of_a_sample():
     np.testing.assert_array_equal(span(np.full((5, 1), 2.0), "quantiles", extremes), extremes)
 
 
-def test_each_continuous_leaf_is_measured_and_nothing_else(config):
-    numbers, actions = measure(Watched([make_episode(i) for i in range(8)]), scaled(held_out=0), config).fields
+def test_each_continuous_leaf_is_measured_and_nothing_else(config, text):
+    numbers, actions = measure(Watched([make_episode(i) for i in range(8)]), scaled(held_out=0), config, text).fields
     assert numbers == FieldScale(path="observation/n", low=(0, 7), high=(7, 7))
     assert actions == FieldScale(path="action", low=(-0.5,), high=(0.5,))
 
 
-def test_held_out_episodes_are_never_read(config):
+def test_held_out_episodes_are_never_read(config, text):
     episodes = Watched([make_episode(i) for i in range(20)])
-    measured = measure(episodes, scaled(), config)
+    measured = measure(episodes, scaled(), config, text)
     trained = split_records(20, 0.25, held_out=False)
     assert episodes.read == set(trained.tolist())
     assert (measured.fields[0].low[0], measured.fields[0].high[0]) == (trained.min(), trained.max())
 
 
-def test_episodes_that_min_return_leaves_out_do_not_count(config):
+def test_episodes_that_min_return_leaves_out_do_not_count(config, text):
     episodes = Watched([make_episode(i, reward=float(i % 2)) for i in range(9)])
-    assert measure(episodes, scaled(held_out=0, min_return=0.8), config).fields[0].low[0] == 1
+    assert measure(episodes, scaled(held_out=0, min_return=0.8), config, text).fields[0].low[0] == 1
 
 
-def test_of_many_episodes_some_are_read_from_the_first_to_the_last(config):
+def test_of_many_episodes_some_are_read_from_the_first_to_the_last(config, text):
     episodes = Watched([make_episode(i) for i in range(60)])
-    measured = measure(episodes, scaled(held_out=0), config, max_episodes=4)
+    measured = measure(episodes, scaled(held_out=0), config, text, max_episodes=4)
     assert episodes.read == {0, 19, 39, 59}
     assert measured.fields[0].high[0] == 59
 
 
-def test_quantiles_are_those_of_all_timesteps(config):
+def test_quantiles_are_those_of_all_timesteps(config, text):
     """Ten of 1,000 timesteps lie far away: within the range, beyond the quantiles."""
     episodes = Watched([make_episode(i if i < 99 else 5000) for i in range(100)])
     by_range, by_quantiles = (
-        measure(episodes, scaled(scaling=rule, held_out=0), config).fields[0] for rule in ("range", "quantiles")
+        measure(episodes, scaled(scaling=rule, held_out=0), config, text).fields[0] for rule in ("range", "quantiles")
     )
     assert (by_range.low[0], by_range.high[0]) == (0, 5000)
     every = np.repeat([*range(99), 5000], 10)
@@ -112,37 +112,37 @@ def test_quantiles_are_those_of_all_timesteps(config):
     assert (by_quantiles.low[1], by_quantiles.high[1]) == (7, 7)
 
 
-def test_a_thinned_sample_gives_about_the_quantiles_and_every_value_counts_for_the_range(config):
+def test_a_thinned_sample_gives_about_the_quantiles_and_every_value_counts_for_the_range(config, text):
     plain, spiked = make_episode(1, length=40_000), make_episode(1, length=40_000)
     spiked.observations["n"][[123, 456], 0] = 50, -50
     episodes = Watched([plain] * 9 + [spiked])
-    by_range = measure(episodes, scaled(held_out=0), config).fields
+    by_range = measure(episodes, scaled(held_out=0), config, text).fields
     assert (by_range[0].low[0], by_range[0].high[0]) == (-50, 50)
-    first, again = (measure(episodes, scaled(scaling="quantiles", held_out=0), config).fields for _ in range(2))
+    first, again = (measure(episodes, scaled(scaling="quantiles", held_out=0), config, text).fields for _ in range(2))
     assert first == again
     assert (first[0].low, first[0].high) == ((-50, 7), (50, 7))  # nearly always 1: the range stands in
     np.testing.assert_allclose([first[1].low[0], first[1].high[0]], [-0.49, 0.49], atol=0.002)
 
 
-def test_what_is_measured_already_or_asks_for_nothing_is_left_alone(config):
+def test_what_is_measured_already_or_asks_for_nothing_is_left_alone(config, text):
     for source in (SourceConfig(name="a", kind="minari", path="nowhere"), scaled(path="nowhere", fields=FIELDS)):
-        assert with_scales(DataConfig(sources=(source,)), config).sources == (source,)
+        assert with_scales(DataConfig(sources=(source,)), config, text).sources == (source,)
 
 
-def test_bad_episodes_stop_the_measurement_or_are_skipped(config):
+def test_bad_episodes_stop_the_measurement_or_are_skipped(config, text):
     broken = make_episode(3)
     broken.observations["n"][2, 0] = np.nan
     for bad, message in (("torn", "toy: episode 3: torn"), (broken, "episode 3: observation/n holds numbers that are")):
         episodes = Watched([make_episode(i) if i != 3 else bad for i in range(5)])
         with pytest.raises(ValueError, match=message):
-            measure(episodes, scaled(held_out=0), config)
-        kept = measure(episodes, scaled(held_out=0, bad_records="skip"), config)
+            measure(episodes, scaled(held_out=0), config, text)
+        kept = measure(episodes, scaled(held_out=0, bad_records="skip"), config, text)
         assert (kept.fields[0].low[0], kept.fields[0].high[0]) == (0, 4)
     with pytest.raises(ValueError, match="none of its episodes can be used"):
-        measure(Watched(["torn", "torn"]), scaled(bad_records="skip"), config)
+        measure(Watched(["torn", "torn"]), scaled(bad_records="skip"), config, text)
 
 
-def test_sources_that_cannot_be_scaled_are_refused(config, tmp_path):
+def test_sources_that_cannot_be_scaled_are_refused(config, text, tmp_path):
     discrete = MemoryControlSource(
         [
             Episode(
@@ -158,12 +158,12 @@ def test_sources_that_cannot_be_scaled_are_refused(config, tmp_path):
         action_space=Discrete(2),
     )
     with pytest.raises(ValueError, match="scaling is 'range', but its spaces hold no continuous numbers"):
-        measure(discrete, scaled(), config)
+        measure(discrete, scaled(), config, text)
     (tmp_path / "prose.txt").write_text("a ball")
     for kind, message in (("text", "holds no episodes: leave scaling out"), ("prepared", "no numbers left to measure")):
         source = scaled(kind=kind, path=str(tmp_path / "prose.txt"))
         with pytest.raises(ValueError, match=message):
-            with_scales(DataConfig(sources=(source,)), config)
+            with_scales(DataConfig(sources=(source,)), config, text)
     with pytest.raises(ValueError, match="toy holds no episodes: leave scaling and fields out"):
         opened(dataclasses.replace(source, kind="text", fields=FIELDS), config, None)
 
@@ -180,7 +180,7 @@ def source(tmp_path):
 
 
 def test_measured_spans_decide_the_tokens(source, config, text):
-    data = with_scales(DataConfig(sources=(source,)), config)
+    data = with_scales(DataConfig(sources=(source,)), config, text)
     scales = {scale.path: scale for scale in data.sources[0].fields}
     encoded, _ = opened(data.sources[0], config, text)
     low, high = scales["observation/n"].low[0], scales["observation/n"].high[0]
@@ -197,7 +197,7 @@ def test_a_source_that_was_not_measured_is_refused(source, config, text):
 
 
 def test_prepared_sources_keep_their_spans_and_refuse_others(source, config, text, tmp_path, assert_same):
-    data = with_scales(DataConfig(sources=(source,), batch_size=2, context_length=40, max_patches=16), config)
+    data = with_scales(DataConfig(sources=(source,), batch_size=2, context_length=40, max_patches=16), config, text)
     (measured,) = data.sources
     encoded, facts = opened(measured, config, text)
     encoding = encoding_of(data, config, text, terminal_observation=False, fields=measured.fields)

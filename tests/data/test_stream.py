@@ -11,14 +11,14 @@ import pytest
 from gymnasium.spaces import Box
 
 from gato.config import DataConfig, PromptConfig, SourceConfig
-from gato.data.encoded import SequenceCache
+from gato.data.encoded import RowFacts, SequenceCache, encoding_of
 from gato.data.episode import Episode, ImageText
 from gato.data.mixture import Mixture, build_mixture, open_rows
 from gato.data.opened import open_encoded
-from gato.data.prepared import RowFacts, encoding_of, write_prepared
+from gato.data.prepared import write_prepared
 from gato.data.rows import TextRows
+from gato.data.sources.images import write_images
 from gato.data.sources.minari_writer import write_minari
-from gato.data.sources.pictures import write_pictures
 
 NUM_EPISODES = 60
 MOST_GROWTH_BYTES = 10 << 20  # under 5 % of what a process with nothing but this loader takes
@@ -45,7 +45,7 @@ def sources(tmp_path_factory, config, text):
     lines = [json.dumps({"text": f"the ball {i} is next to the box {i}, " * 9}) for i in range(50)]
     (folder / "prose.jsonl").write_text("\n".join(lines))
     images = rng.integers(0, 256, (20, 8, 8, 3), np.uint8)
-    write_pictures(folder / "captions.zip", [ImageText(image=image, text="a red ball") for image in images])
+    write_images(folder / "captions.zip", [ImageText(image=image, text="a red ball") for image in images])
 
     prompt = PromptConfig(probability=0.5, max_tokens=40)
     control = SourceConfig(name="control", kind="minari", path=str(folder / "control"), prompt=prompt)

@@ -11,8 +11,8 @@ from gymnasium.spaces import Box, Discrete
 from gato.config import DataConfig, PromptConfig, SourceConfig
 from gato.data.episode import Episode
 from gato.data.mixture import build_mixture
-from gato.data.rows import split_records
 from gato.data.sources.minari_writer import write_minari
+from gato.data.split import split_records
 from gato.data.subset import best_episodes, build_few_mixture, draw_subset, open_pool
 
 NUM_EPISODES = 20

@@ -78,7 +78,11 @@ def test_other_settings_are_refused_and_named(tmp_path):
 
 @pytest.mark.parametrize(
     "line, message",
-    [("{", "line 2 is not JSON"), ("3", "line 2 holds int"), ('{"task": "a"}', r"line 2 has \['task'\], expected")],
+    [
+        ("{", r"episodes\.jsonl:2 is not JSON .*: evaluate again with --overwrite"),
+        ("3", r"episodes\.jsonl:2 is no JSON object"),
+        ('{"task": "a"}', r"episodes\.jsonl:2 has \['task'\], expected"),
+    ],
 )
 def test_a_damaged_line_in_the_middle_is_an_error(line, message, tmp_path):
     path = tmp_path / "episodes.jsonl"

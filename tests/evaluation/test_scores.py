@@ -9,6 +9,8 @@ from gato.evaluation.scores import (
     ScoreRecord,
     aggregate,
     baselines_section,
+    context_effect,
+    following_rate,
     groups_of,
     labels_of,
     normalized_score,
@@ -182,3 +184,55 @@ def test_a_tampered_score_is_noticed(tmp_path):
     (tmp_path / "scores.json").write_text(json.dumps(content))
     with pytest.raises(ValueError, match=r"record 0: .*normalized is 1\.0"):
         read_scores(tmp_path / "scores.json")
+
+
+def after(prompt, returns, *, task="room", expert=2.0, **more) -> ScoreRecord:
+    settings = {"family": "f", "seed": 0, "random_mean": 0.0, "variants": "trained", **more}
+    return ScoreRecord.from_returns(returns, task=task, expert_mean=expert, prompt=prompt, **settings)
+
+
+RIGHT, WRONG = after("right", [1.0, 1.0, 1.0, 0.0], followed=0.75), after("wrong", [0.0] * 4, followed=1.0)
+
+
+def test_context_effect_is_the_difference_of_normalised_scores():
+    effect = context_effect([RIGHT, WRONG, after("none", [2.0])])
+    assert effect is not None
+    assert effect.tasks == ("room",)
+    assert effect.interval.value == pytest.approx(0.75 / 2)
+    assert 0 < effect.interval.low < effect.interval.value < effect.interval.high <= 0.5
+
+
+def test_context_effect_is_the_mean_over_the_tasks_that_were_scored_after_both():
+    other = [after("right", [2.0], task="hall"), after("wrong", [1.0], task="hall"), after("right", [9.0], task="yard")]
+    effect = context_effect([RIGHT, WRONG, *other])
+    assert effect is not None
+    assert effect.tasks == ("room", "hall")
+    assert effect.interval.value == pytest.approx((0.375 + 0.5) / 2)
+
+
+def test_no_effect_without_scores_after_both_demonstrations():
+    assert context_effect([]) is None
+    assert context_effect([RIGHT]) is None
+    assert context_effect([after("right", [1.0], expert=-1.0), after("wrong", [0.0], expert=-1.0)]) is None
+
+
+def test_no_effect_of_records_that_do_not_compare():
+    with pytest.raises(ValueError, match="variants held-out, trained"):
+        context_effect([RIGHT, after("wrong", [0.0], variants="held-out")])
+    with pytest.raises(ValueError, match="two records of 'room' under the prompt 'right'"):
+        context_effect([RIGHT, RIGHT, WRONG])
+
+
+def test_following_has_a_wilson_interval_over_all_episodes():
+    rate = following_rate([WRONG, after("none", [0.0])])
+    assert rate is not None
+    assert (rate.value, rate.high) == (1, 1)
+    assert rate.low == pytest.approx(4 / (4 + 1.959964**2))  # all of n: n / (n + z^2)
+    assert following_rate([RIGHT, WRONG]).value == pytest.approx(7 / 8)
+    assert following_rate([after("none", [0.0])]) is None
+
+
+def test_a_record_has_its_interval_where_it_has_a_score():
+    assert RIGHT.interval.value == RIGHT.normalized
+    assert (RIGHT.interval.low, RIGHT.interval.high) == (RIGHT.ci_low, RIGHT.ci_high)
+    assert after("right", [1.0], expert=-1.0).interval is None

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from gato.config import DataConfig, ModelConfig, PolicyConfig, RunConfig, SourceConfig, TokenizerConfig
+from gato.data.collate import make_batch
 from gato.data.encoded import SequenceCache
 from gato.data.episode import Dialogue, ImageText
 from gato.data.mixture import open_rows
+from gato.data.sources.images import write_images
 from gato.data.sources.minari_writer import write_minari
-from gato.data.sources.pictures import write_pictures
-from gato.data.window import make_batch
 from gato.envs import get_task
 from gato.evaluation.actors import RandomActor
 from gato.evaluation.rollout import rollout
@@ -44,9 +44,9 @@ def config(tmp_path_factory, text) -> RunConfig:
     (folder / "all.jsonl").write_text(lines)
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 255, (16, 16, 3)).astype(np.uint8) for _ in range(8)]
-    write_pictures(folder / "captions.zip", (ImageText(image=image, text="a cat") for image in images))
+    write_images(folder / "captions.zip", (ImageText(image=image, text="a cat") for image in images))
     asked = (("user", "what?"), ("agent", "a cat"))
-    write_pictures(folder / "questions.zip", (Dialogue(image=image, turns=asked) for image in images))
+    write_images(folder / "questions.zip", (Dialogue(image=image, turns=asked) for image in images))
     kinds = {"cartpole": "minari", "text": "text", "captions": "captions", "questions": "questions"}
     endings = {"minari": "", "text": ".jsonl", "captions": ".zip", "questions": ".zip"}
     sources = [

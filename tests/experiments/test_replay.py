@@ -13,12 +13,11 @@ from gato.checkpoint import save_checkpoint
 from gato.cli.main import run
 from gato.config import EvaluationConfig, ModelConfig, PolicyConfig, PromptConfig, RunConfig, TokenizerConfig
 from gato.envs import get_task
-from gato.evaluation.evaluate import play_cells
-from gato.evaluation.journal import key_of
+from gato.evaluation.evaluate import result_of
 from gato.experiments import evaluation_report as reporting
 from gato.experiments import replay as replaying
 from gato.experiments.replay import replay
-from gato.experiments.session import Match
+from gato.experiments.session import EvaluationSession
 from gato.inference.agent import Agent
 from gato.model.gato import init_parameters
 from gato.reports.shown_episodes import best_and_worst
@@ -52,16 +51,12 @@ def agent(checkpoint) -> Agent:
 
 
 def played(agent: Agent, name: str, *, pinned: bool = True, kind="right", deterministic: bool = False, episodes=4):
-    """A match and the choices of its episodes."""
+    """A session and the choices of its episodes."""
     prompts = dataclasses.replace(agent.policy.prompt, pinned=pinned)
-    match = Match(agent, [get_task(name)], prompts, kind=kind, deterministic=deterministic)
-    plan = match.plan(EvaluationConfig(episodes=episodes, seed=3))
-    tasks = match.played()
-    results = {
-        key_of(cell): tasks[name].result(cell, done)
-        for cell, done in play_cells(plan.cells, tasks, match.actor(plan.cells, 4), num_envs=4)
-    }
-    return match, best_and_worst(plan.cells, results, num_tasks=1)
+    session = EvaluationSession(agent, [get_task(name)], prompts, kind=kind, deterministic=deterministic)
+    plan = session.plan(EvaluationConfig(episodes=episodes, seed=3))
+    results = {spec.key: result_of(spec, session.tasks[name], done) for spec, done in session.play(plan.specs, 4)}
+    return session, best_and_worst(plan.specs, results, num_tasks=1)
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +69,9 @@ def most_likely(step: dict) -> list[bool]:
     return [token["options"][0][0] == token["id"] for token in step["action"]]
 
 
-def test_a_replay_is_the_scored_episode_with_film_and_all_timesteps(cartpole):
-    match, choices = cartpole
-    shown = replay(match, choices)
+def test_a_replay_is_the_scored_episode_with_video_and_all_timesteps(cartpole):
+    session, choices = cartpole
+    shown = replay(session, choices)
     assert [one.choice for one in shown] == choices
     assert len(shown) == 2
     for one in shown:
@@ -84,7 +79,7 @@ def test_a_replay_is_the_scored_episode_with_film_and_all_timesteps(cartpole):
             one.choice.result.episode_return,
             one.choice.result.length,
         )
-        assert one.film.startswith(b"GIF89a")
+        assert one.video.startswith(b"GIF89a")
         steps = one.content["steps"]
         assert [step["timestep"] for step in steps] == list(range(one.choice.result.length))
         assert float(steps[-1]["total"]) == one.choice.result.episode_return
@@ -105,8 +100,8 @@ def test_a_replay_is_the_scored_episode_with_film_and_all_timesteps(cartpole):
 def test_the_probabilities_are_those_that_the_agent_acts_by(agent, name, kind, pinned):
     policy = dataclasses.replace(agent.policy, refresh_every=1, context_length=64)
     fresh = dataclasses.replace(agent, policy=policy)
-    match, choices = played(fresh, name, kind=kind, pinned=pinned, deterministic=True, episodes=2)
-    steps = [step for one in replay(match, choices) for step in one.content["steps"]]
+    session, choices = played(fresh, name, kind=kind, pinned=pinned, deterministic=True, episodes=2)
+    steps = [step for one in replay(session, choices) for step in one.content["steps"]]
     assert not any(LEFT in step["context"] for step in steps)
     full = [" timesteps 0 to " in step["context"] or " timestep 0 " in step["context"] for step in steps]
     assert min(sum(full), len(full) - sum(full)) > 3
@@ -116,8 +111,8 @@ def test_the_probabilities_are_those_that_the_agent_acts_by(agent, name, kind, p
 
 @pytest.mark.slow
 def test_of_a_long_episode_few_timesteps_are_shown_that_need_a_pass_of_their_own(agent):
-    match, choices = played(agent, "pendulum", episodes=2)
-    for one in replay(match, choices):
+    session, choices = played(agent, "pendulum", episodes=2)
+    for one in replay(session, choices):
         contexts = [step["context"] for step in one.content["steps"]]
         assert sum(LEFT in context for context in contexts) == 16
         assert one.content["steps"][-1]["timestep"] == 199
@@ -128,12 +123,12 @@ class Undrawable(gym.Wrapper):
         raise RuntimeError("no screen here")
 
 
-def test_a_task_that_cannot_be_drawn_is_shown_without_a_film(cartpole, monkeypatch):
+def test_a_task_that_cannot_be_drawn_is_shown_without_a_video(cartpole, monkeypatch):
     make = replaying.make_task
     monkeypatch.setattr(replaying, "make_task", lambda name, render_mode=None: Undrawable(make(name, render_mode)))
-    match, choices = cartpole
-    for one in replay(match, choices):
-        assert one.film is None
+    session, choices = cartpole
+    for one in replay(session, choices):
+        assert one.video is None
         assert one.problem == "No film: drawing the task failed with RuntimeError: no screen here."
         assert one.content["steps"]
         assert "frame" not in one.content["steps"][0]
@@ -141,11 +136,11 @@ def test_a_task_that_cannot_be_drawn_is_shown_without_a_film(cartpole, monkeypat
 
 
 def test_a_task_that_cannot_be_played_again_says_so(cartpole, monkeypatch):
-    match, choices = cartpole
-    monkeypatch.setattr(match, "actor", lambda cells, num_envs: None)
-    for one in replay(match, choices):
+    session, choices = cartpole
+    monkeypatch.setattr(session, "actor", lambda specs, num_envs: None)
+    for one in replay(session, choices):
         assert one.problem.startswith("This episode could not be played again: AttributeError: ")
-        assert one.content is one.film is one.replayed_return is None
+        assert one.content is one.video is one.replayed_return is None
 
 
 def evaluate(checkpoint: Path, out: Path, *options: str) -> None:
@@ -156,13 +151,13 @@ def test_the_page_stands_beside_the_scores_and_changes_none(checkpoint, tmp_path
     for number in ("0", "1"):
         evaluate(checkpoint, tmp_path / number, "--episodes", "3", "--videos", number)
     assert (tmp_path / "0" / "scores.json").read_bytes() == (tmp_path / "1" / "scores.json").read_bytes()
-    without, with_films = ((tmp_path / number / "report.html").read_text(encoding="utf-8") for number in ("0", "1"))
+    without, with_videos = ((tmp_path / number / "report.html").read_text(encoding="utf-8") for number in ("0", "1"))
     assert "Evaluation of random" in without
     assert 'class="scrubber"' not in without
-    assert with_films.count('class="scrubber"') == with_films.count("data:image/gif") == 2
-    assert "went otherwise" not in with_films
-    films = {path.name for path in (tmp_path / "1" / "films").iterdir()}
-    assert films == {"cartpole-best.gif", "cartpole-worst.gif"}
+    assert with_videos.count('class="scrubber"') == with_videos.count("data:image/gif") == 2
+    assert "went otherwise" not in with_videos
+    names = {path.name for path in (tmp_path / "1" / "films").iterdir()}
+    assert names == {"cartpole-best.gif", "cartpole-worst.gif"}
 
 
 def test_a_page_that_cannot_be_written_costs_no_score(checkpoint, tmp_path, monkeypatch, capsys):

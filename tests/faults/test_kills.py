@@ -12,7 +12,7 @@ import pytest
 
 from gato.checkpoint import latest_checkpoint, list_checkpoints, load_checkpoint
 from gato.cli.train import train
-from gato.training.run_folder import METRICS_FILE
+from gato.run_files import METRICS_FILE
 from gato.training.writers import read_metrics
 
 TIME_DEPENDENT = {"tokens_per_second", "mfu"}

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from gato.cli.train import train
-from gato.training.lock import LOCK_FILE, RunLock
+from gato.run_files import LOCK_FILE
+from gato.training.lock import RunLock
 
 HOLDING = """
 import sys, time

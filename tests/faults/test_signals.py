@@ -9,8 +9,8 @@ import tyro
 from gato.checkpoint import latest_checkpoint, list_checkpoints, load_checkpoint
 from gato.cli.lasting_output import LastingOutput
 from gato.cli.train import INTERRUPTED, STORAGE_FAILED, train
+from gato.run_files import METRICS_FILE
 from gato.training.loop import TrainResult
-from gato.training.run_folder import METRICS_FILE
 from gato.training.stop import StopRequest
 from gato.training.writers import read_metrics
 

@@ -14,9 +14,11 @@ import pytest
 from gato.checkpoint import list_checkpoints, load_checkpoint
 from gato.cli.train import STORAGE_FAILED, train
 from gato.config import RunConfig
-from gato.experiments.skip_log import SKIPPED_FILE, SkipLog
-from gato.training.run_folder import METRICS_FILE, open_run
-from gato.training.writers import JsonlWriter, TensorBoardWriter, append_line, read_metrics
+from gato.files import append_line
+from gato.run_files import METRICS_FILE, SKIPPED_FILE
+from gato.training.run_folder import open_run
+from gato.training.skip_log import SkipLog
+from gato.training.writers import JsonlWriter, TensorBoardWriter, read_metrics
 
 
 @contextmanager

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gato.config import TokenizerConfig
-from gato.inference.chunks import ChunkRow, assemble, bucket_size, pieces
+from gato.inference.chunks import ChunkRow, assemble, bucket_size
 from gato.inference.kv_cache_window import KVCacheWindow
 from gato.tokenizer.sequence import TokenSequence
 
@@ -63,11 +63,14 @@ def test_a_hand_worked_chunk_with_a_pending_token_an_idle_row_and_padding():
 
 
 @given(st.integers(1, 12), st.sets(st.integers(0, 29), max_size=9))
-def test_pieces_joined_again_are_the_whole(size, patch_indices):
+def test_the_parts_of_a_row_follow_one_another_and_are_the_whole(size, patch_indices):
     whole = tokens_of(range(30), sorted(patch_indices))
-    parts = list(pieces(whole, size))
-    assert {len(part) for part in parts[:-1]} <= {size}
-    joined = TokenSequence.concatenate(parts)
+    window = KVCacheWindow(50)
+    parts = ChunkRow(sequence=whole, position=7, window=window, clear_cache=True).split(size)
+    assert {len(part.sequence) for part in parts[:-1]} <= {size}
+    assert [part.position for part in parts] == list(range(7, 37, size))
+    assert [part.clear_cache for part in parts] == [True] + [False] * (len(parts) - 1)
+    joined = TokenSequence.concatenate([part.sequence for part in parts])
     for name in (
         "tokens",
         "local_positions",

@@ -11,9 +11,9 @@ from gato.audit.mixture import References, audit_mixture
 from gato.audit.sample import AuditLimits
 from gato.config import DataConfig, PromptConfig, SourceConfig, TokenizerConfig
 from gato.data.episode import Dialogue, Episode
+from gato.data.sources.images import write_images
 from gato.data.sources.minari_writer import write_minari
 from gato.data.sources.opening import open_source
-from gato.data.sources.pictures import write_pictures
 from gato.reports.audit_page import audit_page
 from gato.reports.audit_plots import CELL, KIND_COLORS, count_bars, row_figure, row_pixels
 from gato.reports.audit_tables import kind_table, summary_table
@@ -50,7 +50,7 @@ def mixture(tmp_path_factory, text):
         )
         for answer in ("$5", "$5 or <b>more</b>", "red") * 3
     ]
-    write_pictures(folder / "asked.zip", talks)
+    write_images(folder / "asked.zip", talks)
     (folder / "text.jsonl").write_text(json.dumps({"text": "the ball\nis red"}) + "\n")
     sources = (
         SourceConfig(name="toy", kind="minari", path=str(folder / "toy"), prompt=PromptConfig(probability=0)),

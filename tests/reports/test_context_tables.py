@@ -1,10 +1,6 @@
-import pytest
-
 from gato.evaluation.scores import ScoreRecord
 from gato.reports.context_tables import (
-    context_effect,
     effect_table,
-    following_rate,
     following_table,
     likelihood_table,
     study_markdown,
@@ -34,27 +30,6 @@ STUDY = [
     record(variants="held-out", followed=0.5),
     record("wrong", variants="held-out", followed=0.0),
 ]
-
-
-def test_context_effect_is_the_difference_of_normalised_scores():
-    effect = context_effect(STUDY[0], STUDY[1])
-    assert effect is not None
-    assert effect.value == pytest.approx(0.75 / 2)
-    assert 0 < effect.low < effect.value < effect.high <= 0.5
-
-
-def test_no_effect_without_a_normalised_score():
-    assert context_effect(record(expert=-1.0), record("wrong", expert=-1.0)) is None
-    with pytest.raises(ValueError, match="'room' and 'hall'"):
-        context_effect(record(), record(task="hall"))
-
-
-def test_following_has_a_wilson_interval():
-    rate = following_rate(STUDY[1])
-    assert rate is not None
-    assert (rate.value, rate.high) == (1, 1)
-    assert rate.low == pytest.approx(4 / (4 + 1.959964**2))  # all of n: n / (n + z^2)
-    assert following_rate(STUDY[2]) is None
 
 
 def test_tables_have_a_row_for_each_task_and_group():

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from gato.evaluation.journal import EpisodeResult
-from gato.evaluation.plan import Cell, Shown
+from gato.evaluation.plan import Demonstrations, EpisodeSpec
 from gato.evaluation.scores import ScoreRecord
 from gato.reports.evaluation_page import evaluation_page
-from gato.reports.page import Chart, Page, Scrubber, Section, Table, Tabs, page_html
+from gato.reports.page import Chart, Fact, Page, Paragraph, Scrubber, Section, Tabs, page_html
 from gato.reports.shown_episodes import Choice, ShownEpisode
+from gato.reports.table import Table
 from gato.reports.videos import Clip, gif_bytes
 
 MEASURED = {
@@ -46,14 +47,14 @@ def study() -> list[ScoreRecord]:
 
 
 def shown(**more) -> ShownEpisode:
-    cell = Cell(
+    spec = EpisodeSpec(
         task="cartpole",
         prompt="right",
         variants="all",
         episode=1,
         seed=101,
         variant=0,
-        shown=Shown(task="cartpole", variant=0, seeds=(7, 8)),
+        shown=Demonstrations(task="cartpole", variant=0, seeds=(7, 8)),
     )
     result = EpisodeResult(
         task="cartpole",
@@ -70,11 +71,11 @@ def shown(**more) -> ShownEpisode:
     settings = {
         "replayed_return": 1.0,
         "replayed_length": 3,
-        "film": gif_bytes([Clip(frames=np.zeros((2, 20, 20, 3), np.uint8), title="t")]),
+        "video": gif_bytes([Clip(frames=np.zeros((2, 20, 20, 3), np.uint8), title="t")]),
         "content": {"num_timesteps": 3, "separator": 1, "leaves": [], "steps": steps},
         **more,
     }
-    return ShownEpisode(choice=Choice(cell=cell, result=result, rank="best"), **settings)
+    return ShownEpisode(choice=Choice(spec=spec, result=result, rank="best"), **settings)
 
 
 def page_of(records=PLAIN, **more) -> Page:
@@ -107,7 +108,7 @@ def test_the_lead_tells_in_plain_words_what_was_measured(whole):
     for part in (
         "3 tasks of 2 families, 1 more not played.",
         "step 1200, SHA-256 0123456789ab…",
-        "2 episodes a task, seeds from 100 on.",
+        "2 episodes per task, seeds from 100 on.",
         "Demonstrations before the episodes: right (first part, at most 512 tokens).",
         "Actions are drawn at temperature 0.5.",
     ):
@@ -194,7 +195,7 @@ def test_a_replay_that_went_otherwise_is_told(other):
 
 
 def test_what_could_not_be_shown_is_told():
-    page = page_of(shown=[shown(film=None, content=None, replayed_return=None, problem="No film: no screen.")])
+    page = page_of(shown=[shown(video=None, content=None, replayed_return=None, problem="No film: no screen.")])
     assert "No film: no screen." in texts(page)
     assert "image/gif" not in page_html(page)
 
@@ -205,6 +206,21 @@ def test_episodes_stand_behind_tabs_by_task():
     (inner,) = tabs.panels[0].blocks
     assert [panel.title for panel in inner.panels] == ["best"]
     assert any(isinstance(block, Scrubber) for block in inner.panels[0].blocks)
+
+
+def test_another_page_can_be_built_around_the_evaluation():
+    first, extra = (Section(title=title, blocks=(Paragraph(text=title),)) for title in ("The room", "Images"))
+    page = page_of(
+        title="Quickstart",
+        lead="One network.",
+        facts=[Fact(value="1", label="best")],
+        first_sections=[first],
+        extra_sections=[extra],
+        shown=[shown()],
+    )
+    assert (page.title, page.lead, page.facts) == ("Quickstart", "One network.", (Fact(value="1", label="best"),))
+    titles = [one.title for one in page.sections]
+    assert titles == ["The room", "Task by task", "Episodes", "Images", "How it was measured"]
 
 
 def test_settings_stand_in_full():

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
-from gato.reports.page import Block, Page, Paragraph, Scrubber, Section, Table, Tabs, page_html
-from gato.reports.page_script import SCRIPT
+import gato.reports
+from gato.reports.page import Block, Page, Paragraph, Scrubber, Section, Tabs, page_html
+from gato.reports.table import Table
+
+SCRIPT = Path(gato.reports.__file__).with_name("static") / "page.js"
 
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="needs node to run the script")
 
@@ -44,7 +47,7 @@ class Tree(HTMLParser):
 def after(scenario: str, *blocks: Block) -> Any:
     """What a scenario of JavaScript returns on a page of these blocks."""
     page = Page(title="t", lead="l", facts=(), sections=(Section(title="s", blocks=blocks),))
-    asked = {"tree": Tree(page_html(page)).root, "script": SCRIPT, "scenario": scenario}
+    asked = {"tree": Tree(page_html(page)).root, "script": SCRIPT.read_text(encoding="utf-8"), "scenario": scenario}
     node = Path(__file__).with_name("small_dom.js")
     done = subprocess.run(["node", str(node)], input=json.dumps(asked), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -118,7 +121,7 @@ def scrubber() -> Scrubber:
             "action": [
                 {
                     "field": "action",
-                    "element": 8,
+                    "token": 8,
                     "id": 21,
                     "legal": "20 to 22",
                     "value": "1 left",
@@ -135,7 +138,7 @@ def scrubber() -> Scrubber:
     ]
     leaves = [
         {"kind": "numbers", "title": "position: 2 continuous numbers", "binned": True, "first_id": 5},
-        {"kind": "picture", "title": "camera", "rows": 2, "columns": 2},
+        {"kind": "image", "title": "camera", "rows": 2, "columns": 2},
         {"kind": "text", "title": "mission: text"},
     ]
     return Scrubber(content={"num_timesteps": 10, "separator": 99, "leaves": leaves, "steps": steps})
@@ -146,13 +149,15 @@ def test_a_timestep_shows_what_was_seen_and_done():
     const cells = document.querySelectorAll("td").map((cell) => cell.textContent);
     const patches = document.querySelector(".patches").querySelectorAll("span").map((one) => one.textContent);
     const chosen = document.querySelectorAll("li").map((one) => [one.textContent, one.classList.contains("chosen")]);
-    return [cells, patches, chosen, document.querySelector("output").textContent];
+    const told = [document.querySelector("output"), document.querySelector(".token").children[0]];
+    return [cells, patches, chosen, ...told.map((one) => one.textContent)];
     """
     assert after(cells, scrubber()) == [
-        ["0", "7", "2", "0.1", "0.11", "1", "9", "4", "0.2", EVIL],  # element, id, bin, observed, read as
+        ["0", "7", "2", "0.1", "0.11", "1", "9", "4", "0.2", EVIL],  # token, id, bin, observed, read as
         ["2", "3", "4", "5"],
         [["0 right (id 20)75.0%", False], ["1 left (id 21)25.0%", True]],
         "timestep 0 of 10, reward 0, return 0",
+        "action: token 8, id 21 of 20 to 22, which means 1 left",
     ]
 
 

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from gato.evaluation.language_scores import LanguageExample, LanguageTrial
 from gato.evaluation.scores import ScoreRecord
-from gato.reports.plots import CopycatPoint, Curve, copycat_plot, loss_curves, picture_gallery, score_bars
+from gato.reports.curves import CopycatPoint, Curve
+from gato.reports.plots import copycat_plot, loss_curves, score_bars
 from gato.reports.room_plot import RoomTrial, room_figure
 from gato.reports.style import DARK, LIGHT, both_themes, save_figure
 
@@ -36,14 +36,6 @@ FIGURES = {
     "losses": lambda theme: loss_curves([Curve(label="text", steps=[1, 2], values=[3.0, 2.0])], theme),
     "copycat": lambda theme: copycat_plot([CopycatPoint(task="acrobot", accuracy=0.9, changed_accuracy=0.1)], theme),
     "room": lambda theme: room_figure(room_trials(), 3, theme),
-    "gallery": lambda theme: picture_gallery(
-        [
-            LanguageTrial(
-                example=LanguageExample(image=np.zeros((16, 16), np.uint8), reference="a"), kind="k", answer="b"
-            )
-        ],
-        theme,
-    ),
 }
 
 
@@ -125,10 +117,9 @@ def test_the_room_example_has_start_goal_and_shown_cell_apart():
         lambda: score_bars([]),
         lambda: loss_curves([]),
         lambda: copycat_plot([]),
-        lambda: picture_gallery([]),
         lambda: room_figure([], 3),
     ],
-    ids=["scores", "losses", "copycat", "gallery", "room"],
+    ids=["scores", "losses", "copycat", "room"],
 )
 def test_nothing_to_draw_is_an_error(draw):
     with pytest.raises(ValueError, match=r"to draw|nothing to draw"):

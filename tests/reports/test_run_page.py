@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from gato.reports.curves import Curve
 from gato.reports.page import page_html
-from gato.reports.plots import Curve
-from gato.reports.run_page import curve_of, marks_of, run_page, training_figure_panels
+from gato.reports.run_page import marks_of, run_page, training_figure_panels
 from gato.reports.run_plots import Marks, Panel, run_panels, source_panels
 from gato.reports.style import DARK, save_figure
 
@@ -35,7 +35,7 @@ def test_the_page_tells_where_the_run_stands():
     assert page.lead == "A run of 60 steps, 50% of its steps made."
     assert facts["steps made"] == "30"
     assert facts["loss on held-out data"] == "0.350"
-    assert facts["tokens a second"] == "1,020"
+    assert facts["tokens per second"] == "1,020"
     assert facts["MFU"] == "39.0%"
     assert facts["steps skipped"] == "2"
     assert [section.title for section in page.sections][:3] == ["Loss", "Sources", "Optimizer and speed"]
@@ -59,13 +59,15 @@ def test_marks_stand_where_the_count_of_skipped_steps_grew():
 
 def test_a_run_that_counts_no_speed_has_no_plot_of_it():
     bare = [{"step": 5, "loss": 0.5, "learning_rate": 0.1}]
-    assert [panel.label for panel in training_figure_panels(bare)] == ["loss, nats a target", "learning rate"]
+    assert [panel.label for panel in training_figure_panels(bare)] == ["loss, nats per target", "learning rate"]
     assert run_page(bare, name="bare", num_steps=5).facts[0].value == "5"
 
 
-def test_values_that_were_not_finite_are_left_out():
-    assert curve_of(METRICS, "loss", "all").steps == (10, 20)
-    assert curve_of(METRICS, "absent", "none") is None
+def test_the_loss_is_the_median_that_its_note_says():
+    lines = [{"step": step, "loss": loss} for step, loss in enumerate([9.0] + [0.1] * 11 + [4.0] * 9)]
+    fact = run_page(lines, name="mine", num_steps=60).facts[1]
+    assert (fact.label, fact.note) == ("loss, nats per target", "median of the last lines")
+    assert fact.value == "0.100"  # of the last twenty; their mean is 1.855
 
 
 @pytest.mark.parametrize("lines", [[], [{"step": 3, "held_out/loss": 1.0}], [{"step": 3, "loss": None}]])
@@ -88,7 +90,7 @@ def test_figures_name_their_plots_and_draw_the_marks(tmp_path):
     marks = Marks(resumed=(20,), skipped=(20,))
     panels = training_figure_panels(METRICS)
     figure = run_panels(panels, marks, DARK)
-    assert {"loss, nats a target", "learning rate", "gradient norm", "tokens a second", "MFU"} <= texts(figure)
+    assert {"loss, nats per target", "learning rate", "gradient norm", "tokens per second", "MFU"} <= texts(figure)
     assert all(any(20 in drawn.get_xdata() for drawn in axes.get_lines()[1:]) for axes in figure.axes)
     save_figure(tmp_path / "run.png", figure)
     assert (tmp_path / "run.png").read_bytes().startswith(b"\x89PNG")
@@ -97,7 +99,7 @@ def test_figures_name_their_plots_and_draw_the_marks(tmp_path):
 def test_of_speed_all_is_shown_and_of_a_loss_its_first_steps_may_lie_above():
     lines = [line(step, tokens_per_second=5000.0 if step == 1 else 1000.0) for step in range(1, 101)]
     loss, _, _, speed, _ = run_panels(training_figure_panels(lines), Marks()).axes
-    assert speed.get_ylabel() == "tokens a second"
+    assert speed.get_ylabel() == "tokens per second"
     assert speed.get_ylim()[1] > 5000
     assert loss.get_ylim()[1] < 5.0  # that of text at step 1
 

@@ -2,18 +2,14 @@ import pytest
 
 from gato.evaluation.comparison import compare
 from gato.evaluation.scores import ScoreRecord
-from gato.reports.page import Table
-from gato.reports.table_markup import latex, markdown
 from gato.reports.tables import (
     aggregate_table,
     comparison_latex,
     comparison_markdown,
     group_comparison_table,
-    number,
     score_table,
     scores_latex,
     scores_markdown,
-    signed_number,
     task_comparison_table,
 )
 
@@ -82,33 +78,3 @@ def test_a_written_comparison_names_what_is_not_in_it(start, write):
         assert f"\n{start}{line}\n" in text
     assert f"{start}A: runs/before" in text
     assert text.endswith("\n")
-
-
-def test_markdown_aligns_numbers_right_and_escapes_what_would_end_a_cell():
-    table = Table(headings=("task", "score"), rows=(("a|b", "0.5"),))
-    assert markdown(table) == "| task | score |\n| --- | ---: |\n| a\\|b | 0.5 |\n"
-
-
-def test_latex_has_the_rules_of_booktabs_and_escapes_its_own_characters():
-    table = Table(headings=("task", "≥ 50%"), rows=(("go_to & {x}", "−0.5 ± 0.1"), (r"back\slash", "–")))
-    assert latex(table).splitlines() == [
-        r"\begin{tabular}{lr}",
-        r"  \toprule",
-        r"  task & $\geq$ 50\% \\",
-        r"  \midrule",
-        r"  go\_to \& \{x\} & $-$0.5 $\pm$ 0.1 \\",
-        r"  back\textbackslash{}slash & -- \\",
-        r"  \bottomrule",
-        r"\end{tabular}",
-    ]
-
-
-def test_numbers_have_three_digits_or_so_and_zero_no_sign():
-    assert [number(value) for value in (123.4, -12.34, 0.123, -0.001)] == ["123", "−12.3", "0.12", "0.00"]
-    assert [signed_number(value) for value in (0.25, -0.25, 0.001, -0.001, 10.0)] == [
-        "+0.25",
-        "−0.25",
-        "0.00",
-        "0.00",
-        "+10.0",
-    ]

@@ -60,7 +60,7 @@ def test_a_timestep_tells_every_token_with_its_id_and_what_it_reads():
     content = view(action_names=("left", "stay", "right")).content(
         episode(), [prediction(1, [0.25, 0.7, 0.05])], frames={1: np.full((8, 8, 3), 7, np.uint8)}
     )
-    assert [leaf["kind"] for leaf in content["leaves"]] == ["picture", "text", "numbers", "numbers"]
+    assert [leaf["kind"] for leaf in content["leaves"]] == ["image", "text", "numbers", "numbers"]
     (step,) = content["steps"]
     camera, mission, position, room = step["seen"]
     assert (content["leaves"][0]["rows"], content["leaves"][0]["columns"]) == (2, 2)  # 20 x 32 in patches of 16

@@ -1,4 +1,4 @@
-"""Tokens: timesteps as views, what fits, and joining."""
+"""Sequences of tokens: timesteps and slices as views, what fits, joining and extending."""
 
 import dataclasses
 
@@ -29,6 +29,17 @@ def assert_equal(a, b):
         assert left.shape == right.shape, field.name
         assert left.dtype == right.dtype, field.name
         assert (left == right).all(), field.name
+
+
+def test_equal_sequences_have_equal_keys_and_others_have_not():
+    one = sequence([3, 4, 2], patches_at=[0, 4])
+    assert one.key == sequence([3, 4, 2], patches_at=[0, 4]).key
+    for field in dataclasses.fields(one):
+        changed = getattr(one, field.name).copy()
+        changed.flat[0] = 1 - changed.flat[0]
+        assert dataclasses.replace(one, **{field.name: changed}).key != one.key
+    assert dataclasses.replace(one, tokens=one.tokens.astype(np.int64)).key != one.key
+    assert sequence([4, 3, 2], patches_at=[0, 4]).key != one.key
 
 
 def test_timesteps_are_cut_with_their_patches():
@@ -84,3 +95,43 @@ def test_the_key_is_that_of_the_content():
         dataclasses.replace(whole, loss_mask=~whole.loss_mask),
     ]
     assert len({whole.key, *(other.key for other in others)}) == len(others) + 1
+
+
+def test_a_slice_is_one_timestep_wherever_timesteps_begin():
+    whole = sequence([3, 4, 2], patches_at=[0, 4, 5, 7])
+    part = whole.slice(2, 6)
+    assert part.tokens.tolist() == [2, 3, 4, 5]
+    assert part.local_positions.tolist() == [4, 6, 8, 10]
+    assert part.loss_mask.tolist() == [True, False, True, False]
+    assert part.changed_mask.tolist() == [False, True, False, False]
+    assert part.patch_indices.tolist() == [2, 3]
+    assert part.patches[:, 0, 0, 0].tolist() == [1, 2]
+    assert part.patch_intervals[:, 0].tolist() == [4, 8]
+    assert part.starts.tolist() == [0, 4]
+    assert np.shares_memory(part.tokens, whole.tokens)
+    assert_equal(whole.slice(3, 7), whole.timesteps(1, 2))
+
+
+def test_extending_adds_tokens_to_the_last_timestep():
+    whole = sequence([3, 2], patches_at=[0, 4])
+    longer = whole.extend(np.array([70, 71]), 9)
+    assert_equal(longer.slice(0, 5), whole.slice(0, 5))
+    assert longer.tokens[5:].tolist() == [70, 71]
+    assert longer.local_positions[5:].tolist() == [9, 9]
+    assert not longer.loss_mask[5:].any()
+    assert not longer.changed_mask[5:].any()
+    assert longer.starts.tolist() == [0, 3, 7]
+    for field in dataclasses.fields(TokenSequence):
+        assert getattr(longer, field.name).dtype == getattr(whole, field.name).dtype, field.name
+    assert len(whole) == 5
+
+
+def test_without_targets_only_the_loss_mask_is_cleared():
+    whole = sequence([3, 2], patches_at=[0, 4])
+    assert not whole.without_targets().loss_mask.any()
+    assert whole.loss_mask.any()
+    assert_equal(dataclasses.replace(whole.without_targets(), loss_mask=whole.loss_mask), whole)
+
+
+def test_a_sequence_is_shown_by_its_sizes():
+    assert repr(sequence([3, 4, 2], [0, 4])) == "TokenSequence(3 timesteps, 9 tokens, 2 patches of (1, 1, 3))"

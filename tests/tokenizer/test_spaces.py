@@ -443,7 +443,7 @@ def test_one_str_for_an_episode_of_text_is_refused(text, config):
         (np.zeros(5, int), {}, "observation has 5 timesteps for 3 actions, expected 4 or 3"),
         (np.zeros(2, int), {}, "observation has 2 timesteps for 3 actions, expected 4 or 3"),
         (np.zeros(3, int), {"terminal_observation": True}, "observation has 3 timesteps for 3 actions, expected 4$"),
-        (np.int64(3), {}, "expected one value a timestep"),
+        (np.int64(3), {}, "expected one value per timestep"),
         (np.zeros(3, int), {"action_mask": np.ones(4, bool)}, r"action_mask has shape \(4,\)"),
         (np.zeros(3, int), {"action_mask": np.ones(3)}, "action_mask has .* dtype float64, expected .* bool"),
     ],

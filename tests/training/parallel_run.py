@@ -30,7 +30,7 @@ from gato.model.gato import init_parameters
 from gato.training.held_out import HeldOutLoss
 from gato.training.loop import TrainResult, train
 from gato.training.optimizer import make_optimizer, make_schedule
-from gato.training.parallel import Layout
+from gato.training.parallel import MeshSharding
 from gato.training.processes import join_processes
 from gato.training.step import empty_interval, init_state, make_train_step, model_loss
 
@@ -106,41 +106,41 @@ def make_config(num_steps: int, parallel: ParallelConfig, **training: Any) -> Ru
 
 def run(folder: Path, config: RunConfig, *, resume: bool = False, delay_s: float = 0) -> TrainResult:
     """Trains on all devices there are."""
-    layout = Layout(config.parallel)
-    loss_function = model_loss(config.model, config.tokenizer, 2, layout)
+    sharding = MeshSharding(config.parallel)
+    loss_function = model_loss(config.model, config.tokenizer, 2, sharding)
     held_out = HeldOutLoss(
-        loss_function, lambda: Batches(config.tokenizer, first=1000), 2, Batches.source_names, put=layout.put_rows
+        loss_function, lambda: Batches(config.tokenizer, first=1000), 2, Batches.source_names, put=sharding.put_rows
     )
     return train(
         config,
         run_folder=folder,
-        params=layout.make(lambda: init_parameters(config.model, config.tokenizer, jax.random.key(0))),
+        params=sharding.make(lambda: init_parameters(config.model, config.tokenizer, jax.random.key(0))),
         loss_function=loss_function,
         batches=Batches(config.tokenizer, delay_s),
         key=jax.random.key(1),
         evaluators=[held_out],
         resume=resume,
         console=Console(file=io.StringIO()),
-        layout=layout,
+        sharding=sharding,
     )
 
 
 def compiled_step(config: RunConfig) -> str:
     """The compiled text of a train step whose targets are scored in several chunks."""
     config = dataclasses.replace(config, model=dataclasses.replace(config.model, loss_chunk=8))
-    layout, optimizer = Layout(config.parallel), make_optimizer(config.optimizer, seed=config.seed)
-    state = layout.make(
+    sharding, optimizer = MeshSharding(config.parallel), make_optimizer(config.optimizer, seed=config.seed)
+    state = sharding.make(
         lambda: init_state(init_parameters(config.model, config.tokenizer, jax.random.key(0)), optimizer)
     )
-    interval = layout.put(empty_interval(2))
+    interval = sharding.put(empty_interval(2))
     step = make_train_step(
-        model_loss(config.model, config.tokenizer, 2, layout),
+        model_loss(config.model, config.tokenizer, 2, sharding),
         optimizer,
         make_schedule(config.optimizer),
         max_norm_ratio=config.training.max_norm_ratio,
-        out_shardings=(layout.shardings(state), layout.shardings(interval)),
+        out_shardings=(sharding.shardings(state), sharding.shardings(interval)),
     )
-    batch = layout.put_rows(next(Batches(config.tokenizer)))
+    batch = sharding.put_rows(next(Batches(config.tokenizer)))
     return step.lower(state, interval, batch, jax.random.key(1)).compile().as_text()
 
 

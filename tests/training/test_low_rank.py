@@ -19,8 +19,8 @@ from gato.model.gato import init_parameters
 from gato.training.loop import train
 from gato.training.low_rank import Factors, low_rank
 from gato.training.optimizer import make_optimizer
-from gato.training.parts import num_moving, only_moving
 from gato.training.step import model_loss
+from gato.training.trainable import freeze, num_trainable
 
 MODEL = ModelConfig(
     width=16, num_layers=2, num_heads=2, head_dim=8, mlp_width=32, patch_stem="tiles", patch_channels=4, dropout=0.1
@@ -73,7 +73,7 @@ NUM_STEPS = 5
 def trained(params, batch):
     """The parameters, and the factors of the named matrices, after some steps."""
     settings = config(lora_matrices=NAMES)
-    loss_function = only_moving(model_loss(MODEL, TOKENIZER, 1), settings)
+    loss_function = freeze(model_loss(MODEL, TOKENIZER, 1), settings)
     optimizer = make_optimizer(settings, seed=5)
 
     @jax.jit
@@ -182,7 +182,7 @@ def test_one_step_by_hand():
 def test_the_number_of_trained_parameters_is_that_of_the_factors(params):
     state = make_optimizer(config()).init(params)
     held = sum(leaf.size for leaf in jax.tree.leaves(optax.tree.get(state, "factors")))
-    assert num_moving(params, config()) == held
+    assert num_trainable(params, config()) == held
     assert held == RANK * 2 * ((16 + 48) + (16 + 16) + (16 + 32) + (16 + 16))  # 2 blocks, in + out of each matrix
 
 
@@ -206,7 +206,7 @@ def test_a_stopped_and_resumed_run_equals_an_unbroken_one_to_the_bit(toy, tmp_pa
             settings,
             run_folder=tmp_path / folder,
             params=jax.tree.map(np.array, first),
-            loss_function=only_moving(loss_function, settings.optimizer),
+            loss_function=freeze(loss_function, settings.optimizer),
             batches=batches,
             key=jax.random.key(1),
             resume=resume,

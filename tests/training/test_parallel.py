@@ -17,7 +17,7 @@ from gato.checkpoint import list_checkpoints, load_checkpoint
 from gato.config import ParallelConfig
 from gato.model.gato import init_parameters, rebuild
 from gato.model.loss import loss
-from gato.training.parallel import Layout
+from gato.training.parallel import MeshSharding
 from gato.training.processes import join_processes
 from gato.training.writers import read_metrics
 
@@ -186,15 +186,15 @@ def test_sigkill_of_one_process_ends_the_other_within_thirty_seconds(long_pair, 
 
 
 def test_large_matrices_and_their_moments_are_split_and_gains_are_not():
-    layout = Layout(ParallelConfig())
+    sharding = MeshSharding(ParallelConfig())
     for name in ("params/transformer/blocks/mlp/up/kernel", "state/opt_state/1/0/mu/transformer/blocks/mlp/up/kernel"):
-        assert tuple(layout.of(name, (2, 32, 64)).spec) == (None, "fsdp", "tensor")
-    assert layout.of("params/transformer/final_norm/scale", (32,)) == layout.whole
+        assert tuple(sharding.of(name, (2, 32, 64)).spec) == (None, "fsdp", "tensor")
+    assert sharding.of("params/transformer/final_norm/scale", (32,)) == sharding.whole
 
 
 def test_a_mesh_of_other_than_all_devices_is_refused():
     with pytest.raises(ValueError, match=r"data 2 x fsdp 3 x tensor 1 devices, but there are 1: set one"):
-        Layout(ParallelConfig(data=2, fsdp=3))
+        MeshSharding(ParallelConfig(data=2, fsdp=3))
     with pytest.raises(ValueError, match="only one of them can be -1"):
         ParallelConfig(fsdp=-1)
 

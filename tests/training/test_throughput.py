@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from gato.batch import Batch
-from gato.model.size import Work
-from gato.training.throughput import peak_of, work_of
+from gato.model.cost.size import BatchCost
+from gato.training.throughput import batch_cost, peak_of
 
 
 @pytest.fixture
@@ -29,20 +29,20 @@ def batch() -> Batch:
 
 
 def test_work_leaves_padding_empty_places_and_what_is_no_target_out(batch):
-    assert work_of(batch) == Work(tokens=8, attended=(25 + 9) / 2, targets=2, patches=1)
+    assert batch_cost(batch) == BatchCost(tokens=8, attended=(25 + 9) / 2, targets=2, patches=1)
 
 
 def test_hidden_parts_of_the_past_are_no_work(batch):
     # The first row holds a pair of 2 tokens and one of 3, the second one of 3; padding sees from anywhere.
     visible_from = np.int32([[0, 0, 2, 2, 2, 0], [0, 0, 0, 0, 0, 0]])
-    apart = work_of(dataclasses.replace(batch, visible_from=visible_from))
+    apart = batch_cost(dataclasses.replace(batch, visible_from=visible_from))
     assert apart.attended == (4 + 9 + 9) / 2
-    together = work_of(dataclasses.replace(batch, visible_from=np.zeros((2, 6), np.int32)))
-    assert together == work_of(batch)
+    together = batch_cost(dataclasses.replace(batch, visible_from=np.zeros((2, 6), np.int32)))
+    assert together == batch_cost(batch)
 
 
 def test_long_rows_do_not_overflow(batch):
-    assert work_of(dataclasses.replace(batch, lengths=np.int32([100_000, 100_000]))).attended == 1e10
+    assert batch_cost(dataclasses.replace(batch, lengths=np.int32([100_000, 100_000]))).attended == 1e10
 
 
 @dataclasses.dataclass(frozen=True)

@@ -84,7 +84,7 @@ def _list(item: dict[str, Any], field: str, place: str) -> list[Any]:
 
 
 def _turns(turns: list[Any], place: str) -> list[tuple[str, str]]:
-    """All turns of a dialogue have one layout: a text among named turns would be by nobody."""
+    """Reads the turns of a dialogue. All have one layout: a text among named turns would be by nobody."""
     return [_turn(turn, number, place, type(turns[0])) for number, turn in enumerate(turns)]
 
 

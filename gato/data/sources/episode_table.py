@@ -1,6 +1,6 @@
-"""Episodes in tables: an episode a row, or a timestep a row, with columns for observations, actions and rewards.
+"""Episodes in tables: one episode or one timestep per row, with columns for observations, actions and rewards.
 
-Two layouts of columns: the one that the option `columns` describes, and the one of the JAT dataset, an episode a row:
+Two layouts of columns: the one that the option `columns` describes, and that of the JAT dataset, one episode per row:
 {continuous,discrete,image,text}_observations, of which there may be several, one of {continuous,discrete}_actions, and
 rewards.
 
@@ -9,12 +9,14 @@ Source: the dataset card of https://huggingface.co/datasets/jat-project/jat-data
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import gymnasium as gym
 import numpy as np
 
 from gato.data.episode import Episode, tree_leaves
+from gato.data.sources.groups import group_ids
 from gato.data.sources.inferred_spaces import infer_space, parse_space, read_leaf, unwrap
 from gato.data.sources.table import Table, read_blocks, require_type
 
@@ -26,40 +28,42 @@ _JAT_ACTIONS = ("continuous_actions", "discrete_actions")
 _REWARD = gym.spaces.Box(-np.inf, np.inf, (), np.float64)
 
 
+@dataclass(frozen=True, kw_only=True)
+class EpisodeOptions:
+    """What a row means, and what its columns hold."""
+
+    # "episodes": a row is an episode, and a column of observations, actions or rewards holds lists of one entry per
+    # timestep; observations may have one more. "timesteps": a row is a timestep; those of an episode follow each other
+    # and share the value of the column `episode_index`.
+    rows: RowMeaning = "episodes"
+    # What stands where, if not as in the JAT dataset: {"observation": {"camera": "image", "arm": "state"},
+    # "action": "action", "reward": "reward", "terminated": "done", "truncated": "timeout", "group": "task"}.
+    # Observation and action are a column, or an object of columns that becomes a Dict. Reward may be null: there are
+    # none, and all count 0. Terminated, truncated and group may be left out. The first two are bools, of which an
+    # episode's last counts, and False if left out. Episodes with the same group, judged by an episode's first entry,
+    # show the same task; all do if it is left out.
+    columns: Mapping[str, Any] | None = None
+    # By column, in the form of `parse_space`; inferred where left out. It cannot be for integers, such as those of JAT:
+    # {"discrete_actions": {"discrete": 18}} for its Atari games, with 7 for BabyAI.
+    spaces: Mapping[str, Any] | None = None
+    episode_index: str = "episode_index"  # see rows
+
+
 class EpisodeTable:
     """The episodes of a table, each read when asked for."""
 
-    def __init__(
-        self,
-        table: Table,
-        name: str,
-        *,
-        rows: RowMeaning = "episodes",
-        columns: Mapping[str, Any] | None = None,
-        spaces: Mapping[str, Any] | None = None,
-        episode_index: str = "episode_index",
-    ) -> None:
+    def __init__(self, table: Table, name: str, options: EpisodeOptions) -> None:
         """Chooses the columns, and reads the first episode where spaces are inferred.
 
         Args:
             table: the rows.
             name: names the dataset in errors and metrics.
-            rows: "episodes": a row is an episode, and a column of observations, actions or rewards holds lists of one
-                entry a timestep; observations may have one more. "timesteps": a row is a timestep; those of an episode
-                follow each other and share the value of the column `episode_index`.
-            columns: what stands where, if not as in the JAT dataset: {"observation": {"camera": "image", "arm":
-                "state"}, "action": "action", "reward": "reward", "terminated": "done", "truncated": "timeout", "group":
-                "task"}. Observation and action are a column, or an object of columns that becomes a Dict. Reward may be
-                null: there are none, and all count 0. Terminated, truncated and group may be left out. The first two
-                are bools, of which an episode's last counts, and False if left out. Episodes with the same group,
-                judged by an episode's first entry, show the same task; all do if it is left out.
-            spaces: by column, in the form of `parse_space`; inferred where left out. It cannot be for integers, such
-                as those of JAT: {"discrete_actions": {"discrete": 18}} for its Atari games, with 7 for BabyAI.
-            episode_index: see rows.
+            options: what the rows and columns mean.
 
         Raises:
             ValueError: columns are missing, a space is left open, or the rows of an episode do not follow each other.
         """
+        rows, columns = options.rows, options.columns
         self.name, self._table = name, table
         if rows not in ("episodes", "timesteps"):
             raise ValueError(f"{name}: rows is {rows!r}, expected 'episodes' or 'timesteps'")
@@ -68,8 +72,8 @@ class EpisodeTable:
         for tree in self._columns.values():
             for column in _leaves(tree):
                 require_type(table.schema, column, name)
-        self._starts = np.arange(len(table) + 1) if self._nested else self._find_starts(episode_index)
-        self._spaces = self._find_spaces(spaces or {})
+        self._starts = np.arange(len(table) + 1) if self._nested else self._find_starts(options.episode_index)
+        self._spaces = self._find_spaces(options.spaces or {})
         self.observation_space = _tree_space(self._columns["observation"], self._spaces)
         self.action_space = _tree_space(self._columns["action"], self._spaces)
         self.groups: np.ndarray = self._find_groups()
@@ -105,7 +109,7 @@ class EpisodeTable:
             raise ValueError(f"{where}: {error}") from error
 
     def episode_returns(self) -> np.ndarray:
-        """(episodes,) float64; reads the rewards only."""
+        """Sums the rewards of each episode, (episodes,) float64; reads nothing else."""
         reward = self._columns["reward"]
         if reward is None:
             return np.zeros(len(self))
@@ -116,7 +120,7 @@ class EpisodeTable:
         return self._table.read(columns, int(self._starts[index]), int(self._starts[index + 1]))
 
     def _entries(self, column: Any, where: str) -> Any:
-        """A column's entries, one a timestep, as a pyarrow array."""
+        """Returns a column's entries, one per timestep, as a pyarrow array."""
         values = unwrap(column)
         if not self._nested:
             return values
@@ -137,7 +141,7 @@ class EpisodeTable:
         return np.asarray(read_leaf(self._entries(table[column], place), _REWARD, place))
 
     def _ends(self, table: Any, part: str, where: str) -> bool:
-        """The last entry of a column of bools: of the episode's list, or of its last row."""
+        """Returns the last entry of a column of bools: of the episode's list, or of its last row."""
         column = self._columns.get(part)
         if column is None:
             return False
@@ -169,7 +173,7 @@ class EpisodeTable:
             yield self._entries(values, f"{self.name}: column {column!r}")
 
     def _find_starts(self, column: str) -> np.ndarray:
-        """The first row of every episode, and the number of rows."""
+        """Finds the first row of every episode; the number of rows stands at the end."""
         require_type(self._table.schema, column, self.name)
         seen: dict[Any, int] = {}
         last = None
@@ -190,15 +194,13 @@ class EpisodeTable:
         column = self._columns.get("group")
         if column is None:
             return np.zeros(len(self), np.int64)
-        numbers: dict[str, int] = {}
-        groups = []
         starts = set(self._starts[:-1].tolist())
-        for start, values in read_blocks(self._table, column):
-            for row, value in enumerate(values.to_pylist(), start):
-                if row in starts:
-                    value = value[0] if isinstance(value, list) and value else value
-                    groups.append(numbers.setdefault(json.dumps(value), len(numbers)))
-        return np.array(groups)
+        return group_ids(
+            json.dumps(value[0] if isinstance(value, list) and value else value)
+            for start, values in read_blocks(self._table, column)
+            for row, value in enumerate(values.to_pylist(), start)
+            if row in starts
+        )
 
 
 def _jat_columns(schema: Any, name: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Columns of Arrow tables as leaves of episodes: which space a column has, and its values in batched form.
 
-What a type says for certain is inferred: floats are an unbounded Box, bools are binary, pictures a uint8 Box, strings
+What a type says for certain is inferred: floats are an unbounded Box, bools are binary, images a uint8 Box, strings
 Text. Integers do not say how many values there are, so their space must be declared, in the JSON form of `parse_space`.
-A column here is a pyarrow array with one entry a timestep.
+A column here has one entry per timestep.
 """
 
 import math
@@ -12,18 +12,18 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from gymnasium import spaces
 
-from gato.data.sources.library import import_library
-from gato.data.sources.pictures import MAX_FILE_BYTES, decode_image
+from gato.data.sources.images import MAX_FILE_BYTES, decode_image
 
-EXTRA = "parquet"  # the extra of this package that brings pyarrow
 _FORMS = "discrete, multi_discrete, multi_binary, box, image or text"
 _TEXT_LENGTH = 4096  # of an inferred Text, as are its characters; observed texts beyond either are read all the same
 
 
 def parse_space(form: Any, where: str) -> gym.Space:
-    """The space that a small JSON object describes.
+    """Makes the space that a small JSON object describes.
 
     Args:
         form: an object with one key (any JSON may come in, hence `Any`):
@@ -63,22 +63,21 @@ def parse_space(form: Any, where: str) -> gym.Space:
     raise ValueError(f"{where}: the space is {form!r}, expected an object with one key: {_FORMS}")
 
 
-def infer_space(column: Any, where: str, scan: Callable[[], Iterable[Any]]) -> gym.Space:
-    """The space that a column's type and first values say for certain.
+def infer_space(column: pa.Array, where: str, scan: Callable[[], Iterable[pa.Array]]) -> gym.Space:
+    """Finds the space that a column's type and first values say for certain.
 
     Args:
-        column: pyarrow array, the timesteps of one episode; hence `Any`, for pyarrow is optional.
+        column: the timesteps of one episode.
         where: names dataset and column in errors.
         scan: yields such arrays of the whole dataset; called only to report what values integers take.
 
     Raises:
         ValueError: the type leaves the space open, or the values are of differing shapes.
     """
-    pa = import_library("pyarrow", EXTRA)
     column = unwrap(column)
-    if _is_string(pa, column.type):
+    if _is_string(column.type):
         return _text(_TEXT_LENGTH)
-    if is_picture(column.type):
+    if is_image(column.type):
         if not len(column):
             raise ValueError(f"{where}: the first episode holds no pictures, expected one a timestep")
         return spaces.Box(0, 255, read_frame(column[0].as_py(), f"{where}: timestep 0").shape, np.uint8)
@@ -99,11 +98,11 @@ def infer_space(column: Any, where: str, scan: Callable[[], Iterable[Any]]) -> g
     )
 
 
-def read_leaf(column: Any, space: gym.Space, where: str) -> np.ndarray | list[str]:
-    """A column's values in the batched form of its space.
+def read_leaf(column: pa.Array, space: gym.Space, where: str) -> np.ndarray | list[str]:
+    """Reads a column's values in the batched form of its space.
 
     Args:
-        column: pyarrow array of T entries.
+        column: T entries.
         space: Discrete, MultiDiscrete, MultiBinary, Box or Text.
         where: names dataset, record and column in errors.
 
@@ -111,16 +110,15 @@ def read_leaf(column: Any, space: gym.Space, where: str) -> np.ndarray | list[st
         A list of T str for Text; else an array (T, *space.shape), of the space's dtype where that is a Box.
 
     Raises:
-        ValueError: values are missing, do not fit the space, or are pictures that cannot be decoded.
+        ValueError: values are missing, do not fit the space, or are images that cannot be decoded.
     """
-    pa = import_library("pyarrow", EXTRA)
     column = unwrap(column)
     if isinstance(space, spaces.Text):
-        if not _is_string(pa, column.type):
+        if not _is_string(column.type):
             raise ValueError(f"{where} is {column.type}, expected strings for {space}")
         _refuse_nulls(column, where)
         return column.to_pylist()
-    if is_picture(column.type):
+    if is_image(column.type):
         frames = [read_frame(item, f"{where}: timestep {step}") for step, item in enumerate(column.to_pylist())]
         for step, frame in enumerate(frames):
             if frame.shape != space.shape:
@@ -129,19 +127,18 @@ def read_leaf(column: Any, space: gym.Space, where: str) -> np.ndarray | list[st
     return _fit_numbers(_read_numbers(column, where), space, where)
 
 
-def is_picture(kind: Any) -> bool:
-    """Whether an Arrow type holds encoded pictures: binary, or a struct with the field `bytes` (Hugging Face's)."""
-    pa = import_library("pyarrow", EXTRA)
+def is_image(kind: pa.DataType) -> bool:
+    """Says whether a type holds encoded images: binary, or a struct with the field `bytes` (Hugging Face's)."""
     if pa.types.is_struct(kind):
-        return any(field.name == "bytes" and _is_binary(pa, field.type) for field in kind)
-    return _is_binary(pa, kind)
+        return any(field.name == "bytes" and _is_binary(field.type) for field in kind)
+    return _is_binary(kind)
 
 
-def read_picture(item: Any, where: str) -> np.ndarray:
-    """One entry of a column of pictures -> (height, width) or (height, width, 3 or 4) uint8.
+def read_image(item: Any, where: str) -> np.ndarray:
+    """Decodes one entry of a column of images: (height, width) or (height, width, 3 or 4) uint8.
 
     Raises:
-        ValueError: there are no bytes, too many, or they are no picture.
+        ValueError: there are no bytes, too many, or they are no image.
     """
     content = item.get("bytes") if isinstance(item, Mapping) else item
     if not isinstance(content, bytes):
@@ -156,8 +153,8 @@ def read_picture(item: Any, where: str) -> np.ndarray:
 
 
 def read_frame(item: Any, where: str) -> np.ndarray:
-    """`read_picture` with channels always, as observations have them: (height, width, 1, 3 or 4) uint8."""
-    image = read_picture(item, where)
+    """Decodes an entry as `read_image`, always with channels, as observations have them: (height, width, 1, 3 or 4)."""
+    image = read_image(item, where)
     return image if image.ndim == 3 else image[..., None]
 
 
@@ -184,10 +181,8 @@ def _text(max_length: int, charset: str = string.printable) -> spaces.Text:
     return spaces.Text(max_length, min_length=0, charset=charset)
 
 
-def _read_numbers(column: Any, where: str) -> np.ndarray:
-    """Nested lists of numbers -> one array (T, ...); every entry has the same shape."""
-    pa = import_library("pyarrow", EXTRA)
-    pc = import_library("pyarrow.compute", EXTRA)
+def _read_numbers(column: pa.Array, where: str) -> np.ndarray:
+    """Reads nested lists of numbers as one array (T, ...); every entry has the same shape."""
     column = unwrap(column)
     shape = [len(column)]
     while True:
@@ -212,7 +207,7 @@ def _read_numbers(column: Any, where: str) -> np.ndarray:
 
 
 def _fit_numbers(values: np.ndarray, space: gym.Space, where: str) -> np.ndarray:
-    """Numbers (T, ...) as the space has them: shape and kind checked, whole numbers also against their range."""
+    """Casts numbers (T, ...) to the space; checks shape and kind, and of whole numbers also the range."""
     expected = (len(values), *(space.shape or ()))
     if values.size == len(values) == math.prod(expected):
         values = values.reshape(expected)  # a vector of one number is often stored as the number itself, or the reverse
@@ -237,15 +232,14 @@ def _fit_numbers(values: np.ndarray, space: gym.Space, where: str) -> np.ndarray
     return values.astype(space.dtype)
 
 
-def _refuse_nulls(column: Any, where: str) -> None:
+def _refuse_nulls(column: pa.Array, where: str) -> None:
     if column.null_count:
         first = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
         raise ValueError(f"{where} holds {column.null_count} missing values, the first at {first}: fill or drop them")
 
 
-def unwrap(column: Any) -> Any:
-    """One array without the wrappings that extension types, chunks and dictionaries are."""
-    pa = import_library("pyarrow", EXTRA)
+def unwrap(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Returns one array without the wrappings that extension types, chunks and dictionaries are."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
         column = column if not isinstance(column, pa.ChunkedArray) else column.chunk(0)
@@ -254,9 +248,9 @@ def unwrap(column: Any) -> Any:
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
-def _is_string(pa: Any, kind: Any) -> bool:
+def _is_string(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
-def _is_binary(pa: Any, kind: Any) -> bool:
+def _is_binary(kind: pa.DataType) -> bool:
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)

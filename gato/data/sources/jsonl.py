@@ -1,4 +1,4 @@
-"""JSON Lines: one object a line, read whole, with errors that name the line."""
+"""JSON Lines: one object per line, read whole, with errors that name the line."""
 
 import codecs
 import json
@@ -9,7 +9,7 @@ _Line = TypeVar("_Line")
 
 
 def decode_text(content: bytes, where: str, encoding: str = "utf-8", advice: str = "convert it first") -> str:
-    """Bytes -> text, UTF-8 with or without a byte order mark; the error names the file and ends with the advice."""
+    """Decodes text, as UTF-8 with or without a byte order mark; the error names the file and ends with the advice."""
     utf8 = codecs.lookup(encoding).name == "utf-8"
     try:
         return content.decode("utf-8-sig" if utf8 else encoding)
@@ -54,7 +54,7 @@ def read_jsonl(
 
 
 def line_or_error(line: _Line | ValueError) -> _Line:
-    """What a line of `read_jsonl` became.
+    """Returns what a line of `read_jsonl` became.
 
     Raises:
         ValueError: it was bad.

@@ -1,14 +1,15 @@
-"""Text, dialogues and pictures with text in tables: one record a row."""
+"""Text, dialogues and images with text in tables: one record per row."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import pyarrow.compute as pc
 
 from gato.data.episode import Dialogue, Document, ImageText, Speaker
-from gato.data.sources.inferred_spaces import EXTRA, is_picture, read_picture
-from gato.data.sources.library import import_library
+from gato.data.sources.inferred_spaces import is_image, read_image
 from gato.data.sources.table import Table, read_blocks, require_type
 
 LanguageKind: TypeAlias = Literal["text", "dialogue", "captions", "questions"]
@@ -21,54 +22,56 @@ _FIELDS: dict[str, tuple[str, ...]] = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class LanguageOptions:
+    """What a row means, and where its fields stand."""
+
+    # What a row becomes: "text" a Document, "captions" an ImageText, "dialogue" a Dialogue, "questions" a Dialogue
+    # about an image.
+    records: LanguageKind
+    # The names of columns, if others than those of the fields: {"text": "content"}. The fields are text; image and
+    # caption; image, question and answer; turns. Images are encoded bytes, or structs with them in the field bytes.
+    # Question and answer are strings, or lists of strings of one length.
+    columns: Mapping[str, str] | None = None
+    # Of dialogues: names of the two fields of a turn, if others than {"speaker": "speaker", "text": "text"}, such as
+    # {"speaker": "role", "text": "content"}.
+    turn_fields: Mapping[str, str] | None = None
+    # Of dialogues: who a stored speaker is, if others than {"user": "user", "agent": "agent"}, such as
+    # {"human": "user", "gpt": "agent", "system": "user"}.
+    speakers: Mapping[str, str] | None = None
+    # Leaves out rows whose text is missing or blank, which else are errors; reads that column once. Of text only.
+    skip_empty: bool = False
+    # A column; rows with equal values in it, such as questions about one image, are all trained on or all held out.
+    # Images count by their bytes. Reads that column once.
+    twins: str | None = None
+
+
 class LanguageTable:
     """Records of text, each from one row of a table."""
 
-    def __init__(
-        self,
-        table: Table,
-        name: str,
-        *,
-        records: LanguageKind,
-        columns: Mapping[str, str] | None = None,
-        turn_fields: Mapping[str, str] | None = None,
-        speakers: Mapping[str, str] | None = None,
-        skip_empty: bool = False,
-        twins: str | None = None,
-    ) -> None:
+    def __init__(self, table: Table, name: str, options: LanguageOptions) -> None:
         """Chooses the columns.
 
         Args:
             table: the rows.
             name: names the dataset in errors and metrics.
-            records: what a row becomes: "text" a Document, "captions" an ImageText, "questions" a Dialogue about a
-                picture, "dialogue" a Dialogue.
-            columns: where the fields of a record stand, if under other names: {"text": "content"}. The fields are
-                text; image and caption; image, question and answer; turns. Pictures are encoded bytes, or structs with
-                them in the field bytes. Question and answer are strings, or lists of strings of one length.
-            turn_fields: of dialogues: names of the two fields of a turn, if others than
-                {"speaker": "speaker", "text": "text"}, such as {"speaker": "role", "text": "content"}.
-            speakers: of dialogues: who a stored speaker is, if others than {"user": "user", "agent": "agent"}, such as
-                {"human": "user", "gpt": "agent", "system": "user"}.
-            skip_empty: leave out rows whose text is missing or blank, which else are errors; reads that column once.
-                Of text only.
-            twins: a column; rows with equal values in it, such as questions about one picture, are all trained on or
-                all held out. Pictures count by their bytes. Reads that column once.
+            options: what the rows mean.
 
         Raises:
             ValueError: a column is missing or of another type, or an option does not go with the records.
         """
+        records, turn_fields, speakers = options.records, options.turn_fields, options.speakers
         self.name, self._records, self._table = name, records, table
         if records not in _FIELDS:
             raise ValueError(f"{name}: records is {records!r}, expected one of {list(_FIELDS)}")
         fields = _FIELDS[records]
-        unknown = sorted(set(columns or {}) - set(fields))
+        unknown = sorted(set(options.columns or {}) - set(fields))
         if unknown:
             raise ValueError(f"{name}: columns name {unknown}, but {records!r} has the fields {list(fields)}")
-        self._columns = {field: (columns or {}).get(field, field) for field in fields}
+        self._columns = {field: (options.columns or {}).get(field, field) for field in fields}
         for field, column in self._columns.items():
             found = require_type(table.schema, column, name)
-            if field == "image" and not is_picture(found):
+            if field == "image" and not is_image(found):
                 raise ValueError(f"{name}: column {column!r} is {found}, expected the bytes of pictures")
         if (turn_fields or speakers) and records != "dialogue":
             raise ValueError(f"{name}: turn_fields and speakers go with records of 'dialogue', not of {records!r}")
@@ -78,10 +81,10 @@ class LanguageTable:
         self._speakers = dict(speakers) if speakers is not None else {"user": "user", "agent": "agent"}
         if not set(self._speakers.values()) <= {"user", "agent"}:
             raise ValueError(f"{name}: speakers are {speakers!r}, expected each to be 'user' or 'agent'")
-        if skip_empty and records != "text":
+        if options.skip_empty and records != "text":
             raise ValueError(f"{name}: skip_empty goes with records of 'text', not of {records!r}")
-        self._rows = self._find_filled() if skip_empty else None
-        self.twins = None if twins is None else self._find_twins(twins)
+        self._rows = self._find_filled() if options.skip_empty else None
+        self.twins = None if options.twins is None else self._find_twins(options.twins)
 
     def __len__(self) -> int:
         return len(self._table) if self._rows is None else len(self._rows)
@@ -100,10 +103,10 @@ class LanguageTable:
                 case "dialogue":
                     return Dialogue(turns=tuple(self._turns(fields["turns"])))
                 case "captions":
-                    image = read_picture(fields["image"], f"column {self._columns['image']!r}")
+                    image = read_image(fields["image"], f"column {self._columns['image']!r}")
                     return ImageText(image=image, text=_string(fields["caption"], self._columns["caption"]))
                 case "questions":
-                    image = read_picture(fields["image"], f"column {self._columns['image']!r}")
+                    image = read_image(fields["image"], f"column {self._columns['image']!r}")
                     return Dialogue(image=image, turns=tuple(self._questions(fields["question"], fields["answer"])))
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
@@ -128,7 +131,7 @@ class LanguageTable:
             yield self._speakers[speaker], _string(turn[fields["text"]], column)  # type: ignore[misc]
 
     def _questions(self, questions: Any, answers: Any) -> Iterable[tuple[Speaker, str]]:
-        """One question with its answer, or lists of both."""
+        """Yields one question with its answer, or those of lists of both."""
         asked, answered = ([part] if not isinstance(part, list) else part for part in (questions, answers))
         if len(asked) != len(answered):
             raise ValueError(f"there are {len(asked)} questions and {len(answered)} answers, expected one answer each")
@@ -137,8 +140,7 @@ class LanguageTable:
             yield "agent", _string(answer, self._columns["answer"])
 
     def _find_filled(self) -> np.ndarray:
-        """Numbers of the rows with text."""
-        pc = import_library("pyarrow.compute", EXTRA)
+        """Finds the numbers of the rows with text."""
         column = self._columns["text"]
         rows = []
         for start, texts in read_blocks(self._table, column):
@@ -150,7 +152,7 @@ class LanguageTable:
         return found
 
     def _find_twins(self, column: str) -> list[str]:
-        """One name a record."""
+        """Finds one name per record."""
         require_type(self._table.schema, column, self.name)
         values = (value for _, part in read_blocks(self._table, column) for value in part.to_pylist())
         names = [_name(value, f"{self.name}: row {row}: column {column!r}") for row, value in enumerate(values)]
@@ -164,7 +166,7 @@ def _string(value: Any, column: str) -> str:
 
 
 def _name(value: Any, where: str) -> str:
-    """A short string that equal values share."""
+    """Makes a short string that equal values share."""
     value = value.get("bytes") if isinstance(value, dict) else value
     if not isinstance(value, bytes | str | int):
         raise ValueError(f"{where} is {type(value).__name__}, expected a string, a whole number or a picture")

@@ -1,8 +1,8 @@
 """Robot episodes in the LeRobot layout, version 3: tables of numbers, and videos decoded when asked for.
 
 A dataset is a folder: meta/info.json names the features; meta/tasks.parquet the instructions; meta/episodes/ says where
-each episode lies; data/ holds a row a timestep, many episodes a file; videos/ holds a stream of frames a camera, many
-episodes a file, each from one timestamp to another.
+each episode lies; data/ holds one row per timestep, many episodes per file; videos/ holds one stream of frames per
+camera, many episodes per file, each from one timestamp to another.
 
 Source: the format's description in the documentation of LeRobot, https://huggingface.co/docs/lerobot.
 """
@@ -17,6 +17,7 @@ import gymnasium as gym
 import numpy as np
 
 from gato.data.episode import Episode
+from gato.data.sources.groups import group_ids
 from gato.data.sources.inferred_spaces import infer_space, parse_space, read_frame, read_leaf, unwrap
 from gato.data.sources.parquet import ParquetTable
 from gato.data.sources.table import require_type
@@ -53,8 +54,8 @@ class LeRobotSource:
         Args:
             path: the dataset's folder.
             name: names the dataset in errors and metrics.
-            images: the features with pictures to keep, such as ["observation.images.top"]; [] for none, null for all.
-            image_size: [height, width] that pictures are scaled to, smoothly and without regard to their proportions;
+            images: the features with images to keep, such as ["observation.images.top"]; [] for none, null for all.
+            image_size: [height, width] that images are scaled to, smoothly and without regard to their proportions;
                 null keeps their size. A frame of 480 x 640 is 1,200 patches of 16 x 16, more than fits into an
                 observation or the usual context; [64, 64] is 16 patches.
             task: whether the instruction is part of the observation.
@@ -71,16 +72,18 @@ class LeRobotSource:
         self._fps, self._features = float(info["fps"]), info["features"]
         self._video_path: str = info.get("video_path") or _VIDEO_PATH
         self._image_size = _check_size(image_size, name)
-        pictures = [key for key, feature in self._features.items() if feature["dtype"] in ("image", "video")]
+        image_keys = [key for key, feature in self._features.items() if feature["dtype"] in ("image", "video")]
         for key in images or ():
-            if key not in pictures:
-                near = difflib.get_close_matches(key, pictures, n=1)
-                raise ValueError(f"{name}: images name {key!r}, expected of {pictures}" + _did_you_mean(near))
-        self._images = [key for key in pictures if key.startswith("observation") and (images is None or key in images)]
+            if key not in image_keys:
+                near = difflib.get_close_matches(key, image_keys, n=1)
+                raise ValueError(f"{name}: images name {key!r}, expected of {image_keys}" + _did_you_mean(near))
+        self._images = [
+            key for key in image_keys if key.startswith("observation") and (images is None or key in images)
+        ]
         self._images += [key for key in images or () if key not in self._images]
         self._rewarded = ["next.reward"] if "next.reward" in self._features else []
         self._shows_task = task
-        self._states = [key for key in self._features if key.startswith("observation") and key not in pictures]
+        self._states = [key for key in self._features if key.startswith("observation") and key not in image_keys]
         if "action" not in self._features:
             raise ValueError(f"{name}: the features {list(self._features)} have no 'action': there is nothing to learn")
 
@@ -88,8 +91,7 @@ class LeRobotSource:
         self._table = ParquetTable(self._path / "data", name)
         self._episodes, tasks = self._read_episodes(int(info["total_episodes"]))
         self.observation_space, self.action_space = self._make_spaces(dict(spaces or {}))
-        numbers = {task: number for number, task in enumerate(dict.fromkeys(tasks))}
-        self.groups: np.ndarray = np.array([numbers[task] for task in tasks])
+        self.groups = group_ids(tasks)
 
     def __len__(self) -> int:
         return len(self._episodes["length"])
@@ -122,7 +124,7 @@ class LeRobotSource:
             raise ValueError(f"{where}: {error}") from error
 
     def episode_returns(self) -> np.ndarray:
-        """(episodes,) float64; reads the rewards only."""
+        """Sums the rewards of each episode, (episodes,) float64; reads nothing else."""
         if not self._rewarded:
             return np.zeros(len(self))
         tables = ((index, self._read_rows(index, self._rewarded)) for index in range(len(self)))
@@ -157,7 +159,7 @@ class LeRobotSource:
         return table
 
     def _read_images(self, index: int, key: str, table: Any, where: str) -> np.ndarray:
-        """The pictures of one camera, (T, height, width, channels) uint8."""
+        """Reads the images of one camera, (T, height, width, channels) uint8."""
         shape, size = self.observation_space[key].shape, self._image_size
         if self._features[key]["dtype"] == "image":
             frames = [
@@ -225,7 +227,7 @@ class LeRobotSource:
         return gym.spaces.Box(0, 255, (*(self._image_size or (height, width)), channels), np.uint8)
 
     def _read_episodes(self, expected: int) -> tuple[dict[str, np.ndarray], list[str]]:
-        """Where episodes lie, by column of meta/episodes, and the instructions of each as one string."""
+        """Reads where episodes lie, by column of meta/episodes, and the instructions of each as one string."""
         table = ParquetTable(self._path / "meta" / "episodes", self.name)
         videos = [key for key in self._images if self._features[key]["dtype"] == "video"]
         columns = ["episode_index", "length", "dataset_from_index", "dataset_to_index"]
@@ -273,7 +275,7 @@ def _read_info(path: Path, name: str) -> dict[str, Any]:
 
 
 def _read_tasks(path: Path, name: str) -> dict[int, str]:
-    """Instructions by number; pandas wrote them as an index, with or without a name."""
+    """Reads the instructions by number; pandas wrote them as an index, with or without a name."""
     table = ParquetTable(path / "meta" / "tasks.parquet", name)
     texts = [column for column in table.schema.names if column in ("task", "__index_level_0__")]
     require_type(table.schema, "task_index", f"{name}: meta/tasks.parquet")

@@ -10,15 +10,14 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
 
 from gato.data.episode import Dialogue, Document, Episode, ImageText
-from gato.data.sources.minari_format import check_shapes
-from gato.tokenizer.tree import flatten, leaf_spaces
+from gato.data.sources.groups import group_ids
+from gato.data.validation import check_members
 
 
 class MemorySource:
-    """Documents, dialogues and pictures with text."""
+    """Documents, dialogues and images with text."""
 
     def __init__(self, records: Iterable[Document | Dialogue | ImageText], name: str) -> None:
         """Takes the records.
@@ -67,8 +66,8 @@ class MemoryControlSource:
             name: names the source in errors and metrics.
             observation_space: every observation is a member, as every episode is checked for when it is taken.
             action_space: the same of actions.
-            groups: one integer an episode; episodes with equal ones show the same task and may prompt one another. None
-                = those with equal `options`; to read these, all episodes are taken once.
+            groups: one integer per episode; episodes with equal ones show the same task and may prompt one another.
+                None = those with equal `options`; to read these, all episodes are taken once.
 
         Raises:
             ValueError: no episodes, one that does not fit the spaces, or as many groups as there are not episodes.
@@ -81,9 +80,7 @@ class MemoryControlSource:
             for index in range(len(self)):
                 self[index]
         if groups is None:
-            tasks = [self._task(index) for index in range(len(self))]
-            numbers = {task: number for number, task in enumerate(dict.fromkeys(tasks))}
-            groups = [numbers[task] for task in tasks]
+            groups = group_ids(self._task(index) for index in range(len(self)))
         self.groups: np.ndarray = np.asarray(groups)
         if self.groups.shape != (len(self),) or self.groups.dtype.kind not in "iu":
             came = f"{self.groups.dtype} {self.groups.shape}"
@@ -111,58 +108,8 @@ class MemoryControlSource:
             raise ValueError(f"{self.name}: episode {index}: its options are no JSON ({error}): give groups") from error
 
 
-def check_members(space: gym.Space, tree: Any, path: str) -> None:
-    """Refuses a batched tree that holds anything but members of the space, one a timestep.
-
-    Integers and floats of any width are taken; floats are not taken for integers.
-
-    Raises:
-        ValueError: another structure, shape, type or value; names the leaf and the timestep.
-    """
-    check_shapes(space, tree, path)
-    for (leaf_path, leaf_space), values in zip(leaf_spaces(space, path), flatten(space, tree, path), strict=True):
-        if isinstance(leaf_space, spaces.Text):
-            for timestep, text in enumerate(values):
-                if text not in leaf_space:
-                    raise ValueError(
-                        f"{leaf_path} is {text!r} at timestep {timestep}, expected {leaf_space.min_length} to "
-                        f"{leaf_space.max_length} of the space's characters: correct the text, or widen the space"
-                    )
-        else:
-            _check_numbers(leaf_space, values, leaf_path)
-
-
-def _check_numbers(space: gym.Space, values: np.ndarray, path: str) -> None:
-    low, high = _bounds(space, path)
-    if values.dtype.kind == "f" and np.dtype(space.dtype).kind != "f":
-        raise ValueError(f"{path} is {values.dtype}, expected integers for {space}: convert them")
-    wrong = ~((values >= low) & (values <= high) & np.isfinite(values))
-    if wrong.any():
-        timestep, *element = np.argwhere(wrong)[0].tolist()
-        place = f"timestep {timestep}" + (f", element {element}" if element else "")
-        raise ValueError(
-            f"{path} is {values[(timestep, *element)]} at {place}, expected a member of {space}: "
-            "correct the data or the space"
-        )
-
-
-def _bounds(space: gym.Space, path: str) -> tuple[Any, Any]:
-    """The lowest and the highest member, both inclusive."""
-    match space:
-        case spaces.Discrete():
-            return space.start, space.start + space.n - 1
-        case spaces.MultiDiscrete():
-            return space.start, space.start + space.nvec - 1
-        case spaces.MultiBinary():
-            return 0, 1
-        case spaces.Box():
-            return space.low, space.high
-        case _:
-            raise ValueError(f"{path} is {type(space).__name__}, expected one of the spaces that Gato reads")
-
-
 def _listed(records: Iterable[Any], name: str) -> Sequence[Any]:
-    """The records themselves if they can be asked for by index, or else all of them in a list."""
+    """Returns the records themselves if they can be asked for by index, or else all of them in a list."""
     if isinstance(records, str | bytes | Mapping | Set):
         raise TypeError(f"{name}: {type(records).__name__} came, expected records in an order: a list or an iterator")
     listed: Any = records if hasattr(records, "__getitem__") and hasattr(records, "__len__") else list(records)

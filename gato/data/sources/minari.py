@@ -13,7 +13,9 @@ from minari.dataset.minari_storage import MinariStorage
 from minari.storage.datasets_root_dir import get_dataset_path
 
 from gato.data.episode import Episode
-from gato.data.sources.minari_format import DATA_FOLDER, MASK_INFO, check_shapes
+from gato.data.sources.groups import group_ids
+from gato.data.sources.minari_format import DATA_FOLDER, MASK_INFO
+from gato.data.validation import check_shapes
 
 
 class MinariSource:
@@ -53,15 +55,13 @@ class MinariSource:
         self.action_space: gym.Space = self._dataset.action_space
         self._seeds = [None if item.get("seed") is None else int(item["seed"]) for item in metadata]
         self._options = [_read_options(item.get("options"), f"{name}: episode {i}") for i, item in enumerate(metadata)]
-        tasks = [json.dumps(options or {}, sort_keys=True) for options in self._options]
-        numbers = {task: number for number, task in enumerate(dict.fromkeys(tasks))}
-        self.groups: np.ndarray = np.array([numbers[task] for task in tasks])
+        self.groups = group_ids(json.dumps(options or {}, sort_keys=True) for options in self._options)
 
     def __len__(self) -> int:
         return len(self._options)
 
     def episode_returns(self) -> list[float]:
-        """Undiscounted, without reading observations.
+        """Sums the rewards of each episode, undiscounted, without reading observations.
 
         Raises:
             ValueError: the rewards of an episode cannot be read.
@@ -102,7 +102,7 @@ class MinariSource:
 
 
 def _fetched(dataset_id: str, name: str) -> Path:
-    """The folder of a dataset of Minari's, fetched from its server if it is not on this machine."""
+    """Finds the folder of a dataset of Minari's, and fetches it from its server if it is not on this machine."""
     try:
         minari.dataset.minari_dataset.parse_dataset_id(dataset_id)
     except (ValueError, TypeError) as error:  # the latter where the version is missing
@@ -121,7 +121,7 @@ def _fetched(dataset_id: str, name: str) -> Path:
 
 
 def _read_options(stored: Any, where: str) -> dict[str, Any] | None:
-    """Reset options as we store them (JSON), or as Minari itself does (nested attributes)."""
+    """Reads reset options as we store them (JSON), or as Minari itself does (nested attributes)."""
     if stored is None or isinstance(stored, Mapping):
         return None if stored is None else _plain(stored)
     try:

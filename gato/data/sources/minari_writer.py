@@ -1,10 +1,8 @@
 """Writes episodes as Minari datasets: lossless, compressed, and whole or not at all."""
 
-import contextlib
 import json
-import os
-import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,9 @@ from gymnasium.envs.registration import EnvSpec
 from minari.dataset.minari_storage import MinariStorage
 
 from gato.data.episode import Episode
-from gato.data.sources.minari_format import DATA_FOLDER, MASK_INFO, check_shapes
+from gato.data.sources.minari_format import DATA_FOLDER, MASK_INFO
+from gato.data.validation import check_shapes
+from gato.files import new_folder
 
 _FILE = "main_data.hdf5"  # Minari's name for all episodes of a dataset
 _COMPRESSED_FROM_BYTES = 4096  # smaller arrays cost more in chunk bookkeeping than compression saves
@@ -119,21 +119,9 @@ def join_minari(
     return num_steps
 
 
-@contextlib.contextmanager
-def _new_dataset(path: str | Path, dataset_id: str) -> Iterator[Path]:
-    """A folder to fill, which becomes `path` when the block ends well and vanishes otherwise."""
-    path = Path(path).absolute()  # Minari joins a relative data folder to itself
-    if path.exists():
-        raise FileExistsError(f"{path} exists: delete it or choose another path")
+def _new_dataset(path: str | Path, dataset_id: str) -> AbstractContextManager[Path]:
     minari.dataset.minari_dataset.parse_dataset_id(dataset_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    partial.mkdir()
-    try:
-        yield partial
-        partial.rename(path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    return new_folder(Path(path).absolute())  # Minari joins a relative data folder to itself
 
 
 def _finish(
@@ -187,7 +175,7 @@ def _write_episode(group: h5py.Group, index: int, episode: Episode) -> None:
 
 
 def _write_tree(group: h5py.Group, key: str, tree: Any, length: int) -> None:
-    """Writes a batched tree in Minari's layout: groups for Dict and Tuple, one dataset a leaf."""
+    """Writes a batched tree in Minari's layout: groups for Dict and Tuple, one dataset per leaf."""
     if isinstance(tree, tuple):
         tree = {f"_index_{index}": part for index, part in enumerate(tree)}
     if isinstance(tree, Mapping):

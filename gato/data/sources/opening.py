@@ -1,55 +1,74 @@
 """Opens the dataset that a source config names."""
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from gato.config import SourceConfig
 from gato.data.episode import ControlSource, Source
-from gato.data.sources.dialogue import DialogueSource
-from gato.data.sources.huggingface import HuggingFaceEpisodes, HuggingFaceLanguage
-from gato.data.sources.lerobot import LeRobotSource
-from gato.data.sources.minari import MinariSource
-from gato.data.sources.parquet import ParquetSource
-from gato.data.sources.pictures import PictureSource
-from gato.data.sources.rlds import RldsSource
-from gato.data.sources.text import TextSource
-from gato.data.sources.webdataset import WebdatasetSource
+from gato.data.sources.formats import find_format
 
 AnySource: TypeAlias = ControlSource | Source
 
-_KINDS: dict[str, Callable[..., AnySource]] = {
-    "minari": MinariSource,
-    "text": TextSource,
-    "dialogue": DialogueSource,
-    "captions": functools.partial(PictureSource, kind="captions"),
-    "questions": functools.partial(PictureSource, kind="questions"),
-    "parquet": ParquetSource,
-    "huggingface": HuggingFaceEpisodes,
-    "huggingface_text": HuggingFaceLanguage,
-    "lerobot": LeRobotSource,
-    "rlds": RldsSource,
-    "webdataset": WebdatasetSource,
-}
-
 
 def open_source(source: SourceConfig) -> AnySource:
-    """The records of one source.
+    """Opens one source, to read its records by index.
 
     Raises:
         FileNotFoundError: there is nothing at the path.
-        ValueError: there is something else than the kind says, or the kind has no such options.
+        ValueError: no such kind, something else at the path than the kind says, or the kind has no such options.
+        ImportError: a library of the format is missing; names the extra that brings it.
     """
     if source.kind == "prepared":
         raise ValueError(f"source {source.name!r} is prepared and holds no records any more: open the one it came from")
-    opener = _KINDS[source.kind]
+    try:
+        chosen = find_format(source.kind)
+    except ValueError as error:
+        raise ValueError(f"source {source.name!r}: {error}") from error
+    try:
+        opener = chosen.load()
+        return opener(source.path, source.name, **_arguments(opener, source))
+    except ImportError as error:
+        if chosen.extra is None:
+            raise
+        raise ImportError(
+            f"source {source.name!r}: a library of kind {source.kind!r} could not be imported ({error}): "
+            f"pip install 'gato-jax[{chosen.extra}]'"
+        ) from error
+
+
+def _arguments(opener: Callable[..., AnySource], source: SourceConfig) -> dict[str, Any]:
+    """Sorts the options of a source into the keyword-only parameters of its opener.
+
+    A parameter that is annotated with a dataclass stands for one option per field.
+    """
+    bound = opener.keywords if isinstance(opener, functools.partial) else {}
     parameters = inspect.signature(opener).parameters.values()
-    taken = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY]
-    known = [name for name in taken if name not in ("kind", "skip_bad")]
-    if unknown := sorted(set(source.options) - set(known)):
-        raise ValueError(
-            f"source {source.name!r}: kind {source.kind!r} has no options {unknown}, it has {known or 'none'}"
-        )
-    skips = {"skip_bad": True} if "skip_bad" in taken and source.bad_records == "skip" else {}
-    return opener(source.path, source.name, **source.options, **skips)
+    keywords = {each.name: each for each in parameters if each.kind is each.KEYWORD_ONLY and each.name not in bound}
+    groups: dict[str, Any] = {
+        name: each.annotation for name, each in keywords.items() if dataclasses.is_dataclass(each.annotation)
+    }
+    required: dict[str, bool] = {}  # by option
+    for name, each in keywords.items():
+        if name in groups:
+            required |= {field.name: _is_required(field) for field in dataclasses.fields(groups[name])}
+        elif name != "skip_bad":
+            required[name] = each.default is each.empty
+    where = f"source {source.name!r}: kind {source.kind!r}"
+    if unknown := sorted(set(source.options) - set(required)):
+        raise ValueError(f"{where} has no options {unknown}, it has {list(required) or 'none'}")
+    if missing := [name for name, is_required in required.items() if is_required and name not in source.options]:
+        raise ValueError(f"{where} needs the options {missing}: add them to its options")
+    arguments = {name: value for name, value in source.options.items() if name in keywords}
+    for name, kind in groups.items():
+        names = {field.name for field in dataclasses.fields(kind)}
+        arguments[name] = kind(**{option: value for option, value in source.options.items() if option in names})
+    if "skip_bad" in keywords and source.bad_records == "skip":
+        arguments["skip_bad"] = True
+    return arguments
+
+
+def _is_required(field: dataclasses.Field) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING

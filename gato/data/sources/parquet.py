@@ -1,18 +1,18 @@
-"""Parquet files: rows read a row group at a time, and text, dialogues and pictures with text from them."""
+"""Parquet files: rows read one row group at a time, and text, dialogues and images with text from them."""
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from gato.data.sources.inferred_spaces import EXTRA
-from gato.data.sources.language_table import LanguageKind, LanguageTable
-from gato.data.sources.library import import_library
+from gato.data.sources.language_table import LanguageOptions, LanguageTable
 from gato.data.sources.table import find_type
 
+ALL_FILES = "**/*.parquet"
 _CACHE_BYTES = 1 << 26  # of decoded row groups that a table keeps; the newest is kept whatever its size
 
 
@@ -20,10 +20,10 @@ class ParquetTable:
     """The rows of Parquet files one after another; safe to share between threads, and reopened where unpickled.
 
     A read decodes whole row groups, which is what Parquet allows, and keeps the last few. Files written with row groups
-    of some thousand short rows, or of some dozen pictures, are quick to read in any order.
+    of some thousand short rows, or of some dozen images, are quick to read in any order.
     """
 
-    def __init__(self, path: str | Path, name: str, files: str = "**/*.parquet") -> None:
+    def __init__(self, path: str | Path, name: str, files: str = ALL_FILES) -> None:
         """Reads the footers.
 
         Args:
@@ -37,14 +37,13 @@ class ParquetTable:
         """
         path = Path(path)
         self._identity = (path, name, files)
-        pa, pq = import_library("pyarrow", EXTRA), import_library("pyarrow.parquet", EXTRA)
         if not path.exists():
             raise FileNotFoundError(f"{name}: {path} does not exist, expected a .parquet file or a folder of them")
         found = [path] if path.is_file() else sorted(file for file in path.glob(files) if file.is_file())
         if not found:
             raise FileNotFoundError(f"{name}: {path} holds no file {files!r}, expected Parquet files")
         self.name = name
-        self._schemas: dict[Path, Any] = {}  # those that differ from the first
+        self._schemas: dict[Path, pa.Schema] = {}  # those that differ from the first
         self._places: list[tuple[Path, int]] = []  # file and number in it of every row group
         sizes: list[int] = []
         for file in found:
@@ -62,7 +61,7 @@ class ParquetTable:
         self._starts = np.cumsum([0, *sizes])
         if not len(self):
             raise ValueError(f"{name}: {path} holds no rows, expected at least one")
-        self._kept: OrderedDict[tuple[int, tuple[str, ...]], Any] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, tuple[str, ...]], pa.Table] = OrderedDict()
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[type["ParquetTable"], tuple[Path, str, str]]:
@@ -71,13 +70,12 @@ class ParquetTable:
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    def read(self, columns: Sequence[str], start: int, stop: int) -> Any:
-        """Rows [start, stop) of some columns, as a pyarrow table.
+    def read(self, columns: Sequence[str], start: int, stop: int) -> pa.Table:
+        """Reads rows [start, stop) of some columns.
 
         Raises:
             ValueError: a file is damaged, or has other columns than the first.
         """
-        pa = import_library("pyarrow", EXTRA)
         assert 0 <= start < stop <= len(self)
         names = tuple(dict.fromkeys(columns))
         first = int(np.searchsorted(self._starts, start, side="right")) - 1
@@ -89,7 +87,7 @@ class ParquetTable:
             parts.append(self._row_group(number, names).slice(begin, end - begin))
         return pa.concat_tables(parts)
 
-    def _row_group(self, number: int, columns: tuple[str, ...]) -> Any:
+    def _row_group(self, number: int, columns: tuple[str, ...]) -> pa.Table:
         key = number, columns
         with self._lock:
             if key in self._kept:
@@ -102,8 +100,7 @@ class ParquetTable:
                 self._kept.popitem(last=False)
         return group
 
-    def _decode(self, number: int, columns: tuple[str, ...]) -> Any:
-        pa, pq = import_library("pyarrow", EXTRA), import_library("pyarrow.parquet", EXTRA)
+    def _decode(self, number: int, columns: tuple[str, ...]) -> pa.Table:
         path, group = self._places[number]
         if path in self._schemas:
             for column in columns:
@@ -121,30 +118,6 @@ class ParquetTable:
         return table.select(columns)
 
 
-class ParquetSource(LanguageTable):
-    """Text, dialogues or pictures with text of one Parquet file, or of all such files below a folder."""
-
-    def __init__(
-        self,
-        path: str | Path,
-        name: str,
-        *,
-        records: LanguageKind,
-        columns: Mapping[str, str] | None = None,
-        turn_fields: Mapping[str, str] | None = None,
-        speakers: Mapping[str, str] | None = None,
-        skip_empty: bool = False,
-        twins: str | None = None,
-        files: str = "**/*.parquet",
-    ) -> None:
-        """Opens `ParquetTable(path, name, files)` as a `LanguageTable`; the other options are those of the latter."""
-        super().__init__(
-            ParquetTable(path, name, files),
-            name,
-            records=records,
-            columns=columns,
-            turn_fields=turn_fields,
-            speakers=speakers,
-            skip_empty=skip_empty,
-            twins=twins,
-        )
+def open_language(path: str | Path, name: str, *, language: LanguageOptions, files: str = ALL_FILES) -> LanguageTable:
+    """Opens `ParquetTable(path, name, files)` as text, dialogues or images with text."""
+    return LanguageTable(ParquetTable(path, name, files), name, language)

@@ -1,7 +1,7 @@
 """Episodes in the RLDS layout of TensorFlow Datasets, read without TensorFlow.
 
 A dataset is a folder with `dataset_info.json` (splits, their files and numbers of records), `features.json` (the type
-of each field) and TFRecord or ArrayRecord files. A record is one episode: a `tf.train.Example` with one feature a
+of each field) and TFRecord or ArrayRecord files. A record is one episode: a `tf.train.Example` with one feature per
 field, named by its path, such as `steps/observation/image`, that holds the field's values of all steps in a row.
 
 A step is an observation, the action taken on it and the reward for that. By the standard, the step with `is_last` holds
@@ -20,10 +20,11 @@ import gymnasium as gym
 import numpy as np
 
 from gato.data.episode import Episode
-from gato.data.sources.memory import check_members
+from gato.data.sources.groups import group_ids
 from gato.data.sources.rlds_layout import Field, open_shards, read_fields, read_info
 from gato.data.sources.rlds_values import decode_values
 from gato.data.sources.tfrecord import Values, parse_example
+from gato.data.validation import check_members
 
 _STEPS = "steps/"
 _OBSERVATION = "observation"
@@ -60,9 +61,9 @@ class RldsSource:
             action: what is imitated; a branch gives a dict.
             reward: None = the episodes have no rewards, and get zeros.
             discrete: the number of values of integer fields, counted from 0, which the files do not hold: one number,
-                or one for each element; None = a quantity, not a choice. Needed for integers in an action, and
+                or one per element; None = a quantity, not a choice. Needed for integers in an action, and
                 elsewhere for those of more than 8 bits.
-            image_size: [height, width] that pictures are scaled to; None = as they are. A picture has to fit into the
+            image_size: [height, width] that images are scaled to; None = as they are. An image has to fit into the
                 context as patches, which a camera's rarely does.
             last_step_acts: the action and the reward of the last step count, against the standard, as in many
                 recordings of robots.
@@ -117,9 +118,7 @@ class RldsSource:
         if group_by is not None:
             if group_by not in fields:
                 raise ValueError(f"{self._where}: group_by is {group_by!r}, {_nearest(group_by, fields)}")
-            tasks = [self._task(index, group_by) for index in range(len(self))]
-            numbers = {task: number for number, task in enumerate(dict.fromkeys(tasks))}
-            self.groups = np.array([numbers[task] for task in tasks])
+            self.groups = group_ids(self._task(index, group_by) for index in range(len(self)))
 
     def __len__(self) -> int:
         return int(self._stops[-1])
@@ -216,7 +215,7 @@ class RldsSource:
         return gym.spaces.Box(np.iinfo(dtype).min, np.iinfo(dtype).max, shape, dtype.type)
 
     def _below(self, root: str) -> list[str]:
-        """The fields that a path means."""
+        """Lists the fields that a path means."""
         keys = [key for key in self._steps if key == root or key.startswith(f"{root}/")]
         if not keys:
             raise ValueError(f"{self._where}: no field {root!r} in a step, {_nearest(root, self._steps)}")
@@ -258,7 +257,7 @@ def _choices(sizes: int | list[int], field: Field, shape: tuple[int, ...], where
 
 
 def _nest(keys: Sequence[str] | Mapping[str, Any], values: Mapping[str, Any], root: str) -> Any:
-    """Values by path as nested dicts, without the root's name; the value itself where the root is the only path."""
+    """Nests values by path in dicts, without the root's name; where the root is the only path, returns its value."""
     if list(keys) == [root]:
         return values[root]
     tree: dict[str, Any] = {}

@@ -39,7 +39,7 @@ class Field:
     kind: Literal["tensor", "image", "text", "unread"]
     shape: tuple[int | None, ...] = ()  # of one value; None = unknown
     dtype: str = ""  # of a tensor, as numpy calls it
-    encoding: str = "none"  # of a tensor: "none", or "bytes" and "zlib", one string a value
+    encoding: str = "none"  # of a tensor: "none", or "bytes" and "zlib", one string per value
     num_classes: int | None = None  # where integers count up to a known number
     problem: str | None = None  # why it cannot be read
 
@@ -55,7 +55,7 @@ class Shard(Protocol):
 
 
 def read_info(path: Path, where: str) -> dict[str, Any]:
-    """The content of `dataset_info.json`.
+    """Reads `dataset_info.json`.
 
     Raises:
         FileNotFoundError: none there; names folders below that have one.
@@ -70,7 +70,7 @@ def read_info(path: Path, where: str) -> dict[str, Any]:
 
 
 def read_fields(path: Path, where: str) -> dict[str, Field]:
-    """All fields of an episode by path; those of a step begin with "steps/".
+    """Reads all fields of an episode by path; those of a step begin with "steps/".
 
     Raises:
         FileNotFoundError: no `features.json`.
@@ -89,7 +89,7 @@ def read_fields(path: Path, where: str) -> dict[str, Field]:
 
 
 def open_shards(path: Path, info: Mapping[str, Any], split: str | None, where: str) -> list[Shard]:
-    """The files of a split, each with as many records as `dataset_info.json` says.
+    """Opens the files of a split, each with as many records as `dataset_info.json` says.
 
     Raises:
         FileNotFoundError: a file is missing.
@@ -152,7 +152,7 @@ class ArrayRecordFile:
 
 
 def _fields(node: Mapping[str, Any], path: str) -> Iterator[tuple[str, Field]]:
-    """The leaves below a node of `features.json`, with their paths."""
+    """Yields the leaves below a node of `features.json`, with their paths."""
     kind = next((kind for kind in _CLASSES if kind in node), None)
     class_name = str(node.get("pythonClassName", "")).rpartition(".")[2]
     if kind is None or (class_name and class_name not in _CLASSES[kind]):

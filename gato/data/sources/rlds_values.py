@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 from PIL import Image
 
-from gato.data.sources.pictures import decode_image
+from gato.data.sources.images import decode_image
 from gato.data.sources.rlds_layout import Field
 from gato.data.sources.tfrecord import Values
 
@@ -19,16 +19,16 @@ def decode_values(
         field: what it is by `features.json`.
         values: as the record holds them.
         num_steps: how many values there must be; None = as many as there are.
-        image_size: (height, width) that pictures are scaled to by averaging areas; None = as they are.
+        image_size: (height, width) that images are scaled to by averaging areas; None = as they are.
 
     Returns:
-        (steps, *shape) of the field's type, pictures (steps, height, width, channels) uint8, or a list of str.
+        (steps, *shape) of the field's type, images (steps, height, width, channels) uint8, or a list of str.
 
     Raises:
         ValueError: the values are not what the field says; names the step.
     """
     if field.kind == "image":
-        return _pictures(field, _byte_strings(values, num_steps), image_size)
+        return _images(field, _byte_strings(values, num_steps), image_size)
     if field.kind == "text":
         return [_text(content, step) for step, content in enumerate(_byte_strings(values, num_steps))]
     if field.encoding != "none":
@@ -37,7 +37,7 @@ def decode_values(
 
 
 def _numbers(field: Field, values: Values, num_steps: int | None) -> np.ndarray:
-    """Numbers as TensorFlow stores them, in lists of float32 or int64 only, cast back to their type."""
+    """Casts numbers back to their type; TensorFlow stores them in lists of float32 or int64 only."""
     dtype, shape = np.dtype(field.dtype), _known(field)
     stored = np.float32 if dtype.kind == "f" else np.int64
     if isinstance(values, list) and not values:
@@ -58,7 +58,7 @@ def _numbers(field: Field, values: Values, num_steps: int | None) -> np.ndarray:
 
 
 def _unpack(field: Field, contents: list[bytes]) -> np.ndarray:
-    """Numbers as raw bytes, packed or not, one string a step."""
+    """Reads numbers that are raw bytes, packed or not, one string per step."""
     dtype, shape = np.dtype(field.dtype).newbyteorder("<"), _known(field)
     num_bytes = int(np.prod(shape)) * dtype.itemsize
     unpacked = []
@@ -77,17 +77,17 @@ def _unpack(field: Field, contents: list[bytes]) -> np.ndarray:
     return np.frombuffer(joined, dtype).astype(field.dtype, copy=False).reshape(len(contents), *shape)
 
 
-def _pictures(field: Field, contents: list[bytes], image_size: tuple[int, int] | None) -> np.ndarray:
+def _images(field: Field, contents: list[bytes], image_size: tuple[int, int] | None) -> np.ndarray:
     frames = []
     for step, content in enumerate(contents):
         try:
-            frames.append(_picture(field, content, image_size))
+            frames.append(_image(field, content, image_size))
         except ValueError as error:
             raise ValueError(f"picture of step {step}: {error}") from error
     return np.stack(frames)
 
 
-def _picture(field: Field, content: bytes, image_size: tuple[int, int] | None) -> np.ndarray:
+def _image(field: Field, content: bytes, image_size: tuple[int, int] | None) -> np.ndarray:
     frame = decode_image(content)
     if frame.ndim == 2:  # grey, perhaps stored so where three channels were equal
         frame = np.repeat(frame[..., None], 3 if field.shape[2] == 3 else 1, axis=2)

@@ -2,29 +2,41 @@
 
 A TFRecord file is a run of records: uint64 length, uint32 masked CRC32C of the length, the data, uint32 masked CRC32C
 of the data, all little-endian. An Example is a protocol buffer message that maps names to lists of bytes, float32 or
-int64: Example{1: Features{1: map<string, Feature>}}, Feature{1: BytesList | 2: FloatList | 3: Int64List}, and each list
-has its values in field 1.
+int64.
 
-Source: the TFRecord format of TensorFlow; the protocol buffer wire format; CRC32C, RFC 3720, appendix B.4.
+Source: the TFRecord format of TensorFlow; `tensorflow/core/example/feature.proto` for the message.
 """
 
 import struct
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+import google_crc32c
 import numpy as np
+from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory, text_format
 
 Values: TypeAlias = list[bytes] | np.ndarray  # of one feature; an array is (n,) float32 or int64
 
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
-_ONES = 0xFFFFFFFF
-_POLYNOMIAL = 0x82F63B78  # Castagnoli, bits reversed
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types
-_LISTS = {1: "bytes", 2: "float", 3: "int64"}  # field numbers of Feature
-_VARINT_BYTES = 10  # at most
+_LISTS = {"bytes_list": None, "float_list": np.float32, "int64_list": np.int64}  # fields of Feature: type of the array
+# An entry of the map is declared as bytes, so that only the features asked for are parsed; the wire format is the same.
+_SCHEMA = """
+name: "gato/example.proto" package: "gato" syntax: "proto3"
+message_type { name: "Bytes" field { name: "value" number: 1 type: TYPE_BYTES label: LABEL_REPEATED } }
+message_type { name: "Floats" field { name: "value" number: 1 type: TYPE_FLOAT label: LABEL_REPEATED } }
+message_type { name: "Integers" field { name: "value" number: 1 type: TYPE_INT64 label: LABEL_REPEATED } }
+message_type { name: "Feature"
+  field { name: "bytes_list" number: 1 type: TYPE_MESSAGE type_name: "Bytes" }
+  field { name: "float_list" number: 2 type: TYPE_MESSAGE type_name: "Floats" }
+  field { name: "int64_list" number: 3 type: TYPE_MESSAGE type_name: "Integers" } }
+message_type { name: "Entry"
+  field { name: "name" number: 1 type: TYPE_BYTES } field { name: "feature" number: 2 type: TYPE_BYTES } }
+message_type { name: "Features"
+  field { name: "entries" number: 1 type: TYPE_MESSAGE type_name: "Entry" label: LABEL_REPEATED } }
+message_type { name: "Example" field { name: "features" number: 1 type: TYPE_MESSAGE type_name: "Features" } }
+"""
 
 
 class TfrecordFile:
@@ -50,7 +62,7 @@ class TfrecordFile:
                 if len(header) < _HEADER.size:
                     raise ValueError(f"{record} is cut short within its header: copy the file again")
                 length, crc = _HEADER.unpack(header)
-                if crc != _mask(crc32c(header[:8])):
+                if crc != _masked_crc(header[:8]):
                     raise ValueError(
                         f"{record}: the length has another CRC32C than the file says: "
                         "this is no TFRecord file (a compressed one must be unpacked first), or it is damaged"
@@ -68,7 +80,7 @@ class TfrecordFile:
         return len(self._places)
 
     def __getitem__(self, index: int) -> bytes:
-        """The data of one record; opens the file each time, so threads do not meet.
+        """Reads the data of one record; opens the file each time, so threads do not meet.
 
         Raises:
             ValueError: the data are damaged.
@@ -80,7 +92,7 @@ class TfrecordFile:
             file.seek(start)
             content = file.read(length + _FOOTER.size)
         data = content[:length]
-        if len(content) != length + _FOOTER.size or _FOOTER.unpack(content[length:])[0] != _mask(crc32c(data)):
+        if len(content) != length + _FOOTER.size or _FOOTER.unpack(content[length:])[0] != _masked_crc(data):
             raise ValueError(
                 f"{self._where}: record {index}: the data have another CRC32C than the file says: "
                 "they are damaged, copy the file again"
@@ -88,38 +100,12 @@ class TfrecordFile:
         return data
 
 
-def crc32c(data: bytes) -> int:
-    """The Castagnoli checksum, in [0, 2**32).
-
-    The data are laid out in columns of equal length, whose checksums are computed side by side and joined in pairs: a
-    checksum is linear in the bits, so what n more bytes make of it depends on n only. Zeros in front change nothing,
-    once the ones that a checksum starts from have been put into the data's first bytes instead.
-    """
-    height = 1 << len(data).bit_length() // 2 + 1
-    width = max(1, -(-len(data) // height))
-    padded = np.zeros(width * height, np.uint8)
-    plain = padded[len(padded) - len(data) :]
-    plain[:] = np.frombuffer(data, np.uint8)
-    plain[:4] ^= 0xFF
-    pairs = np.ascontiguousarray(padded.view("<u2").reshape(width, height // 2).T)
-    table = _pair_table()
-    registers = np.zeros(width, np.uint32)
-    for row in pairs:
-        registers = table[registers.astype(np.uint16) ^ row] ^ (registers >> 16)
-    while len(registers) > 1:
-        if len(registers) % 2:
-            registers = np.append(np.uint32(0), registers)
-        registers = _advance(registers[0::2], height) ^ registers[1::2]
-        height *= 2
-    return int(registers[0]) ^ _ONES ^ _ONES >> 8 * len(data)  # the last: ones that shorter data leave over
-
-
 def parse_example(record: bytes, names: set[str] | None = None) -> dict[str, Values]:
-    """The features of a serialized `tf.train.Example`.
+    """Parses a serialized `tf.train.Example`.
 
     Args:
         record: the message.
-        names: those wanted; the others are skipped unread. None = all.
+        names: the features wanted; the others are skipped unread. None = all.
 
     Returns:
         Features by name, as far as the record holds them; one without values is an empty list.
@@ -127,155 +113,46 @@ def parse_example(record: bytes, names: set[str] | None = None) -> dict[str, Val
     Raises:
         ValueError: the record is no such message.
     """
-    view = memoryview(record)
+    example = _parse("Example", record, "the record")
+    if record and not example.HasField("features"):
+        raise ValueError("the record has no features: this is no tf.train.Example")
     found: dict[str, Values] = {}
-    for features in _submessages(view, "Example", 1):
-        for entry in _submessages(features, "Features", 1):
-            parts = {1: memoryview(b""), 2: memoryview(b"")}
-            for number, _, value in _fields(entry, "feature"):
-                if not isinstance(value, memoryview):
-                    raise ValueError(f"field {number} of a feature is a number: this is no tf.train.Example")
-                parts[number] = value
-            try:
-                name = bytes(parts[1]).decode()
-            except UnicodeDecodeError as error:
-                raise ValueError(f"the name of a feature is {bytes(parts[1])!r}, expected UTF-8") from error
-            if names is None or name in names:
-                found[name] = _values(parts[2], f"feature {name!r}")
+    for entry in example.features.entries:
+        try:
+            name = entry.name.decode()
+        except UnicodeDecodeError as error:
+            raise ValueError(f"the name of a feature is {entry.name!r}, expected UTF-8") from error
+        if names is None or name in names:
+            found[name] = _values(_parse("Feature", entry.feature, f"feature {name!r}"), f"feature {name!r}")
     return found
 
 
-def _values(message: memoryview, where: str) -> Values:
-    kinds = {number for number, _, _ in _fields(message, where)} & set(_LISTS)
-    if not kinds:
+def _values(feature: Any, where: str) -> Values:
+    lists = [name for name in _LISTS if feature.HasField(name)]
+    if not lists:
         return []
-    if len(kinds) > 1:
-        raise ValueError(f"{where} holds lists of {' and '.join(_LISTS[kind] for kind in sorted(kinds))}, expected one")
-    kind = kinds.pop()
-    texts: list[bytes] = []
-    arrays: list[np.ndarray] = []
-    for values in _submessages(message, where, kind):
-        for number, wire, value in _fields(values, where):
-            if number != 1:
-                continue
-            if isinstance(value, memoryview):  # of numbers, many in one field
-                if kind == 1:
-                    texts.append(bytes(value))
-                else:
-                    arrays.append(_floats(value, where) if kind == 2 else _integers(value, where))
-            elif kind == 2 and wire == _FIXED32:  # one number a field, as readers must also accept
-                arrays.append(np.array([value], np.uint32).view(np.float32))
-            elif kind == 3 and wire == _VARINT:
-                arrays.append(np.array([value], np.uint64).view(np.int64))
-            else:
-                raise ValueError(f"{where} holds a number of wire type {wire} in its list of {_LISTS[kind]}")
-    return texts if kind == 1 else np.concatenate([np.zeros(0, np.float32 if kind == 2 else np.int64), *arrays])
+    if len(lists) > 1:
+        raise ValueError(f"{where} holds {' and '.join(lists)}, expected one list")
+    values, dtype = getattr(feature, lists[0]).value, _LISTS[lists[0]]
+    return list(values) if dtype is None else np.fromiter(values, dtype, len(values))
 
 
-def _floats(chunk: memoryview, where: str) -> np.ndarray:
-    if len(chunk) % 4:
-        raise ValueError(f"{where} holds {len(chunk)} bytes of float32, expected a multiple of 4")
-    return np.frombuffer(chunk, "<f4")
+def _parse(kind: str, content: bytes, where: str) -> Any:  # messages have no type before they are made
+    try:
+        return _message_class(kind).FromString(content)
+    except message.DecodeError as error:
+        raise ValueError(f"{where} cannot be parsed ({error}): this is no tf.train.Example") from error
 
 
-def _integers(chunk: memoryview, where: str) -> np.ndarray:
-    """Varints as int64, all at once."""
-    data = np.frombuffer(chunk, np.uint8)
-    ends = np.flatnonzero(data < 0x80)
-    if len(data) and (not len(ends) or ends[-1] != len(data) - 1):
-        raise ValueError(f"{where}: the last integer is cut short")
-    starts = np.append(0, ends + 1)[: len(ends)]
-    lengths = ends - starts + 1
-    if lengths.max(initial=0) > _VARINT_BYTES:
-        raise ValueError(f"{where}: an integer takes {lengths.max()} bytes, expected at most {_VARINT_BYTES}")
-    values = np.zeros(len(ends), np.uint64)
-    for place in range(lengths.max(initial=0)):
-        longer = np.flatnonzero(lengths > place)
-        values[longer] |= (data[starts[longer] + place] & 0x7F).astype(np.uint64) << np.uint64(7 * place)
-    return values.view(np.int64)
+@cache
+def _message_class(kind: str) -> Any:
+    file = text_format.Parse(_SCHEMA, descriptor_pb2.FileDescriptorProto())
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"gato.{kind}"))
 
 
-def _submessages(message: memoryview, where: str, number: int) -> Iterator[memoryview]:
-    """The fields of one number, each of which must be a message of its own."""
-    for found, _, value in _fields(message, where):
-        if found == number:
-            if not isinstance(value, memoryview):
-                raise ValueError(
-                    f"{where}: field {number} is a number, expected a message: this is no tf.train.Example"
-                )
-            yield value
-
-
-def _fields(message: memoryview, where: str) -> Iterator[tuple[int, int, memoryview | int]]:
-    """(number, wire type, value) of the fields of a message, in their order; the value is bytes or else a number."""
-    place = 0
-    while place < len(message):
-        key, place = _varint(message, place, where)
-        number, wire = key >> 3, key & 7
-        if not number:
-            raise ValueError(f"{where} holds field 0, which no message has: this is no tf.train.Example")
-        if wire == _VARINT:
-            value, place = _varint(message, place, where)
-            yield number, wire, value
-            continue
-        if wire == _BYTES:
-            size, place = _varint(message, place, where)
-        elif wire in (_FIXED32, _FIXED64):
-            size = 4 if wire == _FIXED32 else 8
-        else:
-            raise ValueError(f"{where} holds a field of wire type {wire}, expected 0, 1, 2 or 5")
-        if place + size > len(message):
-            raise ValueError(f"{where} holds a field of {size} bytes, but only {len(message) - place} are left")
-        part = message[place : place + size]
-        yield number, wire, part if wire == _BYTES else int.from_bytes(part, "little")
-        place += size
-
-
-def _varint(message: memoryview, place: int, where: str) -> tuple[int, int]:
-    """The number at a place and the place after it."""
-    value = 0
-    for shift in range(0, 7 * _VARINT_BYTES, 7):
-        if place >= len(message):
-            raise ValueError(f"{where} is cut short within a number")
-        byte = message[place]
-        place += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value & 0xFFFFFFFFFFFFFFFF, place
-    raise ValueError(f"{where} holds a number of more than {_VARINT_BYTES} bytes")
-
-
-def _mask(crc: int) -> int:
-    """As TFRecord stores checksums, so that one over data that hold checksums stays good."""
+def _masked_crc(data: bytes) -> int:
+    """Computes a checksum as TFRecord stores it, masked so that one over data that hold checksums stays good."""
+    crc = google_crc32c.value(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-@cache
-def _pair_table() -> np.ndarray:
-    """(65536,) uint32: what a register with only its lowest two bytes set becomes past two zero bytes."""
-    single = np.arange(256, dtype=np.uint32)
-    for _ in range(8):
-        single = np.where(single & 1, single >> 1 ^ np.uint32(_POLYNOMIAL), single >> 1).astype(np.uint32)
-    pairs = np.arange(1 << 16, dtype=np.uint32)
-    for _ in range(2):
-        pairs = single[pairs & 0xFF] ^ (pairs >> 8)
-    return pairs
-
-
-@cache
-def _shift_tables(num_bytes: int) -> np.ndarray:
-    """(4, 256) uint32: what each byte of a register, lowest first, becomes past 2, 4, 8, ... zero bytes."""
-    lanes = np.arange(256, dtype=np.uint32) << np.array([[0], [8], [16], [24]], np.uint32)
-    if num_bytes == 2:
-        return _pair_table()[lanes & 0xFFFF] ^ (lanes >> 16)
-    return _advance(_advance(lanes, num_bytes // 2), num_bytes // 2)
-
-
-def _advance(registers: np.ndarray, num_bytes: int) -> np.ndarray:
-    first, second, third, fourth = _shift_tables(num_bytes)
-    return (
-        first[registers & 0xFF]
-        ^ second[registers >> 8 & 0xFF]
-        ^ third[registers >> 16 & 0xFF]
-        ^ fourth[registers >> 24]
-    )

@@ -2,19 +2,17 @@
 
 from pathlib import Path
 
+import av
 import numpy as np
 from PIL import Image
 
-from gato.data.sources.library import import_library
-from gato.data.sources.pictures import MAX_PIXELS
-
-_EXTRA = "lerobot"  # the extra of this package that brings PyAV
+from gato.data.sources.images import MAX_PIXELS
 
 
 def decode_frames(
     path: Path, times: np.ndarray, tolerance_s: float, size: tuple[int, int] | None, where: str
 ) -> list[np.ndarray]:
-    """The frames of a video that are shown at some times.
+    """Decodes the frames of a video that are shown at some times.
 
     Args:
         path: any file that FFmpeg reads.
@@ -30,7 +28,6 @@ def decode_frames(
         FileNotFoundError: no such file.
         ValueError: the file is damaged, or a frame is missing.
     """
-    av = import_library("av", _EXTRA)
     if not path.is_file():
         raise FileNotFoundError(f"{where}: {path} does not exist: the download is incomplete")
     frames: list[np.ndarray] = []
@@ -60,7 +57,7 @@ def decode_frames(
 
 
 def shrink(image: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
-    """A picture (..., channels) scaled to (height, width), averaging where it gets smaller; None keeps its size."""
+    """Scales an image (..., channels) to (height, width), averaging where it gets smaller; None keeps its size."""
     if size is None or image.shape[:2] == size:
         return image
     whole = Image.fromarray(image.squeeze(-1) if image.shape[2] == 1 else image)

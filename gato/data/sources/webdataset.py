@@ -1,6 +1,6 @@
-"""Pictures with text in WebDataset shards: tar files in which the files of one sample share a name up to its first dot.
+"""Images with text in WebDataset shards: tar files in which the files of one sample share a name up to its first dot.
 
-A sample is a picture (`000.jpg`) with its caption (`000.txt` or `000.caption`), or with a JSON object (`000.json`)
+A sample is an image (`000.jpg`) with its caption (`000.txt` or `000.caption`), or with a JSON object (`000.json`)
 whose fields hold the caption, or a question and its answer. White space around captions is removed. Other files of a
 sample, hidden files and those whose names begin with two underscores are left alone.
 
@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from gato.data.episode import Dialogue, ImageText
+from gato.data.sources.images import MAX_FILE_BYTES, decode_image
 from gato.data.sources.jsonl import decode_text
-from gato.data.sources.pictures import MAX_FILE_BYTES, decode_image
 
-_PICTURES = ("png", "jpg", "jpeg", "webp")
+_IMAGES = ("png", "jpg", "jpeg", "webp")
 _CAPTIONS = ("txt", "caption")
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _MAX_SHARDS = 1 << 20  # that a pattern may name
@@ -29,7 +29,7 @@ _BLOCK_BYTES = 512  # of a tar file
 
 
 class WebdatasetSource:
-    """Captioned pictures, or questions about pictures. Opening reads the headers of the tar files, no content."""
+    """Captioned images, or questions about images. Opening reads the headers of the tar files, no content."""
 
     def __init__(
         self,
@@ -48,11 +48,11 @@ class WebdatasetSource:
             path: a .tar file, a folder of them, or a pattern such as "shards/train-{0000..0123}.tar"; not compressed,
                 since a record could then not be read without all before it.
             name: names the dataset in errors and metrics.
-            image: the ending of the picture's file, such as "left.jpg"; None = png, jpg, jpeg or webp.
+            image: the ending of the image's file, such as "left.jpg"; None = png, jpg, jpeg or webp.
             caption: the field of the JSON object that holds the caption; None = the caption is a file of text.
             question: the field that holds the question; the record is then a dialogue.
             answer: the field that holds the answer; goes with `question`.
-            skip_incomplete: samples without a picture or without text are left out; otherwise they are refused.
+            skip_incomplete: samples without an image or without text are left out; otherwise they are refused.
 
         Raises:
             FileNotFoundError: no such file, folder or shard.
@@ -66,16 +66,14 @@ class WebdatasetSource:
         self.name = name
         self._caption, self._question, self._answer = caption, question, answer
         self._reads_json = caption is not None or question is not None
-        pictures = _PICTURES if image is None else (image.lower().removeprefix("."),)
+        images = _IMAGES if image is None else (image.lower().removeprefix("."),)
         texts = ("json",) if self._reads_json else _CAPTIONS
         self._shards = [
-            _Shard(file, f"{name}: {file}", pictures, texts, skip_incomplete) for file in _shard_files(str(path), name)
+            _Shard(file, f"{name}: {file}", images, texts, skip_incomplete) for file in _shard_files(str(path), name)
         ]
         self._stops = np.cumsum([len(shard.places) for shard in self._shards])
         if not len(self):
-            raise ValueError(
-                f"{name}: {path} holds no sample, expected .{'/.'.join(pictures)} with .{'/.'.join(texts)}"
-            )
+            raise ValueError(f"{name}: {path} holds no sample, expected .{'/.'.join(images)} with .{'/.'.join(texts)}")
 
     def __len__(self) -> int:
         return int(self._stops[-1])
@@ -89,31 +87,31 @@ class WebdatasetSource:
         where = f"{self.name}: {shard.path}: sample {shard.keys[position].decode()!r}"
         try:
             content, text = shard.read(position)
-            picture = decode_image(content)
+            image = decode_image(content)
             if not self._reads_json:
-                return ImageText(image=picture, text=decode_text(text, "its caption").strip())
+                return ImageText(image=image, text=decode_text(text, "its caption").strip())
             fields = _json_object(text)
             if self._caption is not None:
-                return ImageText(image=picture, text=_field(fields, self._caption).strip())
+                return ImageText(image=image, text=_field(fields, self._caption).strip())
             assert self._question is not None
             assert self._answer is not None
             asked, answered = _field(fields, self._question), _field(fields, self._answer)
-            return Dialogue(image=picture, turns=(("user", asked), ("agent", answered)))
+            return Dialogue(image=image, turns=(("user", asked), ("agent", answered)))
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
 
 
 class _Shard:
-    """Where the picture and the text of each sample of one tar file lie."""
+    """Where the image and the text of each sample of one tar file lie."""
 
     def __init__(
-        self, path: Path, where: str, pictures: tuple[str, ...], texts: tuple[str, ...], skip_incomplete: bool
+        self, path: Path, where: str, images: tuple[str, ...], texts: tuple[str, ...], skip_incomplete: bool
     ) -> None:
         self.path = path
         keys: list[bytes] = []
         places: list[tuple[int, int, int, int]] = []
         for key, files in _samples(path, where).items():
-            found = [[ending for ending in endings if ending in files] for endings in (pictures, texts)]
+            found = [[ending for ending in endings if ending in files] for endings in (images, texts)]
             if any(len(endings) > 1 for endings in found):
                 raise ValueError(f"{where}: sample {key!r} has {sorted(files)}, expected one picture and one text")
             if all(found):
@@ -121,27 +119,27 @@ class _Shard:
                 places.append(files[found[0][0]] + files[found[1][0]])
             elif not skip_incomplete:
                 raise ValueError(
-                    f"{where}: sample {key!r} has {sorted(files)}, expected one of {list(pictures)} and one of "
+                    f"{where}: sample {key!r} has {sorted(files)}, expected one of {list(images)} and one of "
                     f"{list(texts)}: set skip_incomplete to leave out such samples"
                 )
         self.keys = np.array(keys, "S") if keys else np.zeros(0, "S1")
         self.places = np.array(places, np.int64).reshape(len(places), 4)
 
     def read(self, position: int) -> tuple[bytes, bytes]:
-        """The picture's file and the text's; opens the shard each time, so threads do not meet."""
+        """Reads the files of the image and of the text; opens the shard each time, so threads do not meet."""
         start, size_bytes, text_start, text_bytes = self.places[position].tolist()
         for what, size in (("picture", size_bytes), ("text", text_bytes)):
             if size > MAX_FILE_BYTES:
                 raise ValueError(f"its {what} has {size} bytes, expected at most {MAX_FILE_BYTES}")
         with self.path.open("rb") as file:
             file.seek(start)
-            picture = file.read(size_bytes)
+            image = file.read(size_bytes)
             file.seek(text_start)
-            return picture, file.read(text_bytes)
+            return image, file.read(text_bytes)
 
 
 def _samples(path: Path, where: str) -> dict[str, dict[str, tuple[int, int]]]:
-    """(start, size) in bytes of every file in a tar file, by sample and by ending."""
+    """Finds (start, size) in bytes of every file in a tar file, by sample and by ending."""
     samples: dict[str, dict[str, tuple[int, int]]] = {}
     size_bytes = path.stat().st_size
     try:
@@ -194,7 +192,7 @@ def _shard_files(pattern: str, name: str) -> list[Path]:
 
 
 def _expand(pattern: str, name: str) -> list[str]:
-    """The paths that a pattern with ranges names, in order."""
+    """Lists the paths that a pattern with ranges names, in order."""
     parts = _RANGE.split(pattern)  # text, first, last, text, first, last, ..., text
     choices: list[list[str]] = []
     count = 1

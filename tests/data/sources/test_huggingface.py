@@ -13,10 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from gato.config import SourceConfig
 from gato.data.episode import ControlSource, Dialogue, Document, ImageText
-from gato.data.sources.huggingface import HuggingFaceEpisodes, HuggingFaceLanguage
+from gato.data.sources.opening import open_source
 
 datasets.disable_progress_bars()
+
+
+def open_episodes(path, name, **options):
+    return open_source(SourceConfig(name=name, kind="huggingface", path=str(path), options=options))
+
+
+def open_language(path, name, **options):
+    return open_source(SourceConfig(name=name, kind="huggingface_text", path=str(path), options=options))
+
 
 LENGTHS = (3, 1, 4)
 
@@ -79,7 +89,7 @@ def png(pixels):
 def test_jat_episodes_come_back_as_they_were(tmp_path, form):
     columns = random_columns()
     path = save(tmp_path, columns, JAT_FEATURES, form)
-    source = HuggingFaceEpisodes(path, "ant", split="train" if form == "splits" else None)
+    source = open_episodes(path, "ant", split="train" if form == "splits" else None)
     assert isinstance(source, ControlSource)
     assert source.observation_space == Box(-np.inf, np.inf, (4,), np.float32)
     assert source.action_space == Box(-np.inf, np.inf, (2,), np.float32)
@@ -99,7 +109,7 @@ def test_jat_episodes_come_back_as_they_were(tmp_path, form):
 @pytest.mark.parametrize("form", ["saved", "parquet"])
 def test_a_source_may_be_pickled_and_shared_between_threads(tmp_path, form):
     columns = random_columns()
-    source = HuggingFaceEpisodes(save(tmp_path, columns, JAT_FEATURES, form), "ant")
+    source = open_episodes(save(tmp_path, columns, JAT_FEATURES, form), "ant")
     order = [2, 0, 1] * 20
     for shared in (source, pickle.loads(pickle.dumps(source))):
         with ThreadPoolExecutor(4) as pool:
@@ -122,9 +132,7 @@ def test_jat_pictures_keep_their_four_channels(tmp_path):
             "rewards": datasets.Sequence(datasets.Value("float32")),
         }
     )
-    source = HuggingFaceEpisodes(
-        save(tmp_path, columns, features), "pong", spaces={"discrete_actions": {"discrete": 18}}
-    )
+    source = open_episodes(save(tmp_path, columns, features), "pong", spaces={"discrete_actions": {"discrete": 18}})
     assert source.observation_space == Box(0, 255, (8, 6, 4), np.uint8)
     assert source.action_space == Discrete(18)
     for index in (1, 2):
@@ -140,7 +148,7 @@ def test_jat_text_and_symbols_are_a_dict(tmp_path):
         "rewards": [[0.0] * length for length in LENGTHS],
     }
     spaces = {"discrete_observations": {"multi_discrete": {"n": 11, "shape": [3]}}, "discrete_actions": {"discrete": 7}}
-    source = HuggingFaceEpisodes(save(tmp_path, columns), "babyai", spaces=spaces)
+    source = open_episodes(save(tmp_path, columns), "babyai", spaces=spaces)
     assert isinstance(source.observation_space, Dict)
     assert source.observation_space["discrete_observations"] == MultiDiscrete([11, 11, 11])
     assert isinstance(source.observation_space["text_observations"], Text)
@@ -170,7 +178,7 @@ MAPPING = {
 @pytest.mark.parametrize("form", ["saved", "parquet"])
 def test_timesteps_become_episodes(tmp_path, form):
     options = {"rows": "timesteps", "columns": MAPPING, "spaces": {"grip": {"discrete": 2}}}
-    source = HuggingFaceEpisodes(save(tmp_path, STEPS, form=form), "arm", **options)
+    source = open_episodes(save(tmp_path, STEPS, form=form), "arm", **options)
     assert len(source) == 3
     assert source.groups.tolist() == [0, 1, 0]
     assert source.action_space == Box(-np.inf, np.inf, (), np.float64)
@@ -198,8 +206,8 @@ def test_both_meanings_of_a_row_give_the_same_episodes(tmp_path_factory, lengths
     flat = {key: [entry for episode in episodes for entry in episode] for key, episodes in nested.items()}
     flat["id"] = [f"e{index}" for index, length in enumerate(lengths) for _ in range(length)]
     columns = {"observation": "o", "action": "a", "reward": "r"}
-    one = HuggingFaceEpisodes(save(path, nested, form="parquet"), "one", columns=columns)
-    two = HuggingFaceEpisodes(save(path, flat), "two", rows="timesteps", columns=columns, episode_index="id")
+    one = open_episodes(save(path, nested, form="parquet"), "one", columns=columns)
+    two = open_episodes(save(path, flat), "two", rows="timesteps", columns=columns, episode_index="id")
     assert len(one) == len(two) == len(lengths)
     assert one.observation_space == two.observation_space == Box(-np.inf, np.inf, (2, 3), np.float64)
     for index in range(len(lengths)):
@@ -212,7 +220,7 @@ def test_both_meanings_of_a_row_give_the_same_episodes(tmp_path_factory, lengths
 def test_an_observation_after_the_last_action_and_absent_rewards(tmp_path):
     columns = {"o": [[0.0, 1.0, 2.0]], "a": [[0.5, 0.5]], "end": [True], "cut": [[False, True]]}
     mapping = {"observation": "o", "action": "a", "reward": None, "terminated": "end", "truncated": "cut"}
-    source = HuggingFaceEpisodes(save(tmp_path, columns), "walk", columns=mapping)
+    source = open_episodes(save(tmp_path, columns), "walk", columns=mapping)
     episode = source[0]
     assert episode.observations.tolist() == [0, 1, 2]
     assert episode.rewards.tolist() == [0, 0]
@@ -234,7 +242,7 @@ def test_arrays_of_a_fixed_shape_are_read(tmp_path):
     mapping = {"observation": "camera", "action": "action", "reward": None}
     for form in ("saved", "parquet"):
         path = save(tmp_path, columns, features, form)
-        source = HuggingFaceEpisodes(path, "film", rows="timesteps", columns=mapping)
+        source = open_episodes(path, "film", rows="timesteps", columns=mapping)
         assert source.observation_space == Box(0, 255, (5, 6, 3), np.uint8)
         np.testing.assert_array_equal(source[1].observations, frames[2:])
 
@@ -245,13 +253,13 @@ def test_integers_without_a_declared_space_are_refused_with_what_was_seen(tmp_pa
     with pytest.raises(
         ValueError, match=r"^pong: column 'discrete_actions' holds int64 .*\(found: 0 to 16\): declare i"
     ):
-        HuggingFaceEpisodes(save(tmp_path, columns), "pong")
+        open_episodes(save(tmp_path, columns), "pong")
 
 
 def test_values_outside_a_declared_space_are_named(tmp_path):
     columns = {**random_columns(), "discrete_actions": [[0, 1, 2], [16], [3] * 4]}
     del columns["continuous_actions"]
-    source = HuggingFaceEpisodes(save(tmp_path, columns), "pong", spaces={"discrete_actions": {"discrete": 16}})
+    source = open_episodes(save(tmp_path, columns), "pong", spaces={"discrete_actions": {"discrete": 16}})
     assert source[0].actions.tolist() == [0, 1, 2]
     with pytest.raises(
         ValueError, match=r"^pong: episode 1: column 'discrete_actions' is 16 at timestep 0, expected a"
@@ -282,16 +290,16 @@ def test_values_outside_a_declared_space_are_named(tmp_path):
 def test_damaged_episodes_are_named(tmp_path, changes, message):
     path = save(tmp_path, {**random_columns(), **changes})
     with pytest.raises(ValueError, match=rf"^ant: .*{message}"):
-        list(map(HuggingFaceEpisodes(path, "ant").__getitem__, range(3)))
+        list(map(open_episodes(path, "ant").__getitem__, range(3)))
 
 
 def test_rows_of_an_episode_that_do_not_follow_each_other_are_refused(tmp_path):
     options = {"rows": "timesteps", "columns": MAPPING, "spaces": {"grip": {"discrete": 2}}}
     path = save(tmp_path, {**STEPS, "episode_index": [7, 7, 2, 7, 9, 9, 9, 9]})
     with pytest.raises(ValueError, match=r"^arm: column 'episode_index' is 7 again after another episode in row 3"):
-        HuggingFaceEpisodes(path, "arm", **options)
+        open_episodes(path, "arm", **options)
     with pytest.raises(ValueError, match=r"^arm: expected one column 'episode', found \['episode_index', "):
-        HuggingFaceEpisodes(path, "arm", **options, episode_index="episode")
+        open_episodes(path, "arm", **options, episode_index="episode")
 
 
 @pytest.mark.parametrize(
@@ -312,35 +320,35 @@ def test_rows_of_an_episode_that_do_not_follow_each_other_are_refused(tmp_path):
 def test_options_that_do_not_go_together_are_refused(tmp_path, options, message):
     path = save(tmp_path, random_columns())
     with pytest.raises(ValueError, match=rf"^ant: .*{message}"):
-        HuggingFaceEpisodes(path, "ant", **options)
+        open_episodes(path, "ant", **options)
 
 
 def test_datasets_of_another_layout_must_say_what_stands_where(tmp_path):
     with pytest.raises(
         ValueError, match=r"^arm: the columns \['episode_index', .* are not those of the JAT dataset: say"
     ):
-        HuggingFaceEpisodes(save(tmp_path, STEPS), "arm")
+        open_episodes(save(tmp_path, STEPS), "arm")
 
 
 def test_a_saved_dataset_with_splits_needs_one(tmp_path):
     path = save(tmp_path, random_columns(), form="splits")
-    assert len(HuggingFaceEpisodes(path, "ant", split="test")) == 1
+    assert len(open_episodes(path, "ant", split="test")) == 1
     with pytest.raises(ValueError, match=r"^ant: split is None, expected one of \['train', 'test'\]"):
-        HuggingFaceEpisodes(path, "ant")
+        open_episodes(path, "ant")
     with pytest.raises(ValueError, match=r"^ant: .* has no splits: choose Parquet files by name with the option files"):
-        HuggingFaceEpisodes(save(tmp_path, random_columns(), form="parquet"), "ant", split="train")
+        open_episodes(save(tmp_path, random_columns(), form="parquet"), "ant", split="train")
 
 
 def test_missing_and_damaged_paths_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"^ant: .*gone does not exist, expected Parquet .*set hub to true if"):
-        HuggingFaceEpisodes(tmp_path / "gone", "ant")
+        open_episodes(tmp_path / "gone", "ant")
     (tmp_path / "a.arrow").write_bytes(b"arrow, no")
     with pytest.raises(ValueError, match=r"^ant: .*a\.arrow is no readable dataset"):
-        HuggingFaceEpisodes(tmp_path / "a.arrow", "ant")
+        open_episodes(tmp_path / "a.arrow", "ant")
     path = save(tmp_path, random_columns())
     for index in (3, -1):
         with pytest.raises(IndexError, match=rf"^ant: episode {index} of 3"):
-            HuggingFaceEpisodes(path, "ant")[index]
+            open_episodes(path, "ant")[index]
 
 
 def test_text_and_pictures_of_saved_datasets_are_read(tmp_path):
@@ -350,11 +358,11 @@ def test_text_and_pictures_of_saved_datasets_are_read(tmp_path):
     )
     columns = {"image": [png(frame) for frame in frames], "caption": ["a", "b"], "answer": ["c", "d"]}
     path = save(tmp_path, columns, features)
-    assert HuggingFaceLanguage(path, "set", records="text", columns={"text": "answer"})[1] == Document(text="d")
-    pair = HuggingFaceLanguage(path, "set", records="captions")[1]
+    assert open_language(path, "set", records="text", columns={"text": "answer"})[1] == Document(text="d")
+    pair = open_language(path, "set", records="captions")[1]
     assert isinstance(pair, ImageText)
     np.testing.assert_array_equal(pair.image, frames[1])
-    dialogue = HuggingFaceLanguage(path, "set", records="questions", columns={"question": "caption"})[0]
+    dialogue = open_language(path, "set", records="questions", columns={"question": "caption"})[0]
     assert isinstance(dialogue, Dialogue)
     assert dialogue.turns == (("user", "a"), ("agent", "c"))
 
@@ -367,10 +375,11 @@ def test_the_hub_is_asked_for_what_the_options_say(monkeypatch):
         return datasets.Dataset.from_dict(random_columns())
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    source = HuggingFaceEpisodes(
+    source = open_episodes(
         "jat-project/jat-dataset", "ant", hub=True, subset="mujoco-ant", split="train", revision="abc"
     )
-    assert asked == [(("jat-project/jat-dataset", "mujoco-ant"), {"split": "train", "revision": "abc"})]
+    options = {"split": "train", "revision": "abc", "streaming": False}
+    assert asked == [(("jat-project/jat-dataset", "mujoco-ant"), options)]
     assert len(source) == 3
 
 
@@ -383,7 +392,7 @@ def test_a_hub_that_cannot_be_reached_is_named(monkeypatch, error):
     with pytest.raises(
         ValueError, match=r"^ant: a/b could not be loaded from the Hugging Face Hub .*or download the data"
     ):
-        HuggingFaceEpisodes("a/b", "ant", hub=True, split="train")
+        open_episodes("a/b", "ant", hub=True, split="train")
 
 
 def test_the_first_rows_of_a_stream_are_those_of_the_whole(tmp_path, monkeypatch):
@@ -403,12 +412,12 @@ def test_the_first_rows_of_a_stream_are_those_of_the_whole(tmp_path, monkeypatch
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     options = {"records": "captions", "hub": True, "split": "train"}
-    whole = HuggingFaceLanguage("a/b", "set", **options)
-    part = HuggingFaceLanguage("a/b", "set", first=3, **options)
+    whole = open_language("a/b", "set", **options)
+    part = open_language("a/b", "set", first=3, **options)
     assert asked == [False, True]
     assert (len(whole), len(part)) == (5, 3)
     for index in range(3):
         np.testing.assert_array_equal(part[index].image, whole[index].image)
         assert part[index].text == whole[index].text == "abcde"[index]
     with pytest.raises(ValueError, match="first is 0, expected a number of rows of 1 or more"):
-        HuggingFaceLanguage("a/b", "set", first=0, **options)
+        open_language("a/b", "set", first=0, **options)

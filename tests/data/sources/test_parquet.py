@@ -12,8 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from gato.config import SourceConfig
 from gato.data.episode import Dialogue, Document, ImageText
-from gato.data.sources.parquet import ParquetSource, ParquetTable
+from gato.data.sources.opening import open_source
+from gato.data.sources.parquet import ParquetTable
+
+
+def open_language(path, name, **options):
+    return open_source(SourceConfig(name=name, kind="parquet", path=str(path), options=options))
 
 
 def png(seed, shape=(6, 5, 3)):
@@ -41,14 +47,14 @@ def folder(tmp_path):
 
 
 def test_documents_of_a_folder_come_in_the_order_of_its_paths(folder):
-    source = ParquetSource(folder, "prose", records="text")
+    source = open_language(folder, "prose", records="text")
     assert len(source) == 10
     found = [source[index] for index in range(10)]
     assert found == [Document(text=text) for text in TEXTS[7:] + TEXTS[:7]]
 
 
 def test_files_of_a_folder_are_chosen_by_a_pattern(folder):
-    source = ParquetSource(folder, "prose", records="text", files="train-0*")
+    source = open_language(folder, "prose", records="text", files="train-0*")
     assert [source[index].text for index in range(len(source))] == TEXTS[:7]
 
 
@@ -87,7 +93,7 @@ def test_a_read_touches_only_the_row_groups_and_columns_it_needs(folder):
 
 
 def test_threads_share_a_source(folder):
-    source = ParquetSource(folder, "prose", records="text")
+    source = open_language(folder, "prose", records="text")
     order = np.random.default_rng(0).integers(0, 10, 200).tolist()
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda index: source[index].text, order))
@@ -95,28 +101,28 @@ def test_threads_share_a_source(folder):
 
 
 def test_a_source_is_reopened_where_it_is_unpickled(folder):
-    source = ParquetSource(folder, "prose", records="text")
+    source = open_language(folder, "prose", records="text")
     again = pickle.loads(pickle.dumps(source))
     assert [again[index] for index in range(10)] == [source[index] for index in range(10)]
 
 
 def test_columns_may_have_other_names(tmp_path):
     path = write(tmp_path / "a.parquet", content=["one", "two"])
-    source = ParquetSource(path, "prose", records="text", columns={"text": "content"})
+    source = open_language(path, "prose", records="text", columns={"text": "content"})
     assert source[1] == Document(text="two")
 
 
 def test_rows_without_text_are_errors_unless_they_are_skipped(tmp_path):
     path = write(tmp_path / "a.parquet", text=["one", "", None, " \n", "two"])
-    source = ParquetSource(path, "prose", records="text", skip_empty=True)
+    source = open_language(path, "prose", records="text", skip_empty=True)
     assert [source[index].text for index in range(len(source))] == ["one", "two"]
-    source = ParquetSource(path, "prose", records="text")
+    source = open_language(path, "prose", records="text")
     with pytest.raises(ValueError, match=r"^prose: row 1: the document is empty"):
         source[1]
     with pytest.raises(ValueError, match=r"^prose: row 2: column 'text' is NoneType, expected a string"):
         source[2]
     with pytest.raises(ValueError, match=r"^prose: column 'text' holds no text in any row"):
-        ParquetSource(write(tmp_path / "b.parquet", text=["", " "]), "prose", records="text", skip_empty=True)
+        open_language(write(tmp_path / "b.parquet", text=["", " "]), "prose", records="text", skip_empty=True)
 
 
 @pytest.mark.parametrize("plain", [True, False])
@@ -124,7 +130,7 @@ def test_captions_come_with_their_pictures(tmp_path, plain):
     pixels, contents = zip(*(png(seed, (4 + seed, 5, 3)) for seed in range(3)), strict=True)
     images = list(contents) if plain else [{"bytes": content, "path": "a.png"} for content in contents]
     path = write(tmp_path / "a.parquet", picture=images, caption=["a", "b", "c"])
-    source = ParquetSource(path, "pairs", records="captions", columns={"image": "picture"})
+    source = open_language(path, "pairs", records="captions", columns={"image": "picture"})
     for index in (2, 0, 1):
         record = source[index]
         assert isinstance(record, ImageText)
@@ -137,11 +143,11 @@ def test_questions_are_dialogues_about_a_picture(tmp_path):
     images = [{"bytes": content, "path": None}] * 2
     one = write(tmp_path / "a.parquet", image=images, question=["what?", "how?"], answer=["it", "so"])
     several = write(tmp_path / "b.parquet", image=images[:1], question=[["what?", "how?"]], answer=[["it", "so"]])
-    record = ParquetSource(one, "vqa", records="questions")[1]
+    record = open_language(one, "vqa", records="questions")[1]
     assert isinstance(record, Dialogue)
     assert record.turns == (("user", "how?"), ("agent", "so"))
     np.testing.assert_array_equal(record.image, pixels)
-    record = ParquetSource(several, "vqa", records="questions")[0]
+    record = open_language(several, "vqa", records="questions")[0]
     assert record.turns == (("user", "what?"), ("agent", "it"), ("user", "how?"), ("agent", "so"))
 
 
@@ -153,12 +159,12 @@ def test_dialogues_may_name_fields_and_speakers_otherwise(tmp_path):
         "turn_fields": {"speaker": "from", "text": "value"},
         "speakers": {"human": "user", "gpt": "agent", "system": "user"},
     }
-    source = ParquetSource(path, "chat", records="dialogue", **options)
+    source = open_language(path, "chat", records="dialogue", **options)
     assert source[0] == Dialogue(turns=(("user", "s"), ("user", "q"), ("agent", "a")))
-    source = ParquetSource(path, "chat", records="dialogue", **{**options, "speakers": {"human": "user"}})
+    source = open_language(path, "chat", records="dialogue", **{**options, "speakers": {"human": "user"}})
     with pytest.raises(ValueError, match=r"row 0: column 'conversations': the speaker of turn 0 is 'system', expected"):
         source[0]
-    source = ParquetSource(path, "chat", records="dialogue", columns={"turns": "conversations"})
+    source = open_language(path, "chat", records="dialogue", columns={"turns": "conversations"})
     with pytest.raises(ValueError, match=r"turn 0 is .*, expected the fields \['speaker', 'text'\]: name them in"):
         source[0]
 
@@ -166,28 +172,28 @@ def test_dialogues_may_name_fields_and_speakers_otherwise(tmp_path):
 def test_rows_with_equal_values_are_twins(tmp_path):
     images = [png(0)[1], png(1)[1], png(0)[1]]
     path = write(tmp_path / "a.parquet", image=images, caption=["a", "b", "c"], scene=[4, 4, 5])
-    twins = ParquetSource(path, "pairs", records="captions", twins="image").twins
+    twins = open_language(path, "pairs", records="captions", twins="image").twins
     assert twins[0] == twins[2] != twins[1]
-    assert ParquetSource(path, "pairs", records="captions", twins="scene").twins == ["4", "4", "5"]
-    assert ParquetSource(path, "pairs", records="captions").twins is None
+    assert open_language(path, "pairs", records="captions", twins="scene").twins == ["4", "4", "5"]
+    assert open_language(path, "pairs", records="captions").twins is None
 
 
 def test_a_missing_path_is_refused(tmp_path):
     with pytest.raises(
         FileNotFoundError, match=r"^prose: .*gone does not exist, expected a \.parquet file or a folder"
     ):
-        ParquetSource(tmp_path / "gone", "prose", records="text")
+        open_language(tmp_path / "gone", "prose", records="text")
     with pytest.raises(FileNotFoundError, match=r"^prose: .* holds no file 'test-\*', expected Parquet files"):
-        ParquetSource(tmp_path, "prose", records="text", files="test-*")
+        open_language(tmp_path, "prose", records="text", files="test-*")
 
 
 def test_other_files_and_empty_ones_are_refused(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"PAR1 or so")
     with pytest.raises(ValueError, match=r"^prose: .*a\.parquet is no readable Parquet file"):
-        ParquetSource(tmp_path, "prose", records="text")
+        open_language(tmp_path, "prose", records="text")
     path = write(tmp_path / "b" / "a.parquet", text=pa.array([], pa.string()))
     with pytest.raises(ValueError, match=r"^prose: .* holds no rows, expected at least one"):
-        ParquetSource(path, "prose", records="text")
+        open_language(path, "prose", records="text")
 
 
 def test_files_with_other_columns_are_refused_by_name(folder):
@@ -199,7 +205,7 @@ def test_files_with_other_columns_are_refused_by_name(folder):
 
 
 def test_records_beyond_the_end_are_refused(folder):
-    source = ParquetSource(folder, "prose", records="text")
+    source = open_language(folder, "prose", records="text")
     for index in (10, -1):
         with pytest.raises(IndexError, match=rf"^prose: record {index} of 10"):
             source[index]
@@ -233,7 +239,7 @@ def test_records_beyond_the_end_are_refused(folder):
 )
 def test_options_that_do_not_go_together_are_refused(folder, options, message):
     with pytest.raises(ValueError, match=rf"^prose: .*{message}"):
-        ParquetSource(folder, "prose", **options)
+        open_language(folder, "prose", **options)
 
 
 def test_damaged_records_are_named_by_row_and_column(tmp_path):
@@ -244,7 +250,7 @@ def test_damaged_records_are_named_by_row_and_column(tmp_path):
         question=[["a", "b"], ["a"]],
         answer=[["a"], ["b"]],
     )
-    source = ParquetSource(path, "vqa", records="questions")
+    source = open_language(path, "vqa", records="questions")
     with pytest.raises(
         ValueError, match=r"^vqa: row 0: column 'image' holds no picture, only the path 'far/away\.png'"
     ):
@@ -254,7 +260,7 @@ def test_damaged_records_are_named_by_row_and_column(tmp_path):
     images = [png(0)[1]]
     path = write(tmp_path / "b.parquet", image=images, question=[["a", "b"]], answer=[["a"]])
     with pytest.raises(ValueError, match=r"^vqa: row 0: there are 2 questions and 1 answers"):
-        ParquetSource(path, "vqa", records="questions")[0]
+        open_language(path, "vqa", records="questions")[0]
     path = write(tmp_path / "c.parquet", turns=["hello"])
     with pytest.raises(ValueError, match=r"^chat: row 0: column 'turns' is str, expected a list of turns"):
-        ParquetSource(path, "chat", records="dialogue")[0]
+        open_language(path, "chat", records="dialogue")[0]

@@ -5,6 +5,7 @@ import json
 import struct
 import zlib
 
+import google_crc32c
 import numpy as np
 import pytest
 from array_record.python.array_record_module import ArrayRecordWriter
@@ -12,7 +13,6 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Text
 from PIL import Image
 
 from gato.data.sources.rlds import RldsSource
-from gato.data.sources.tfrecord import crc32c
 
 CLASSES = {
     "featuresDict": "features_dict.FeaturesDict",
@@ -80,7 +80,7 @@ def serialize(features):
 
 def frame(data):
     def masked(part):
-        crc = crc32c(part)
+        crc = google_crc32c.value(part)
         return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) % 2**32)
 
     length = struct.pack("<Q", len(data))

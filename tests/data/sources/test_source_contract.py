@@ -16,6 +16,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import datasets
+import google_crc32c
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,19 +26,20 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, Text, Tuple
 from PIL import Image
 
 from gato.data.episode import Dialogue, Document, Episode, ImageText
+from gato.data.sources import huggingface, parquet
 from gato.data.sources.dialogue import DialogueSource
-from gato.data.sources.huggingface import HuggingFaceEpisodes, HuggingFaceLanguage
+from gato.data.sources.episode_table import EpisodeOptions
+from gato.data.sources.images import ImageSource, write_images
+from gato.data.sources.language_table import LanguageOptions
 from gato.data.sources.lerobot import LeRobotSource
 from gato.data.sources.memory import MemoryControlSource, MemorySource
 from gato.data.sources.minari import MinariSource
 from gato.data.sources.minari_writer import write_minari
-from gato.data.sources.parquet import ParquetSource
-from gato.data.sources.pictures import PictureSource, write_pictures
 from gato.data.sources.rlds import RldsSource
 from gato.data.sources.text import TextSource
-from gato.data.sources.tfrecord import crc32c
 from gato.data.sources.webdataset import WebdatasetSource
 
+TABLE = huggingface.TableOptions()
 NUM_RECORDS = 6
 OBSERVATION_SPACE = Dict(
     {"camera": Box(0, 255, (8, 8, 3), np.uint8), "body": Tuple((Box(-9, 9, (2,)), MultiBinary(3))), "goal": Text(9)}
@@ -99,18 +101,18 @@ def make_captions(path):
     (path / "a.jsonl").write_text("\n".join(lines))
     for number in range(NUM_RECORDS):
         (path / f"{number}.png").write_bytes(png(picture(number)))
-    return PictureSource, (str(path), "mine", "captions"), {}
+    return ImageSource, (str(path), "mine", "captions"), {}
 
 
 def make_captions_zip(path):
-    write_pictures(path / "a.zip", [ImageText(image=picture(i), text=f"picture {i}") for i in range(NUM_RECORDS)])
-    return PictureSource, (str(path / "a.zip"), "mine", "captions"), {}
+    write_images(path / "a.zip", [ImageText(image=picture(i), text=f"picture {i}") for i in range(NUM_RECORDS)])
+    return ImageSource, (str(path / "a.zip"), "mine", "captions"), {}
 
 
 def make_questions_zip(path):
     turns = [(("user", f"{number}?"), ("agent", f"{number}.")) for number in range(NUM_RECORDS)]
-    write_pictures(path / "a.zip", [Dialogue(image=picture(i), turns=turns[i]) for i in range(NUM_RECORDS)])
-    return PictureSource, (str(path / "a.zip"), "mine", "questions"), {}
+    write_images(path / "a.zip", [Dialogue(image=picture(i), turns=turns[i]) for i in range(NUM_RECORDS)])
+    return ImageSource, (str(path / "a.zip"), "mine", "questions"), {}
 
 
 def write_shards(path, ending, text_of):
@@ -160,7 +162,7 @@ def rlds_record(number):
 
 def frame(data):
     def masked(part):
-        crc = crc32c(part)
+        crc = google_crc32c.value(part)
         return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) % 2**32)
 
     length = struct.pack("<Q", len(data))
@@ -223,7 +225,7 @@ def write_parquet(path, columns, row_group_size):
 
 def make_parquet(path):
     write_parquet(path, picture_columns(), 2)
-    return ParquetSource, (str(path), "mine"), {"records": "questions"}
+    return parquet.open_language, (str(path), "mine"), {"language": LanguageOptions(records="questions")}
 
 
 def save_dataset(path, columns):
@@ -244,8 +246,8 @@ def make_huggingface(path):
         "task": [length % 2 for length in lengths],
     }
     meaning = {"observation": {"body": "body", "goal": "goal"}, "action": "action", "reward": "reward", "group": "task"}
-    options = {"columns": meaning, "spaces": {"action": {"discrete": 4}}}
-    return HuggingFaceEpisodes, (save_dataset(path, columns), "mine"), options
+    options = EpisodeOptions(columns=meaning, spaces={"action": {"discrete": 4}})
+    return huggingface.open_episodes, (save_dataset(path, columns), "mine"), {"episodes": options, "table": TABLE}
 
 
 def make_huggingface_timesteps(path):
@@ -255,12 +257,14 @@ def make_huggingface_timesteps(path):
     rewards = rng.normal(size=len(owner))
     write_parquet(path, {"state": numbers, "reward": rewards, "episode_index": owner, "task": owner // 4}, 5)
     columns = {"observation": "state", "action": "state", "reward": "reward", "group": "task"}
-    return HuggingFaceEpisodes, (str(path), "mine"), {"rows": "timesteps", "columns": columns}
+    options = EpisodeOptions(rows="timesteps", columns=columns)
+    return huggingface.open_episodes, (str(path), "mine"), {"episodes": options, "table": TABLE}
 
 
 def make_huggingface_text(path):
     saved = save_dataset(path, {"text": [f"document {number}" for number in range(NUM_RECORDS)]})
-    return HuggingFaceLanguage, (saved, "mine"), {"records": "text"}
+    options = {"language": LanguageOptions(records="text"), "table": TABLE}
+    return huggingface.open_language, (saved, "mine"), options
 
 
 def make_lerobot(path, write_lerobot):
