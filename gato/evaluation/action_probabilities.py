@@ -18,6 +18,7 @@ from gato.data.collate import Row, make_batch
 from gato.inference.action_table import ActionTable
 from gato.inference.chunks import bucket_size
 from gato.inference.kv_cache_window import KVCacheWindow
+from gato.inference.sampling import Sampling
 from gato.tokenizer.sequence import TokenSequence
 
 # (batch of one row of L tokens, K places in it, vocabulary rows) to logits (K, rows) of the tokens after the places
@@ -63,7 +64,6 @@ def action_probabilities(
         ValueError: a timestep does not fit into the context.
     """
     table = ActionTable.of([ranges], policy, tokenizer)
-    temperatures = np.where(table.temperatures[0] > 0, table.temperatures[0], 1.0)
     head = prompt if pinned else None
     num_head = 0 if head is None else len(head)
     lead = 0 if prompt is None or pinned else prompt.num_timesteps
@@ -105,8 +105,14 @@ def action_probabilities(
                 Prediction(
                     timestep=index - lead,
                     probabilities=tuple(
-                        _softmax(token_logits[low - table.token_ids.start : high - table.token_ids.start] / temperature)
-                        for token_logits, (low, high), temperature in zip(own_logits, ranges, temperatures, strict=True)
+                        _probabilities(
+                            token_logits[low - table.token_ids.start : high - table.token_ids.start],
+                            temperature,
+                            table.sampling,
+                        )
+                        for token_logits, (low, high), temperature in zip(
+                            own_logits, ranges, table.temperatures[0], strict=True
+                        )
                     ),
                     num_prompt=num_head + int(starts[max(lead, start)] - starts[start]),
                     first_visible=max(start - lead, 0),
@@ -132,6 +138,10 @@ def _layout(
     return DataConfig(context_length=bucket_size(int(num_tokens)), max_patches=bucket_size(int(num_patches)))
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
+def _probabilities(logits: np.ndarray, temperature: float, sampling: Sampling) -> np.ndarray:
+    if temperature > 0:
+        logits = logits / temperature
+        if sampling.is_truncated:
+            logits = np.where(sampling.kept_mask(logits[None])[0], logits, -np.inf)
     exponentials = np.exp(logits - logits.max())
     return exponentials / exponentials.sum()

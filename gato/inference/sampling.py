@@ -78,13 +78,13 @@ class Sampling:
             logits_BR = jnp.where(temperature_B1 > 0, drawn_BR, logits_BR)
         return jnp.argmax(logits_BR, axis=-1).astype(jnp.int32)
 
-    def kept_mask(self, scaled_BR: jax.Array) -> jax.Array:
+    def kept_mask(self, scaled_BR: jax.Array | np.ndarray) -> jax.Array:
         """Returns True at the ids that `top_k` and `top_p` leave, for logits that are divided by the temperature.
 
         Among equals the lower id counts as the likelier one. Illegal ids have logits of minus infinity.
         """
         order_BR = jnp.argsort(-scaled_BR, axis=-1, stable=True)
-        sorted_BR = jnp.take_along_axis(scaled_BR, order_BR, axis=-1)
+        sorted_BR = jnp.take_along_axis(jnp.asarray(scaled_BR), order_BR, axis=-1)
         kept_BR = jnp.isfinite(sorted_BR)
         if self.top_k is not None:
             kept_BR &= jnp.arange(sorted_BR.shape[-1])[None] < self.top_k

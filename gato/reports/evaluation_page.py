@@ -99,7 +99,8 @@ def _lead(records: Sequence[ScoreRecord], measured: Mapping[str, Any], not_playe
     if policy.get("deterministic"):
         sentences.append("The most likely actions are taken.")
     elif "temperature" in policy:
-        sentences.append(f"Actions are drawn at temperature {policy['temperature']:g}.")
+        limits = "".join(f", {name} {policy[name]:g}" for name in ("top_k", "top_p") if policy.get(name) is not None)
+        sentences.append(f"Actions are drawn at temperature {policy['temperature']:g}{limits}.")
     sentences.append(f"Of scores, {SCALE}; intervals are 95% intervals over episodes.")
     return " ".join(sentences)
 

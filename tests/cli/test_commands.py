@@ -130,6 +130,15 @@ def test_caption_and_ask_answer_in_text(trained, tmp_path, capsys):
     assert len(capsys.readouterr().out.splitlines()) >= 2
 
 
+def test_drawing_from_the_likeliest_token_alone_is_greedy(trained, tmp_path, capsys):
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "dark.png")
+    said = []
+    for options in ([], ["--temperature", "5", "--top-k", "1"], ["--temperature", "5", "--top-p", "1e-6"]):
+        run(["caption", str(trained), str(tmp_path / "dark.png"), "--max-tokens", "4", *options])
+        said.append(capsys.readouterr().out)
+    assert said == [said[0]] * 3
+
+
 @pytest.mark.parametrize("picture", [False, True])
 def test_chat_ends_with_the_input(picture, trained, tmp_path, monkeypatch, capsys):
     # Together longer than the context: the oldest exchanges have to leave.

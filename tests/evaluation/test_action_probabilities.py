@@ -102,3 +102,15 @@ def test_probabilities_are_those_of_the_legal_ids_at_the_temperature(temperature
 def test_a_timestep_that_cannot_fit_is_refused():
     with pytest.raises(ValueError, match="one timestep takes 5 tokens"):
         predict(Network(), [0], context_length=4)
+
+
+def test_probabilities_are_those_that_top_k_and_top_p_leave():
+    # One to three, for ids that can be told apart; the third id is next to impossible.
+    (free,) = predict(Network(), [0])
+    (one,) = predict(Network(), [0], top_k=1)
+    (nucleus,) = predict(Network(), [0], top_p=0.8)
+    np.testing.assert_allclose(free.probabilities[1], [0.25, 0.75, 0], atol=1e-9)
+    assert free.probabilities[1][2] > 0
+    assert one.probabilities[0].tolist() == [0, 1]
+    np.testing.assert_allclose(nucleus.probabilities[1], [0.25, 0.75, 0], atol=1e-9)
+    assert nucleus.probabilities[1][2] == 0
