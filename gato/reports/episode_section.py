@@ -11,7 +11,7 @@ def episode_section(shown: Sequence[ShownEpisode]) -> Section:
     """Shows episodes behind tabs, by task: what became of them, the video, and the timesteps."""
     by_task: dict[str, list[ShownEpisode]] = {}
     for episode in shown:
-        by_task.setdefault(episode.choice.spec.task, []).append(episode)
+        by_task.setdefault(episode.spec.task, []).append(episode)
     return Section(
         title="Episodes",
         blocks=(
@@ -31,8 +31,7 @@ def episode_section(shown: Sequence[ShownEpisode]) -> Section:
 
 
 def _episode(episode: ShownEpisode) -> Section:
-    choice = episode.choice
-    spec, result = choice.spec, choice.result
+    spec, result = episode.spec, episode.result
     setting = "" if spec.variants == "all" else f", {_prompt(spec.prompt)}, {spec.variants}"
     answers = [
         f"{name}: {'yes' if answer else 'no'}"
@@ -66,7 +65,7 @@ def _episode(episode: ShownEpisode) -> Section:
     if episode.problem:
         blocks.append(Paragraph(text=episode.problem))
     if episode.video is not None:
-        alt = f"{spec.task}, {choice.rank} episode{setting}"
+        alt = f"{spec.task}, {episode.rank} episode{setting}"
         blocks.append(Grid(images=(GridImage(content=episode.video, alt=alt),)))
     if episode.content is not None and episode.content["steps"]:
         if len(episode.content["steps"]) < episode.content["num_timesteps"]:
@@ -76,7 +75,7 @@ def _episode(episode: ShownEpisode) -> Section:
                 )
             )
         blocks.append(Scrubber(content=episode.content))
-    return Section(title=f"{choice.rank}{setting}", blocks=tuple(blocks))
+    return Section(title=f"{episode.rank}{setting}", blocks=tuple(blocks))
 
 
 def _prompt(kind: str) -> str:
