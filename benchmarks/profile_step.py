@@ -23,11 +23,12 @@ from timing import time_call
 from train_speed import make_training_batch, make_training_call
 
 from gato.config import ModelConfig, OptimizerConfig
-from gato.model.attention import Attention, causal_attention, rotation_of
+from gato.model.attention import Attention, causal_attention
 from gato.model.cost.size import BatchCost, flops_per_patch, training_flops
 from gato.model.embedding import Embedding
 from gato.model.gato import init_parameters, rebuild
 from gato.model.loss import loss
+from gato.model.rotary import rotation_of
 from gato.model.transformer import GatedMLP
 from gato.training.optimizer import make_optimizer
 

@@ -353,6 +353,16 @@ class ParallelConfig:
         _require(sizes.count(-1) <= 1, f"parallel sizes are {sizes}, only one of them can be -1")
 
 
+def check_truncation(top_k: int | None, top_p: float | None) -> None:
+    """Checks how a draw is limited to the likeliest ids.
+
+    Raises:
+        ValueError: a limit leaves nothing to draw from.
+    """
+    _require(top_k is None or top_k >= 1, f"top_k is {top_k}, needs 1 or more, or None to draw from all legal ids")
+    _require(top_p is None or 0 < top_p <= 1, f"top_p is {top_p}, needs to be in (0, 1], or None to draw from all")
+
+
 @dataclass(frozen=True, kw_only=True)
 class PolicyConfig:
     """How the agent acts."""
@@ -362,8 +372,11 @@ class PolicyConfig:
     temperature: float = 1.0  # of action sampling; 0 takes the most likely legal action
     continuous_temperature: float | None = None  # the same for continuous action tokens; None takes `temperature`
     refresh_every: int = 0  # timesteps after which the whole window is encoded anew, which is exact; 0 = never
+    top_k: int | None = None  # departure: draws from this many likeliest legal ids only; None = from all
+    top_p: float | None = None  # departure: draws from the fewest likeliest legal ids of this probability; None = all
 
     def __post_init__(self) -> None:
+        check_truncation(self.top_k, self.top_p)
         _require(self.refresh_every >= 0, f"refresh_every is {self.refresh_every}, needs 0 or more")
 
 

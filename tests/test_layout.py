@@ -45,7 +45,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     ),
     "gato.inference": (
         {"gato.config", "gato.batch", "gato.tokenizer", "gato.model", "gato.release"},
-        {"jax", "numpy", "gymnasium.spaces"},
+        {"jax", "numpy", "gymnasium.spaces", "gymnasium.vector.utils"},
     ),
     "gato.evaluation": (
         {

@@ -9,6 +9,7 @@ import tyro
 from gato.data.sources.images import decode_image
 from gato.inference.agent import Agent
 from gato.inference.generate import Generator
+from gato.inference.sampling import Sampling
 from gato.tokenizer.language import Turn, dialogue_prompt
 
 
@@ -17,6 +18,8 @@ def chat(
     picture: Path | None = None,
     max_tokens: int = 64,
     temperature: float = 0.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
     seed: int = 0,
 ) -> None:
     """Talks until the input ends (Ctrl-D). Example: gato chat runs/quickstart
@@ -26,8 +29,11 @@ def chat(
         picture: PNG, JPEG or other file that the talk is about.
         max_tokens: longest answer.
         temperature: of sampling; 0 takes the most likely words.
+        top_k: samples from this many likeliest tokens only; needs a temperature.
+        top_p: samples from the fewest likeliest tokens of this probability only; needs a temperature.
         seed: of sampling.
     """
+    sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
     agent = Agent.load(checkpoint)
     generator = Generator(agent)
     image = None if picture is None else decode_image(picture.read_bytes())
@@ -39,7 +45,7 @@ def chat(
             print()
             return
         turns = _recent([*turns, ("user", words)], image, agent, max_tokens)
-        answer = generator.reply(turns, image=image, max_tokens=max_tokens, temperature=temperature, seed=seed)
+        answer = generator.reply(turns, image=image, max_tokens=max_tokens, sampling=sampling, seed=seed)
         turns.append(("agent", answer))
         print(f"Agent: {answer}")
 

@@ -17,7 +17,7 @@ from gato.config import DataConfig, PolicyConfig, TokenizerConfig
 from gato.data.collate import Row, make_batch
 from gato.inference.action_table import ActionTable
 from gato.inference.chunks import bucket_size
-from gato.inference.context import Context
+from gato.inference.kv_cache_window import KVCacheWindow
 from gato.tokenizer.sequence import TokenSequence
 
 # (batch of one row of L tokens, K places in it, vocabulary rows) to logits (K, rows) of the tokens after the places
@@ -70,16 +70,16 @@ def action_probabilities(
     sequence = TokenSequence.concatenate([prompt, episode]) if prompt is not None and lead else episode
     starts = sequence.starts
 
-    context = Context(policy.context_length, num_head)
+    window = KVCacheWindow(policy.context_length, num_head)
     chosen = {lead + timestep for timestep in timesteps}
     rows: dict[int, tuple[int, list[int]]] = {}  # by the last timestep: the first one, and those chosen of it
     predictions: dict[int, tuple[int, int, bool]] = {}
     for index in range(max(chosen, default=-1) + 1):
-        context.begin_timestep(int(starts[index + 1] - starts[index]))
+        window.begin_timestep(int(starts[index + 1] - starts[index]))
         if index not in chosen:
             continue
-        first = int(np.searchsorted(starts, context.window_start - num_head))
-        predictions[index] = first, context.num_visible, context.num_evicted > 0 and policy.refresh_every != 1
+        first = int(np.searchsorted(starts, window.window_start - num_head))
+        predictions[index] = first, window.num_visible, window.num_evicted > 0 and policy.refresh_every != 1
         if first == 0:  # one pass serves all timesteps that have seen everything before them
             before = next((own for start, own in rows.values() if start == 0), [])
             rows = {index: (0, [*before, index])}
@@ -97,7 +97,7 @@ def action_probabilities(
         places = np.ravel(before_action[:, None] + np.arange(len(ranges)))
         filled = np.pad(places, (0, bucket_size(len(places)) - len(places)), mode="edge")
         batch = make_batch([Row(sequence=row, source_id=0)], layout, tokenizer)
-        logits = logits_of(batch, filled.astype(np.int32), table.rows)[: len(places)]
+        logits = logits_of(batch, filled.astype(np.int32), table.token_ids)[: len(places)]
         logits = logits.reshape(len(own), len(ranges), -1).astype(np.float64)
         for index, own_logits in zip(own, logits, strict=True):
             start, num_tokens, after_eviction = predictions[index]
@@ -105,7 +105,7 @@ def action_probabilities(
                 Prediction(
                     timestep=index - lead,
                     probabilities=tuple(
-                        _softmax(token_logits[low - table.rows.start : high - table.rows.start] / temperature)
+                        _softmax(token_logits[low - table.token_ids.start : high - table.token_ids.start] / temperature)
                         for token_logits, (low, high), temperature in zip(own_logits, ranges, temperatures, strict=True)
                     ),
                     num_prompt=num_head + int(starts[max(lead, start)] - starts[start]),

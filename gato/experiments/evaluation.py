@@ -134,6 +134,9 @@ class EvaluationOptions:
         """Returns all that the episodes depend on but the checkpoint, as JSON values."""
         acting = dataclasses.asdict(policy)
         prompt = acting.pop("prompt")
+        for name in ("top_k", "top_p"):  # named only where used, so that evaluations begun without them go on
+            if acting[name] is None:
+                del acting[name]
         config = self.config
         return {
             "tasks": [task.name for task in tasks],

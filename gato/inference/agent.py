@@ -1,4 +1,4 @@
-"""Agent: weights together with all that is needed to use them."""
+"""Agent: weights together with everything that is needed to use them."""
 
 import difflib
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from gato.model.gato import Parameters
 from gato.release import load_checkpoint
 from gato.tokenizer.text import TextTokenizer
 
-NO_SOURCE: Final = ""  # names an environment that is none of an agent's sources: its numbers keep the paper's rule
+NO_SOURCE: Final = ""  # of an environment that is none of the agent's sources: its numbers keep the paper's rule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,15 +31,15 @@ class Agent:
 
     @cached_property
     def weights(self) -> Weights:
-        """The parameters as compiled steps take them; made once and shared."""
+        """Returns the parameters as compiled steps take them; made once and shared."""
         return Weights.of(self.params, self.model)
 
     def fields_of(self, source: str | None) -> tuple[FieldScale, ...]:
-        """How the numbers of an environment are scaled: as those of the source that is named.
+        """Returns how the numbers of an environment are scaled: as those of the source that is named.
 
         Args:
-            source: name of a source that the agent was trained on; `NO_SOURCE` for none of them; None where all of
-                them follow the paper's rule, so that there is nothing to choose.
+            source: name of a source that the agent was trained on, or `NO_SOURCE` for none of them. None is allowed
+                where all sources follow the paper's rule, so that there is nothing to choose.
 
         Raises:
             ValueError: there is such a choice and none was made, or no source of that name.
@@ -62,7 +62,7 @@ class Agent:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """The agent of a run folder's newest checkpoint, of one checkpoint folder or of a released folder, verified.
+        """Loads and verifies a run folder's newest checkpoint, one checkpoint folder or a released folder.
 
         Raises:
             FileNotFoundError: there is no checkpoint.

@@ -8,70 +8,46 @@
 `predict` has the signature of stable-baselines3, so that harnesses written for its models take a Policy as it is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import numpy as np
-from gymnasium import spaces
+from gymnasium.spaces import Space
 
-from gato.config import PolicyConfig
 from gato.inference.agent import Agent
-from gato.inference.batch_policy import BatchPolicy
-from gato.inference.vector import entry, is_batched, stack
-from gato.tokenizer.rules import Modality
+from gato.inference.batch_policy import BatchPolicy, PolicyOptions
+from gato.inference.vector import is_batched, split
 from gato.tokenizer.sequence import TokenSequence
+from gato.tokenizer.tree import flatten, unflatten
 
 
 class Policy:
     """A `BatchPolicy` of one environment. Episodes begin with `reset`; the first one, with seed 0, has begun."""
 
     def __init__(
-        self,
-        agent: Agent,
-        observation_space: spaces.Space,
-        action_space: spaces.Space,
-        *,
-        source: str | None = None,
-        config: PolicyConfig | None = None,
-        modalities: Mapping[str, Modality] | None = None,
+        self, agent: Agent, observation_space: Space, action_space: Space, **options: Unpack[PolicyOptions]
     ) -> None:
         """Takes the arguments of `BatchPolicy`, and raises as it does."""
-        self._batch = BatchPolicy(
-            agent, observation_space, action_space, source=source, config=config, modalities=modalities
-        )
+        self._batch = BatchPolicy(agent, observation_space, action_space, **options)
 
     @classmethod
     def load(
-        cls,
-        checkpoint: Path,
-        observation_space: spaces.Space,
-        action_space: spaces.Space,
-        *,
-        source: str | None = None,
-        config: PolicyConfig | None = None,
-        modalities: Mapping[str, Modality] | None = None,
+        cls, checkpoint: Path, observation_space: Space, action_space: Space, **options: Unpack[PolicyOptions]
     ) -> Self:
-        """The policy of a run folder, checkpoint folder or released folder; other arguments are the constructor's."""
-        return cls(
-            Agent.load(checkpoint),
-            observation_space,
-            action_space,
-            source=source,
-            config=config,
-            modalities=modalities,
-        )
+        """Loads the policy of a run folder, checkpoint folder or released folder; the rest is the constructor's."""
+        return cls(Agent.load(checkpoint), observation_space, action_space, **options)
 
     @property
-    def observation_space(self) -> spaces.Space:
+    def observation_space(self) -> Space:
         return self._batch.observation_space
 
     @property
-    def action_space(self) -> spaces.Space:
+    def action_space(self) -> Space:
         return self._batch.action_space
 
     def encode_demonstration(self, observations: Any, actions: Any) -> TokenSequence:
-        """A prompt for `reset` out of one episode, see `BatchPolicy.encode_demonstration`."""
+        """Makes a prompt for `reset` out of one episode, see `BatchPolicy.encode_demonstration`."""
         return self._batch.encode_demonstration(observations, actions)
 
     def reset(self, seed: int = 0, prompt: TokenSequence | None = None) -> None:
@@ -79,7 +55,7 @@ class Policy:
         self._batch.reset(seeds=[seed], prompt=prompt)
 
     def act(self, observation: Any, *, deterministic: bool = False) -> Any:
-        """The action, a member of the action space, for a member of the observation space.
+        """Returns the action, a member of the action space, for a member of the observation space.
 
         Raises:
             TypeError, ValueError: the observation does not fit the space or the context; nothing has changed then.
@@ -95,8 +71,10 @@ class Policy:
         episode_start: Sequence[bool] | np.ndarray | None = None,
         deterministic: bool = False,
     ) -> tuple[Any, None]:
-        """The action for one observation, or for a batch of one, see `BatchPolicy.predict`."""
-        if is_batched(self.observation_space, observation):
+        """Returns the action for one observation, or for a batch of one, see `BatchPolicy.predict`."""
+        space = self.observation_space
+        if is_batched(space, observation):
             return self._batch.predict(observation, state, episode_start, deterministic)
-        actions, _ = self._batch.predict(stack([observation]), state, episode_start, deterministic)
-        return entry(actions, 0), None
+        batch_of_one = unflatten(space, iter([[leaf] for leaf in flatten(space, observation, "observation")]))
+        actions, _ = self._batch.predict(batch_of_one, state, episode_start, deterministic)
+        return split(self.action_space, actions, 1, "action")[0], None

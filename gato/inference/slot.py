@@ -1,82 +1,153 @@
-"""What the host remembers of one environment of a batch."""
+"""One environment of a batch on the host: its episode so far, and what the next step has to write for it."""
 
 from collections import deque
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from gato.inference.context import Context
+from gato.config import PolicyConfig
+from gato.inference.agent import Agent
+from gato.inference.chunks import ChunkRow
+from gato.inference.kv_cache_window import KVCacheWindow
 from gato.tokenizer.sequence import TokenSequence
 from gato.tokenizer.spaces import TimestepTokenizer
 
 
+@dataclass(frozen=True, kw_only=True)
+class StepRow:
+    """What one environment brings to a step of the batch; its action has A tokens."""
+
+    refreshed: ChunkRow | None  # the window that has to be encoded anew before; None where it stays as it is
+    chunk_row: ChunkRow  # what is new: the observation, and whatever else is not cached yet
+    query_indices: np.ndarray  # (1,), or (A,) where actions are parallel: tokens of the chunk that predict the action
+    action_positions: np.ndarray  # (A,)
+    num_evicted: int
+    seed: int
+    step: int
+
+
 class Slot:
-    """One episode under way: how its timesteps are encoded, and what its row of the cache holds."""
+    """One episode under way. A timestep is `begin`, a call of the device for all slots, and `end`."""
 
     def __init__(
         self,
+        agent: Agent,
+        config: PolicyConfig,
         timesteps: TimestepTokenizer,
-        seed: int,
-        prompt: TokenSequence | None,
-        context_length: int,
         *,
+        seed: int,
+        prompt: TokenSequence | None = None,
         pinned: bool = True,
-        refresh_every: int = 0,
     ) -> None:
-        self.timesteps = timesteps
-        self.seed = seed
-        self.prompt = prompt
-        self.pinned = pinned
-        self.context = Context(context_length, len(prompt) if prompt is not None and pinned else 0)
-        self.step = 0  # timesteps since the episode began
-        self.carried: int | None = None  # the last action token, which is not cached yet
-        self.must_clear = prompt is None  # whether the row of the cache has to be emptied, but for a pinned prompt
-        self._refresh_every = refresh_every
-        self._history: deque[TokenSequence] = (
-            deque()
-        )  # timesteps that may still be visible, where they are needed again
-        if prompt is not None and not pinned:
-            # They stand at the positions where a pinned prompt would, but leave before the episode's own.
-            for index in range(prompt.num_timesteps):
-                timestep = prompt.timesteps(index, index + 1)
-                self.context.begin_timestep(len(timestep))
-                if refresh_every:
-                    self._history.append(timestep)
-
-    @property
-    def num_action_tokens(self) -> int:
-        return self.timesteps.num_action_tokens
-
-    def refresh_is_due(self, num_tokens: int) -> bool:
-        """Whether the window is to be encoded anew before a timestep of so many tokens.
-
-        It is every so many timesteps, unless nothing has left that the cache has seen and nothing has to leave now.
-        """
-        every, context = self._refresh_every, self.context
-        leaves = context.num_evicted > 0 or context.num_visible + num_tokens > context.context_length
-        return every > 0 and self.step % every == 0 and leaves
-
-    def remember(self, observed: TokenSequence, tokens: np.ndarray, position: int, *, carries: bool) -> None:
-        """Notes a timestep that is over: what was observed, and the action's tokens, at their local position.
+        """Starts an episode; a prompt has to be in the slot's row of the KV cache before the first step.
 
         Args:
-            carries: whether the last token is not cached yet.
+            agent: what it acts with.
+            config: how to act.
+            timesteps: tokenizer of the environment.
+            seed: of the episode.
+            prompt: the demonstration before the episode.
+            pinned: the prompt is never evicted; else it is evicted as the oldest timesteps are.
         """
-        self.carried = int(tokens[-1]) if carries else None
+        self.timesteps, self.seed, self.prompt, self.pinned = timesteps, seed, prompt, pinned
+        self.step = 0  # timesteps since the episode began
+        self._model, self._tokenizer, self._refresh_every = agent.model, agent.tokenizer, config.refresh_every
+        self._window = KVCacheWindow(config.context_length, len(prompt) if prompt is not None and pinned else 0)
+        self._observation: TokenSequence | None = None  # of the timestep that has begun
+        self._pending_token: int | None = None  # the last action token, which is not cached yet
+        self._clear_cache = prompt is None  # the row of the cache has to be emptied, but for a pinned prompt
+        self._history: deque[TokenSequence] = deque()  # timesteps that may still be visible; empty without refreshing
+        if prompt is not None and not pinned:
+            # They are at the positions where a pinned prompt would be, and are evicted before the episode's own.
+            for index in range(prompt.num_timesteps):
+                timestep = prompt.timesteps(index, index + 1)
+                self._window.begin_timestep(len(timestep))
+                if self._refresh_every:
+                    self._history.append(timestep)
+
+    def encode(self, observation: Any) -> TokenSequence:
+        """Returns the tokens of an observation, for `begin`.
+
+        Raises:
+            TypeError, ValueError: it does not fit the space or the context.
+        """
+        tokens = self.timesteps.encode_observation(observation)
+        self._window.check(len(tokens) + self.timesteps.num_action_tokens)
+        return tokens
+
+    def begin(self, observation: TokenSequence) -> StepRow:
+        """Takes an encoded observation, reserves its timestep in the KV cache, and returns what has to be written."""
+        num_action_tokens = self.timesteps.num_action_tokens
+        num_tokens = len(observation) + num_action_tokens
+        refreshed = self._refresh(num_tokens) if self._refresh_is_due(num_tokens) else None
+        position = self._window.begin_timestep(num_tokens)
+        # An evicted token need not be cached any more.
+        pending_token = self._pending_token if self._window.window_start < position else None
+        query_indices = np.array([len(observation) - 1 + (pending_token is not None)])  # the separator
+        sequence = observation
+        if self._model.parallel_actions:
+            unknown = np.full(num_action_tokens, self._tokenizer.padding_id)
+            sequence = observation.extend(unknown, self._tokenizer.action_position)
+            query_indices = query_indices + np.arange(num_action_tokens)
+        row = ChunkRow(
+            sequence=sequence,
+            position=position,
+            window=self._window,
+            pending_token=pending_token,
+            clear_cache=self._clear_cache,
+        )
+        self._observation, self._clear_cache = observation, False
+        return StepRow(
+            refreshed=refreshed,
+            chunk_row=row,
+            query_indices=query_indices,
+            action_positions=position + len(observation) + np.arange(num_action_tokens),
+            num_evicted=self._window.num_evicted,
+            seed=self.seed,
+            step=self.step,
+        )
+
+    def end(self, tokens: np.ndarray) -> Any:
+        """Takes the action's tokens, perhaps followed by others, and returns the action."""
+        assert self._observation is not None
+        tokens = tokens[: self.timesteps.num_action_tokens]
+        self._pending_token = None if self._model.parallel_actions else int(tokens[-1])
         self.step += 1
         if self._refresh_every:
-            self._history.append(observed.extend(tokens, position))
+            self._history.append(self._observation.extend(tokens, self._tokenizer.action_position))
+        self._observation = None
+        return self.timesteps.decode_action(tokens)
 
-    def start_window(self, num_tokens: int) -> TokenSequence | None:
-        """Begins the context anew with what stays visible beside a timestep of so many tokens.
+    def _refresh_is_due(self, num_tokens: int) -> bool:
+        """Returns whether the window is to be encoded anew before a timestep of so many tokens.
+
+        It is every `refresh_every` timesteps, unless nothing was evicted that the cache has seen and nothing has to be
+        evicted now.
+        """
+        every, window = self._refresh_every, self._window
+        evicts = window.num_evicted > 0 or window.num_visible + num_tokens > window.context_length
+        return every > 0 and self.step % every == 0 and evicts
+
+    def _refresh(self, num_tokens: int) -> ChunkRow | None:
+        """Begins the window anew with what stays visible beside a timestep of so many tokens.
 
         Returns:
             What has to be cached behind the prompt; None if that is nothing.
         """
-        context = self.context = Context(self.context.context_length, self.context.prompt_length)
-        room = context.context_length - context.prompt_length - num_tokens
+        window = self._window = KVCacheWindow(self._window.context_length, self._window.prompt_length)
+        room = window.context_length - window.prompt_length - num_tokens
         while self._history and sum(map(len, self._history)) > room:
             self._history.popleft()
-        self.carried, self.must_clear = None, True
+        self._pending_token = None
+        self._clear_cache = not self._history
+        if not self._history:
+            return None
         for timestep in self._history:
-            context.begin_timestep(len(timestep))
-        return TokenSequence.concatenate(list(self._history)) if self._history else None
+            window.begin_timestep(len(timestep))
+        return ChunkRow(
+            sequence=TokenSequence.concatenate(list(self._history)),
+            position=window.prompt_length,
+            window=window,
+            clear_cache=True,
+        )

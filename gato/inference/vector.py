@@ -1,45 +1,31 @@
-"""Members of a space to and from the batched form that vector environments use."""
+"""Members of a space to and from the batched form of Gymnasium's vector environments."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
+from gymnasium.vector.utils import concatenate, create_empty_array
 
 from gato.tokenizer.tree import flatten, leaf_spaces, unflatten
 
 
-def stack(members: Sequence[Any]) -> Any:
-    """One batched value: arrays with a new first axis, texts as a list, nested like the members.
-
-    Args:
-        members: one or more of one space.
-    """
-    first = members[0]
-    if isinstance(first, Mapping):
-        return {key: stack([member[key] for member in members]) for key in first}
-    if isinstance(first, tuple):
-        return tuple(stack(parts) for parts in zip(*members, strict=True))
-    return list(members) if isinstance(first, str) else np.stack(members)
+def stack(space: spaces.Space, members: Sequence[Any]) -> Any:
+    """Returns one batched value: arrays with a new first axis, texts as a tuple, nested like the space."""
+    empty: Any = create_empty_array(space, len(members))  # Any: its type follows the space
+    return concatenate(space, members, empty)
 
 
-def entry(batched: Any, index: int) -> Any:
-    """The member at `index` of a batched value: the inverse of `stack`."""
-    if isinstance(batched, Mapping):
-        return {key: entry(value, index) for key, value in batched.items()}
-    if isinstance(batched, tuple):
-        return tuple(entry(value, index) for value in batched)
-    return batched[index]
+def split(space: spaces.Space, batched: Any, num_members: int, name: str = "observation") -> list[Any]:
+    """Returns the members of a batched value, which may be a list, tuple or array at each leaf: the inverse of `stack`.
 
-
-def split(space: spaces.Space, batched: Any, num_members: int) -> list[Any]:
-    """The members of a batched observation, whose texts may stand in a tuple, as Gymnasium batches them.
+    Unlike `gymnasium.vector.utils.iterate`, it checks what it is given.
 
     Raises:
         ValueError: it is nested otherwise than the space, or of another number of members; the message names the leaf.
     """
-    leaves = flatten(space, batched, "observation")
-    for (path, _), leaf in zip(leaf_spaces(space, "observation"), leaves, strict=True):
+    leaves = flatten(space, batched, name)
+    for (path, _), leaf in zip(leaf_spaces(space, name), leaves, strict=True):
         if isinstance(leaf, str | Mapping) or not hasattr(leaf, "__len__") or not np.ndim(leaf):
             raise ValueError(f"{path} is {type(leaf).__name__} without a batch, expected {num_members} values")
         if len(leaf) != num_members:
@@ -48,7 +34,7 @@ def split(space: spaces.Space, batched: Any, num_members: int) -> list[Any]:
 
 
 def is_batched(space: spaces.Space, value: Any) -> bool:
-    """Whether an observation is a batch of members of the space rather than one member, going by its first leaf.
+    """Returns whether an observation is a batch of members rather than one member, going by its first leaf.
 
     Raises:
         ValueError: it is nested otherwise than the space.

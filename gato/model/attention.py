@@ -1,8 +1,6 @@
 """Causal self-attention with rotary positions, over a whole row or over a KV cache.
 
-The published parameter totals imply Transformer-XL's relative positions; rotary positions are their cheap modern
-equivalent, and keys that are stored rotated stay valid when older ones are dropped.
-Source: RoFormer (Su et al., 2021).
+Source: Vaswani et al. (2017).
 """
 
 import jax
@@ -11,6 +9,7 @@ from flax import nnx
 
 from gato.config import ModelConfig
 from gato.model.projection import Projection
+from gato.model.rotary import rotate
 
 _HIDDEN = -1e30  # score of what a query may not see; finite, so that a query that sees nothing stays finite
 
@@ -83,23 +82,6 @@ class Attention(nnx.Module):
     def _join(self, y_BHLK: jax.Array) -> jax.Array:
         B, _, L, _ = y_BHLK.shape
         return self.out(y_BHLK.swapaxes(1, 2).reshape(B, L, -1))
-
-
-def rotation_of(positions: jax.Array, head_dim: int, base: float) -> tuple[jax.Array, jax.Array]:
-    """Returns cosines and sines of the rotary angles, each (B, 1, L, K / 2) float32, for positions (B, L)."""
-    wavelengths = base ** (jnp.arange(0, head_dim, 2) / head_dim)
-    angles = positions[:, None, :, None] / wavelengths[None, None, None]
-    cos_and_sin = jnp.stack([jnp.cos(angles), jnp.sin(angles)])
-    # Without a product behind them, XLA on CPU computes them anew for every head of every layer; a barrier is no help.
-    cos, sin = jnp.matmul(cos_and_sin, jnp.eye(head_dim // 2), precision="highest")
-    return cos, sin
-
-
-def rotate(x_BHLK: jax.Array, rotation: tuple[jax.Array, jax.Array]) -> jax.Array:
-    """Turns each pair (i, i + K / 2) by its angle, in float32."""
-    cos, sin = rotation
-    low, high = jnp.split(x_BHLK.astype(jnp.float32), 2, axis=-1)
-    return jnp.concatenate([low * cos - high * sin, high * cos + low * sin], axis=-1).astype(x_BHLK.dtype)
 
 
 def causal_attention(

@@ -59,9 +59,8 @@ class Gato(nnx.Module):
         return logits_of(hidden_XD, self.embedding.tokens[rows])
 
     def init_cache(self, batch_size: int, num_slots: int) -> Cache:
-        """An empty cache for `extend`."""
-        shape = (batch_size, self.config.num_heads, num_slots, self.config.head_dim)
-        return Cache.empty(self.config.num_layers, shape, jnp.dtype(self.config.compute_dtype))
+        """Makes an empty cache for `extend`."""
+        return Cache.empty(self.config, batch_size, num_slots)
 
     def extend(self, chunk: Chunk, cache: Cache, query_indices_BA: jax.Array | None = None) -> tuple[jax.Array, Cache]:
         """Returns hidden_BCD of the chunk, and the cache with the chunk written to it.
@@ -106,6 +105,22 @@ def rebuild(config: ModelConfig, tokenizer: TokenizerConfig, params: Parameters)
         )
     state = jax.tree.unflatten(jax.tree.structure(state), jax.tree.leaves(params))
     return nnx.merge(graphdef, state)
+
+
+def unembedding(params: Parameters, config: ModelConfig, token_ids: slice) -> jax.Array:
+    """Returns the rows of the tied head that score some ids, in the compute dtype."""
+    return jnp.asarray(params["embedding"]["tokens"][token_ids], jnp.dtype(config.compute_dtype))
+
+
+def split_blocks(params: Parameters) -> tuple[Parameters, Parameters]:
+    """Returns the blocks' parameters, stacked over layers, and all others: the inverse of `join_blocks`."""
+    others = {name: part for name, part in params["transformer"].items() if name != "blocks"}
+    return params["transformer"]["blocks"], {**params, "transformer": others}
+
+
+def join_blocks(blocks: Parameters, others: Parameters) -> Parameters:
+    """Returns all parameters, out of those of the blocks, stacked over layers, and the others."""
+    return {**others, "transformer": {**others["transformer"], "blocks": blocks}}
 
 
 def matrix_mask(params: Parameters) -> Parameters:

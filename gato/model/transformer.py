@@ -11,9 +11,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from gato.config import ModelConfig
-from gato.model.attention import Attention, rotation_of
+from gato.model.attention import Attention
 from gato.model.cache import Cache, Chunk
 from gato.model.projection import Projection
+from gato.model.rotary import rotation_of
 
 
 class GatedMLP(nnx.Module):
@@ -158,9 +159,9 @@ class Transformer(nnx.Module):
         """
         config = self._config
         rows = jnp.arange(len(x_BCD))[:, None]
-        is_emptied_BS = chunk.reset[:, None] & (cache.positions >= chunk.pinned[:, None])
+        is_emptied_BS = chunk.clear_cache[:, None] & (cache.positions >= chunk.prompt_length[:, None])
         positions_BS = jnp.where(is_emptied_BS, -1, cache.positions)
-        positions_BS = positions_BS.at[rows, chunk.slots].set(chunk.positions, mode="drop")
+        positions_BS = positions_BS.at[rows, chunk.cache_slots].set(chunk.positions, mode="drop")
         visible_BCS = _visible(chunk, positions_BS)
         rotation = rotation_of(chunk.positions, config.head_dim, config.rotary_base)
         graphdef, weights_N = nnx.split(self.blocks)
@@ -169,7 +170,7 @@ class Transformer(nnx.Module):
         layers = zip(_unstack(weights_N, config.num_layers), cache.keys, cache.values, queries, strict=True)
         for weights, layer_keys, layer_values, layer_query_indices_BA in layers:
             x_BCD, layer_keys, layer_values = nnx.merge(graphdef, weights).extend(
-                x_BCD, rotation, layer_keys, layer_values, chunk.slots, visible_BCS, layer_query_indices_BA
+                x_BCD, rotation, layer_keys, layer_values, chunk.cache_slots, visible_BCS, layer_query_indices_BA
             )
             keys.append(layer_keys)
             values.append(layer_values)
@@ -179,8 +180,9 @@ class Transformer(nnx.Module):
 def _visible(chunk: Chunk, positions_BS: jax.Array) -> jax.Array:
     """Returns which cache slots each token of the chunk may see, (B, C, S) bool."""
     positions_B1S = positions_BS[:, None]
-    kept_B1S = (positions_B1S < chunk.pinned[:, None, None]) | (positions_B1S >= chunk.window_start[:, None, None])
-    return (positions_B1S >= 0) & (positions_B1S <= chunk.positions[:, :, None]) & kept_B1S
+    in_prompt_B1S = positions_B1S < chunk.prompt_length[:, None, None]
+    in_window_B1S = positions_B1S >= chunk.window_start[:, None, None]
+    return (positions_B1S >= 0) & (positions_B1S <= chunk.positions[:, :, None]) & (in_prompt_B1S | in_window_B1S)
 
 
 def _drop(y_BLD: jax.Array, rate: float, shape: tuple[int, ...], key: jax.Array) -> jax.Array:

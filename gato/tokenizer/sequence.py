@@ -104,7 +104,7 @@ class TokenSequence:
 
     @functools.cached_property
     def key(self) -> str:
-        """SHA-256 over all arrays with their shapes and dtypes: equal sequences have equal keys."""
+        """Returns a SHA-256 digest of the content: equal for equal sequences. No array may change once it is read."""
         digest = hashlib.sha256()
         for field in fields(self):
             array = np.ascontiguousarray(getattr(self, field.name))

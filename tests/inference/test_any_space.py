@@ -161,8 +161,9 @@ def play(policy, drawn, seed):
     numeric = [index for index, (_, acted) in enumerate(every) if not holds_text(acted)]
     if numeric:
         shown = int(rng.choice(numeric))
-        episode = (stack(values) for values in zip(*histories[shown], strict=True))
-        policy.reset([shown], seeds=[seed], prompt=policy.encode_demonstration(*episode, slot=shown))
+        columns = zip(*histories[shown], strict=True)
+        episode = (stack(space, values) for space, values in zip(every[shown], columns, strict=True))
+        policy.reset([shown], seeds=[seed], prompt=policy.encode_demonstration(*episode, env_index=shown))
     steps()
 
 

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gato.config import TokenizerConfig
-from gato.inference.chunks import Row, assemble, bucket_size, pieces
-from gato.inference.context import Context
+from gato.inference.chunks import ChunkRow, assemble, bucket_size
+from gato.inference.kv_cache_window import KVCacheWindow
 from gato.tokenizer.sequence import TokenSequence
 
 CONFIG = TokenizerConfig(text_vocab_size=300)
@@ -34,12 +34,14 @@ def test_bucket_sizes_are_few_and_waste_little():
     assert [bucket_size(int(bucket)) for bucket in buckets] == buckets.tolist()
 
 
-def test_a_hand_worked_chunk_with_a_carried_token_an_idle_row_and_padding():
-    context = Context(10, prompt_length=2)
+def test_a_hand_worked_chunk_with_a_pending_token_an_idle_row_and_padding():
+    window = KVCacheWindow(10, prompt_length=2)
     for size in (5, 3):
-        context.begin_timestep(size)
-    position = context.begin_timestep(5)  # the first timestep leaves: the window starts at 7, this one at 10
-    row = Row(sequence=tokens_of([7, CONFIG.padding_id, 9], [1]), position=position, context=context, carried=33)
+        window.begin_timestep(size)
+    position = window.begin_timestep(5)  # the first timestep is evicted: the window starts at 7, this one at 10
+    row = ChunkRow(
+        sequence=tokens_of([7, CONFIG.padding_id, 9], [1]), position=position, window=window, pending_token=33
+    )
     chunk = assemble([None, row], CONFIG, size=6, num_patches=2)
     assert chunk.tokens[1].tolist() == [33, 7, CONFIG.padding_id, 9, CONFIG.padding_id, CONFIG.padding_id]
     assert chunk.local_positions[1].tolist() == [
@@ -51,21 +53,24 @@ def test_a_hand_worked_chunk_with_a_carried_token_an_idle_row_and_padding():
         CONFIG.no_position,
     ]
     assert chunk.positions[1].tolist() == [9, 10, 11, 12, -1, -1]
-    assert chunk.slots[1].tolist() == [9, 2, 3, 4, 10, 10]
+    assert chunk.cache_slots[1].tolist() == [9, 2, 3, 4, 10, 10]
     assert chunk.patch_indices[1].tolist() == [2, 6]
     np.testing.assert_array_equal(chunk.patches[1, 0], row.sequence.patches[0])
-    assert (chunk.pinned[1], chunk.window_start[1], chunk.reset[1]) == (2, 7, False)
+    assert (chunk.prompt_length[1], chunk.window_start[1], chunk.clear_cache[1]) == (2, 7, False)
     assert (chunk.positions[0] == -1).all()
-    assert (chunk.slots[0] == 10).all()
+    assert (chunk.cache_slots[0] == 10).all()
     assert (chunk.tokens[0] == CONFIG.padding_id).all()
 
 
 @given(st.integers(1, 12), st.sets(st.integers(0, 29), max_size=9))
-def test_pieces_joined_again_are_the_whole(size, patch_indices):
+def test_the_parts_of_a_row_follow_one_another_and_are_the_whole(size, patch_indices):
     whole = tokens_of(range(30), sorted(patch_indices))
-    parts = list(pieces(whole, size))
-    assert {len(part) for part in parts[:-1]} <= {size}
-    joined = TokenSequence.concatenate(parts)
+    window = KVCacheWindow(50)
+    parts = ChunkRow(sequence=whole, position=7, window=window, clear_cache=True).split(size)
+    assert {len(part.sequence) for part in parts[:-1]} <= {size}
+    assert [part.position for part in parts] == list(range(7, 37, size))
+    assert [part.clear_cache for part in parts] == [True] + [False] * (len(parts) - 1)
+    joined = TokenSequence.concatenate([part.sequence for part in parts])
     for name in (
         "tokens",
         "local_positions",

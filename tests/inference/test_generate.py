@@ -6,13 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gato.inference.chunks import Row, assemble
-from gato.inference.context import Context
+from gato.inference.chunks import ChunkRow, assemble
 from gato.inference.generate import Generator
-from gato.inference.sampling import draw_keys, gumbel_noise
+from gato.inference.kv_cache_window import KVCacheWindow
+from gato.inference.sampling import Sampling, draw_keys, gumbel_noise
 from gato.model.gato import rebuild
 from gato.tokenizer.language import caption_prompt, dialogue_prompt, document_prompt
 
+DRAWN = Sampling(temperature=1.0)
 PICTURES = [np.random.default_rng(i).integers(0, 256, (16, 16 + 16 * (i % 2), 3), np.uint8) for i in range(3)]
 
 
@@ -44,9 +45,9 @@ def uncached_texts(agent, prompts, max_tokens, temperature=0.0, seed=0):
         counts = prompt.local_positions[-1] != agent.tokenizer.no_position
         whole = prompt
         while (count := len(whole) - len(prompt)) < max_tokens:
-            context = Context(60)
-            context.begin_timestep(len(whole))
-            row = Row(sequence=whole, position=0, context=context)
+            window = KVCacheWindow(60)
+            window.begin_timestep(len(whole))
+            row = ChunkRow(sequence=whole, position=0, window=window)
             chunk = assemble([row], agent.tokenizer, size=60, num_patches=4)
             scores = next_scores(agent.model, agent.tokenizer, vocab_size, agent.params, chunk, len(whole) - 1)
             scores = np.array(scores) / (temperature or 1) + noise[count]
@@ -75,7 +76,7 @@ def prompts(agent):
 
 
 def test_texts_are_those_of_uncached_passes(agent, prompts):
-    texts = Generator(agent).generate(prompts, max_tokens=8, temperature=1.0, seed=4)
+    texts = Generator(agent).generate(prompts, max_tokens=8, sampling=DRAWN, seed=4)
     assert texts == uncached_texts(agent, prompts, max_tokens=8, temperature=1.0, seed=4)
     assert len(set(texts)) == len(prompts)
     assert "" in texts or min(map(len, texts)) <= 4, "no text has ended by itself"
@@ -95,10 +96,16 @@ def test_each_method_takes_the_most_likely_text_after_its_own_prefix(agent, prom
 
 def test_texts_depend_on_their_index_and_seed_but_not_on_the_batch(agent):
     documents = [document_prompt(text, agent.text, agent.tokenizer) for text in ("go", "pick up the", "open", "go")]
-    together = Generator(agent).generate(documents, max_tokens=8, temperature=1.0, seed=3)
-    assert Generator(agent, batch_size=1).generate(documents, max_tokens=8, temperature=1.0, seed=3) == together
+    together = Generator(agent).generate(documents, max_tokens=8, sampling=DRAWN, seed=3)
+    assert Generator(agent, batch_size=1).generate(documents, max_tokens=8, sampling=DRAWN, seed=3) == together
     assert together[0] != together[3]
-    assert Generator(agent).generate(documents, max_tokens=8, temperature=1.0, seed=4) != together
+    assert Generator(agent).generate(documents, max_tokens=8, sampling=DRAWN, seed=4) != together
+
+
+def test_texts_of_the_likeliest_token_alone_are_the_greedy_ones(agent, prompts):
+    generator, expected = Generator(agent), uncached_texts(agent, prompts[:3], max_tokens=8)
+    likeliest = Sampling(temperature=9.0, top_k=1)
+    assert generator.generate(prompts[:3], max_tokens=8, sampling=likeliest, seed=1) == expected
 
 
 def test_what_does_not_fit_is_refused_with_the_sizes(agent):

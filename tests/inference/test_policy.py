@@ -9,12 +9,12 @@ from gymnasium import spaces
 from gato.batch import Batch
 from gato.checkpoint import save_checkpoint
 from gato.config import PolicyConfig, PromptConfig, RunConfig
-from gato.inference import batch_policy
+from gato.inference import prefill as prefilling
 from gato.inference.batch_policy import BatchPolicy
 from gato.inference.policy import Policy
-from gato.inference.sampling import draw_keys, gumbel_noise, legal_rows, sample
-from gato.inference.step import prefill
-from gato.inference.vector import entry, stack
+from gato.inference.prefill import prefill
+from gato.inference.sampling import Sampling, draw_keys, gumbel_noise, legal_ids
+from gato.inference.vector import split, stack
 from gato.model.gato import rebuild
 from gato.tokenizer.sequence import TokenSequence
 from gato.tokenizer.spaces import TimestepTokenizer
@@ -38,7 +38,7 @@ def demonstration_of(observation_space):
     observation_space.seed(77)
     ACTIONS.seed(78)
     observations, actions = zip(*[(observation_space.sample(), ACTIONS.sample()) for _ in range(6)], strict=True)
-    return stack(observations), stack(actions)
+    return stack(observation_space, observations), stack(ACTIONS, actions)
 
 
 @pytest.fixture
@@ -49,17 +49,18 @@ def demonstration():
 def reference_tokens(agent, rows, seed):
     """The action tokens that full forward passes over training rows give: one row a step, its action at the end."""
     ranges = TimestepTokenizer(OBSERVATIONS, ACTIONS, agent.tokenizer).action_ranges
-    legal = legal_rows(ranges)
+    legal = legal_ids(ranges)
     ids = np.arange(legal.start, legal.stop)
     masks = (ranges[:, :1] <= ids) & (ids < ranges[:, 1:])
     temperature, length = jnp.array([agent.policy.temperature]), agent.policy.context_length
+    choose = Sampling(temperature=1.0).choose
 
     @jax.jit
     def tokens_of(params, batch, last, step):
         model = rebuild(agent.model, agent.tokenizer, params)
         logits = model.logits(jax.lax.dynamic_slice_in_dim(model(batch)[0], last, NUM_ACTION_TOKENS), legal)
         noise = gumbel_noise(draw_keys(jnp.array([seed], jnp.uint32), step[None], NUM_ACTION_TOKENS), logits.shape[1])
-        chosen = [sample(logits[i][None], masks[i][None], temperature, noise[i]) for i in range(NUM_ACTION_TOKENS)]
+        chosen = [choose(logits[i][None], masks[i][None], noise[i], temperature) for i in range(NUM_ACTION_TOKENS)]
         return legal.start + jnp.concatenate(chosen)
 
     return np.stack(
@@ -95,7 +96,7 @@ def as_batch(row, config, length):
 def training_rows(agent, space, observations, actions, prompt):
     """For each step: the prompt, and the newest whole timesteps up to it that fit beside the prompt."""
     tokenizer = TimestepTokenizer(space, ACTIONS, agent.tokenizer, agent.text)
-    episode = tokenizer.encode_episode(stack(observations), stack(actions))
+    episode = tokenizer.encode_episode(stack(space, observations), stack(ACTIONS, actions))
     room = agent.policy.context_length - (0 if prompt is None else len(prompt))
     first = np.searchsorted(episode.starts, episode.starts[1:] - room)
     windows = [episode.timesteps(first[step], step + 1) for step in range(episode.num_timesteps)]
@@ -145,7 +146,7 @@ def test_actions_are_those_of_a_full_forward_pass_over_the_training_row(
     assert len(np.unique(chosen, axis=0)) >= 3
 
 
-def test_the_prompt_still_counts_when_all_first_timesteps_have_left(make_agent, demonstration):
+def test_the_prompt_still_counts_when_all_first_timesteps_are_evicted(make_agent, demonstration):
     policy = Policy(make_agent(), OBSERVATIONS, ACTIONS)
     prompt = policy.encode_demonstration(*demonstration)
 
@@ -208,7 +209,7 @@ def test_environments_of_other_tasks_in_a_batch_act_as_they_would_alone(make_age
     together.assign([1], *choices)
     together.assign([0], *numbers)
     together.reset([0, 1], seeds=[0, 1])
-    together.reset([3], seeds=[2], prompt=together.encode_demonstration(*demonstration, slot=3))
+    together.reset([3], seeds=[2], prompt=together.encode_demonstration(*demonstration, env_index=3))
     for step in range(10):
         actions = together.act([alone[0][0][step], alone[1][0][step], None, alone[2][0][step]])
         np.testing.assert_equal((actions[0], actions[1], actions[3]), tuple(played[1][step] for played in alone))
@@ -265,10 +266,42 @@ def test_refreshing_leaves_prompts_as_they_were_prefilled(make_agent, demonstrat
     for slot, prompt in enumerate(prompts):
         together.reset([slot], seeds=[3], prompt=prompt)
     calls = []
-    monkeypatch.setattr(batch_policy, "prefill", lambda *inputs: calls.append(1) or prefill(*inputs))
+    monkeypatch.setattr(prefilling, "prefill", lambda *inputs: calls.append(1) or prefill(*inputs))
     for step, observation in enumerate(observations):
         np.testing.assert_equal(together.act([observation] * 2), [actions[step] for actions in expected])
     assert 0 < len(calls) <= len(observations)
+
+
+def test_an_equal_prompt_is_not_prefilled_again(make_agent, demonstration, monkeypatch):
+    policy = BatchPolicy(make_agent(), OBSERVATIONS, ACTIONS, num_envs=2)
+    calls = []
+    monkeypatch.setattr(prefilling, "prefill", lambda *inputs: calls.append(1) or prefill(*inputs))
+    prompt, equal = (policy.encode_demonstration(*demonstration) for _ in range(2))
+    policy.reset([0], seeds=[3], prompt=prompt)
+    policy.reset([1], seeds=[3], prompt=equal)
+    assert len(calls) == 1
+    observation = OBSERVATIONS.sample()
+    first, second = policy.act([observation] * 2)
+    np.testing.assert_equal(first, second)
+    policy.reset([1], seeds=[3], prompt=prompt.timesteps(1, prompt.num_timesteps))
+    assert len(calls) == 2
+
+
+def test_actions_are_drawn_from_the_likeliest_tokens_only(make_agent):
+    observation = OBSERVATIONS.sample()
+
+    def actions(num_seeds, **settings):
+        policy = Policy(make_agent(**settings), OBSERVATIONS, ACTIONS)
+        for seed in range(num_seeds):
+            policy.reset(seed)
+            yield policy.act(observation)
+
+    [greedy] = actions(1, temperature=0.0)
+    for settings in ({"top_k": 1}, {"top_p": 0.01}):
+        for action in actions(3, temperature=1e6, **settings):
+            np.testing.assert_equal(action, greedy)
+    chosen = [len({choice for choice, _ in actions(40, temperature=1e6, top_k=top_k)}) for top_k in (2, None)]
+    assert chosen == [2, 3]
 
 
 def test_slots_may_idle_and_start_over_without_disturbing_others(make_agent, demonstration):
@@ -353,24 +386,24 @@ def test_predict_is_act_in_the_signature_of_stable_baselines3(make_agent, batche
     policy = Policy(make_agent(), OBSERVATIONS, ACTIONS)
     state = None
     for step, observation in enumerate(observations):
-        given = stack([observation]) if batched else observation
+        given = stack(OBSERVATIONS, [observation]) if batched else observation
         action, state = policy.predict(given, state=state, episode_start=np.array([step == 0]), deterministic=False)
-        np.testing.assert_equal(entry(action, 0) if batched else action, expected[step])
+        np.testing.assert_equal(split(ACTIONS, action, 1)[0] if batched else action, expected[step])
 
 
 def test_predict_starts_over_where_episodes_start_with_another_seed_and_the_same_prompt(make_agent, demonstration):
     policy = BatchPolicy(make_agent(), OBSERVATIONS, ACTIONS, num_envs=3)
     prompt = policy.encode_demonstration(*demonstration)
     policy.reset(seeds=[7, 8, 9], prompt=prompt)
-    observation = stack([OBSERVATIONS.sample()] * 3)
+    observation = stack(OBSERVATIONS, [OBSERVATIONS.sample()] * 3)
     first, _ = policy.predict(observation, episode_start=[True, True, True])
     policy.predict(observation, episode_start=[False, False, False])
     again, _ = policy.predict(observation, episode_start=[True, False, False])
     alone = Policy(make_agent(), OBSERVATIONS, ACTIONS)
     alone.reset(7, prompt)
-    np.testing.assert_equal(entry(first, 0), alone.act(entry(observation, 0)))
+    np.testing.assert_equal(split(ACTIONS, first, 3)[0], alone.act(split(OBSERVATIONS, observation, 3)[0]))
     alone.reset(7 + 3, prompt)
-    np.testing.assert_equal(entry(again, 0), alone.act(entry(observation, 0)))
+    np.testing.assert_equal(split(ACTIONS, again, 3)[0], alone.act(split(OBSERVATIONS, observation, 3)[0]))
 
 
 def test_a_loaded_policy_acts_as_the_agent_that_was_saved(make_agent, tmp_path):
@@ -406,7 +439,7 @@ def test_a_refused_observation_leaves_the_episode_as_it_was(make_agent, demonstr
 
 
 def test_predict_refuses_what_does_not_fit_and_leaves_the_episodes_as_they_were(make_agent):
-    good = stack([OBSERVATIONS.sample()] * 3)
+    good = stack(OBSERVATIONS, [OBSERVATIONS.sample()] * 3)
     policy, undisturbed = (BatchPolicy(make_agent(), OBSERVATIONS, ACTIONS, num_envs=3) for _ in range(2))
     starts = [True, False, True]
     for _ in range(2):
@@ -446,7 +479,7 @@ def test_wrong_arguments_are_refused_with_what_was_expected(make_agent, demonstr
     with pytest.raises(ValueError, match=r"seeds are \[0\.5, 1\]"):
         policy.reset(seeds=[0.5, 1])
     with pytest.raises(ValueError, match=r"indices are \[2\]"):
-        policy.encode_demonstration(*demonstration, slot=2)
+        policy.encode_demonstration(*demonstration, env_index=2)
     with pytest.raises(TypeError, match="the prompt is list"):
         policy.reset(seeds=[0, 1], prompt=[1, 2])
     with pytest.raises(ValueError, match=r"the prompt has \d+ tokens, expected 1 to 24"):
@@ -466,7 +499,7 @@ def test_wrong_arguments_are_refused_with_what_was_expected(make_agent, demonstr
     with pytest.raises(ValueError, match="num_envs is 0"):
         BatchPolicy(agent, OBSERVATIONS, ACTIONS, num_envs=0)
     with pytest.raises(ValueError, match="state is tuple, expected None"):
-        policy.predict(stack([OBSERVATIONS.sample()] * 2), state=(1,))
+        policy.predict(stack(OBSERVATIONS, [OBSERVATIONS.sample()] * 2), state=(1,))
     with pytest.raises(TypeError, match="observation is None"):
         Policy(agent, OBSERVATIONS, ACTIONS).act(None)
 
@@ -477,10 +510,10 @@ def test_a_sliding_prompt_is_like_a_past_of_ones_own(make_agent, refresh_every):
     lived, told = (BatchPolicy(agent, OBSERVATIONS, ACTIONS) for _ in range(2))
     lived.reset(seeds=[0])
     observations, actions = play(lambda seen: lived.act([seen])[0], OBSERVATIONS, 24)
-    prompt = told.encode_demonstration(stack(observations[:4]), stack(actions[:4]))
+    prompt = told.encode_demonstration(stack(OBSERVATIONS, observations[:4]), stack(ACTIONS, actions[:4]))
     assert prompt.num_timesteps == 4
     told.reset(seeds=[0], prompt=prompt, pinned=False)
-    # The context holds ten timesteps, so those of the prompt have left before the end.
+    # The context holds ten timesteps, so those of the prompt are evicted before the end.
     np.testing.assert_equal([told.act([seen])[0] for seen in observations[4:]], actions[4:])
     told.reset(seeds=[0], prompt=prompt)
     with np.testing.assert_raises(AssertionError):

@@ -11,7 +11,7 @@ from flax import nnx
 from gato.model.cache import Chunk
 from gato.model.gato import Gato
 
-NO_PIN, NO_WINDOW = 0, 0
+NO_PROMPT, NO_WINDOW = 0, 0
 
 
 @pytest.fixture(scope="module")
@@ -22,10 +22,14 @@ def model(tokenizer, model_config, build):
 @pytest.fixture(scope="module")
 def extend(model):
     graphdef, state = nnx.split(model)
-    return jax.jit(lambda chunk, cache, wanted=None: nnx.merge(graphdef, state).extend(chunk, cache, wanted))
+    return jax.jit(
+        lambda chunk, cache, query_indices=None: nnx.merge(graphdef, state).extend(chunk, cache, query_indices)
+    )
 
 
-def _chunk(batch, places, positions, slots, *, pinned=NO_PIN, window_start=NO_WINDOW, reset=False) -> Chunk:
+def _chunk(
+    batch, places, positions, slots, *, prompt_length=NO_PROMPT, window_start=NO_WINDOW, clear_cache=False
+) -> Chunk:
     """The batch's tokens at `places`; the other arguments are the same for every row."""
     places = np.asarray(places)
     num_rows = len(batch.tokens)
@@ -42,10 +46,10 @@ def _chunk(batch, places, positions, slots, *, pinned=NO_PIN, window_start=NO_WI
         patch_indices=index_of[batch.patch_indices].astype(np.int32),
         patch_intervals=batch.patch_intervals,
         positions=rows(positions),
-        slots=rows(slots),
-        pinned=rows(pinned),
+        cache_slots=rows(slots),
+        prompt_length=rows(prompt_length),
         window_start=rows(window_start),
-        reset=rows(reset, bool),
+        clear_cache=rows(clear_cache, bool),
     )
 
 
@@ -62,19 +66,19 @@ def test_any_split_into_chunks_gives_the_uncached_hidden_vectors(splits, model, 
     np.testing.assert_allclose(jnp.concatenate(hidden, axis=1), run(model, batch), atol=2e-5)
 
 
-@pytest.mark.parametrize("wanted", [[[6], [0], [3]], [[5, 6], [0, 1], [4, 2]]], ids=["one", "two"])
-def test_wanted_tokens_are_as_among_all_and_the_cache_too(wanted, model, extend, random_batch):
+@pytest.mark.parametrize("query_indices", [[[6], [0], [3]], [[5, 6], [0, 1], [4, 2]]], ids=["one", "two"])
+def test_queried_tokens_are_as_among_all_and_the_cache_too(query_indices, model, extend, random_batch):
     batch = random_batch()
-    places, wanted = np.arange(7), np.array(wanted)
+    places, query_indices = np.arange(7), np.array(query_indices)
     _, cache = extend(_chunk(batch, places, places, places), model.init_cache(3, 16))
     chunk = _chunk(batch, places + 5, places + 5, places + 5)
     every_hidden, every_cache = extend(chunk, cache)
-    hidden, cache = extend(chunk, cache, wanted)
-    np.testing.assert_allclose(hidden, every_hidden[np.arange(3)[:, None], wanted], atol=2e-5)
+    hidden, cache = extend(chunk, cache, query_indices)
+    np.testing.assert_allclose(hidden, every_hidden[np.arange(3)[:, None], query_indices], atol=2e-5)
     jax.tree.map(lambda one, every: np.testing.assert_allclose(one, every, atol=2e-5), cache, every_cache)
 
 
-def test_slots_may_come_in_any_order(model, extend, random_batch, run):
+def test_cache_slots_may_come_in_any_order(model, extend, random_batch, run):
     batch = random_batch()
     slots = np.random.default_rng(0).permutation(16)[:12]
     places = np.arange(12)
@@ -104,7 +108,7 @@ def test_past_its_window_one_layer_equals_recomputing_what_is_visible(tokenizer,
     for place in range(24):
         slot = place if place < num_pinned else num_pinned + (place - num_pinned) % window
         start = max(num_pinned, place - window + 1)
-        chunk = _chunk(batch, [place], [place], [slot], pinned=num_pinned, window_start=start)
+        chunk = _chunk(batch, [place], [place], [slot], prompt_length=num_pinned, window_start=start)
         hidden, cache = extend(model, chunk, cache)
         if place in (6, 15, 23):
             visible = np.array(sorted({*range(min(num_pinned, place + 1)), *range(start, place + 1)}))
@@ -112,7 +116,7 @@ def test_past_its_window_one_layer_equals_recomputing_what_is_visible(tokenizer,
             np.testing.assert_allclose(hidden[:, 0], again[:, -1], atol=2e-5)
 
 
-def test_a_pinned_prompt_stays_visible_and_the_rest_leaves(model, extend, random_batch):
+def test_a_pinned_prompt_stays_visible_and_the_rest_is_hidden(model, extend, random_batch):
     batch = random_batch(num_patches=0)
     places = np.arange(8)
 
@@ -121,7 +125,7 @@ def test_a_pinned_prompt_stays_visible_and_the_rest_leaves(model, extend, random
         changed.tokens[:, prefix_of] = (changed.tokens[:, prefix_of] + 1) % 260
         _, cache = extend(_chunk(changed, places, places, places), model.init_cache(3, 16))
         # Only position 8 itself is in the window, beside what is pinned.
-        hidden, _ = extend(_chunk(batch, [8], [8], [8], pinned=pinned, window_start=8), cache)
+        hidden, _ = extend(_chunk(batch, [8], [8], [8], prompt_length=pinned, window_start=8), cache)
         return hidden
 
     nothing = slice(0, 0)
@@ -130,13 +134,13 @@ def test_a_pinned_prompt_stays_visible_and_the_rest_leaves(model, extend, random
     np.testing.assert_array_equal(last(slice(0, 8), 0), last(nothing, 0))
 
 
-def test_reset_empties_its_row_only(model, extend, random_batch):
+def test_clearing_empties_its_row_only(model, extend, random_batch):
     batch = random_batch(num_patches=0)
     places = np.arange(4)
     _, used = extend(_chunk(batch, places, places, places), model.init_cache(3, 16))
     again = _chunk(batch, np.arange(4, 8), places, places + 4)
-    one_reset = dataclasses.replace(again, reset=np.array([False, True, False]))
-    hidden, cache = extend(one_reset, used)
+    one_cleared = dataclasses.replace(again, clear_cache=np.array([False, True, False]))
+    hidden, cache = extend(one_cleared, used)
     fresh, _ = extend(again, model.init_cache(3, 16))
     kept, _ = extend(again, used)
     np.testing.assert_allclose(hidden[1], fresh[1], atol=2e-5)
@@ -146,11 +150,11 @@ def test_reset_empties_its_row_only(model, extend, random_batch):
     assert cache.positions[0].tolist() == [0, 1, 2, 3] * 2 + [-1] * 8
 
 
-def test_reset_keeps_what_is_pinned(model, extend, random_batch):
+def test_clearing_keeps_the_prompt(model, extend, random_batch):
     batch = random_batch(num_patches=0)
     places = np.arange(4)
     _, used = extend(_chunk(batch, places, places, places), model.init_cache(3, 16))
-    _, cache = extend(_chunk(batch, np.arange(4, 8), places + 4, places + 4, pinned=2, reset=True), used)
+    _, cache = extend(_chunk(batch, np.arange(4, 8), places + 4, places + 4, prompt_length=2, clear_cache=True), used)
     assert cache.positions.tolist() == [[0, 1, -1, -1, 4, 5, 6, 7] + [-1] * 8] * 3
     for kept, before in zip((*cache.keys, *cache.values), (*used.keys, *used.values), strict=True):
         np.testing.assert_array_equal(kept[:, :, :2], before[:, :, :2])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from gato.model.attention import rotation_of
+from gato.model.rotary import rotation_of
 from gato.model.transformer import Block, Transformer
 
 

@@ -82,6 +82,21 @@ def test_num_fitting_takes_the_tighter_limit():
     assert sequence([3, 4, 2], patches_at=[0, 4, 5, 7]).num_fitting(0, 3, 4) == 1
 
 
+def test_the_key_is_that_of_the_content():
+    whole, again = (sequence([3, 4, 2], patches_at=[0, 4]) for _ in range(2))
+    assert whole.key == again.key
+    assert whole.timesteps(0, 2).key == again.timesteps(0, 2).key
+    others = [
+        whole.timesteps(0, 2),
+        sequence([3, 4, 2], patches_at=[0, 5]),
+        sequence([3, 6], patches_at=[0, 4]),
+        dataclasses.replace(whole, tokens=whole.tokens + np.int32(1)),
+        dataclasses.replace(whole, tokens=whole.tokens.astype(np.int64)),
+        dataclasses.replace(whole, loss_mask=~whole.loss_mask),
+    ]
+    assert len({whole.key, *(other.key for other in others)}) == len(others) + 1
+
+
 def test_a_slice_is_one_timestep_wherever_timesteps_begin():
     whole = sequence([3, 4, 2], patches_at=[0, 4, 5, 7])
     part = whole.slice(2, 6)

@@ -1,8 +1,9 @@
-"""Host-side bookkeeping of one environment's context: which tokens are visible, and where each is cached.
+"""Which tokens of one environment stay in the KV cache, and in which cache slot each one is.
 
 The paper acts with a context of fixed length whose front is the demonstration (section 2.3). Here the prompt keeps
-the first cache slots for good and the slots behind it form a ring. When the context is full the oldest timesteps
-leave, always whole.
+the first cache slots, and the cache slots behind it form a ring. When the context is full, the oldest timesteps are
+evicted, always whole ones. The network hides evicted tokens by position (`gato.model.cache.Chunk`), so nothing on the
+device has to be erased.
 """
 
 from collections import deque
@@ -10,12 +11,12 @@ from collections import deque
 import numpy as np
 
 
-class Context:
-    """Positions that only grow, cache slots that are used again, for one sequence of timesteps.
+class KVCacheWindow:
+    """The visible timesteps of one sequence: their positions only grow, their cache slots are used again.
 
     Args:
         context_length: cache slots, which is also the largest number of visible tokens.
-        prompt_length: tokens at positions [0, prompt_length), which never leave.
+        prompt_length: tokens at positions [0, prompt_length), which are never evicted.
     """
 
     def __init__(self, context_length: int, prompt_length: int = 0) -> None:
@@ -30,12 +31,12 @@ class Context:
 
     @property
     def window_start(self) -> int:
-        """Tokens behind the prompt and before this position have left."""
+        """Returns the position of the oldest visible token behind the prompt."""
         return self._starts[0] if self._starts else self.next_position
 
     @property
     def num_evicted(self) -> int:
-        """Tokens between the prompt and the window: how far the prompt would fall behind if it stayed in place."""
+        """Counts the evicted tokens, all between the prompt and the window."""
         return self.window_start - self.prompt_length
 
     @property
@@ -43,7 +44,7 @@ class Context:
         return self.prompt_length + self.next_position - self.window_start
 
     def check(self, num_tokens: int) -> None:
-        """Refuses a timestep that cannot fit beside the prompt, however much else leaves.
+        """Refuses a timestep that cannot fit beside the prompt, however much else is evicted.
 
         Raises:
             ValueError: with the three sizes.
@@ -56,24 +57,27 @@ class Context:
             )
 
     def begin_timestep(self, num_tokens: int) -> int:
-        """Reserves the next timestep, observation to last action token; as many old ones leave as must.
+        """Reserves the next timestep, observation to last action token, and evicts as many old ones as it must.
 
         Returns:
             The position of its first token.
 
         Raises:
-            ValueError: it cannot fit beside the prompt; the context is then unchanged.
+            ValueError: it cannot fit beside the prompt; the window is then unchanged.
         """
         self.check(num_tokens)
-        while self._starts and self.num_visible + num_tokens > self.context_length:
-            self._starts.popleft()
+        self._evict_for(num_tokens)
         start = self.next_position
         self._starts.append(start)
         self.next_position += num_tokens
         return start
 
-    def slots(self, positions: np.ndarray) -> np.ndarray:
-        """The cache slots of tokens: their own for the prompt, the ring behind it for all others.
+    def _evict_for(self, num_tokens: int) -> None:
+        while self._starts and self.num_visible + num_tokens > self.context_length:
+            self._starts.popleft()
+
+    def cache_slots(self, positions: np.ndarray) -> np.ndarray:
+        """Returns the cache slots of tokens: their own for the prompt, the ring behind it for all others.
 
         Args:
             positions: int array of any shape, positions that are or were visible.
