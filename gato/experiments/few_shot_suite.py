@@ -36,7 +36,8 @@ from gato.model.gato import Parameters
 from gato.reports.few_shot_plot import few_shot_plot
 from gato.reports.few_shot_tables import few_shot_table
 from gato.reports.style import save_figure
-from gato.training.lock import RunLock
+from gato.training.lock import lock_run
+from gato.training.progress import line_printer
 from gato.training.trainable import num_trainable
 
 RESULTS_FILE = "results.json"
@@ -59,7 +60,7 @@ def finetune_suite(config: RunConfig, agent: Agent, base: dict[str, Any], out: P
     Raises:
         ValueError: the folder holds runs of other weights or settings; or as `gato.training.loop.train`.
     """
-    with RunLock(out, lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True)):
+    with lock_run(out, line_printer(console)):
         return _Suite(config, agent, base, out, console).run()
 
 
@@ -110,7 +111,7 @@ class _Suite:
     """All runs of one call."""
 
     def __init__(self, config: RunConfig, agent: Agent, base: dict[str, Any], out: Path, console: Console) -> None:
-        self._base, self._out, self._console = base, out, console
+        self._base, self._out, self._console, self._say = base, out, console, line_printer(console)
         self._text = agent.text
         self._params: Parameters = jax.tree.map(np.array, jax.device_get(agent.params))
         self._task = config.finetune.task
@@ -285,9 +286,6 @@ class _Suite:
         replace_file(self._out / "few_shot.md", few_shot_table(results).markdown())
         save_figure(self._out / "few_shot.png", few_shot_plot(results))
         return results
-
-    def _say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _name(subset: Subset, size: int) -> str:
