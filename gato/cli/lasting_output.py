@@ -15,20 +15,17 @@ class LastingOutput:
         try:
             return self._stream.write(text)
         except OSError:
-            self._give_up()
+            send_to_nowhere(self._stream)
             return len(text)
 
     def flush(self) -> None:
         try:
             self._stream.flush()
         except OSError:
-            self._give_up()
+            send_to_nowhere(self._stream)
 
     def __getattr__(self, name: str) -> Any:  # Any: whatever else the stream has
         return getattr(self._stream, name)
-
-    def _give_up(self) -> None:
-        send_to_nowhere(self._stream)
 
 
 def nobody_reads(stream: TextIO) -> bool:

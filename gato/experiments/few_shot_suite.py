@@ -132,15 +132,15 @@ class _Suite:
         self._check_folder()
         results = self._write()
         before = self._value_before()
-        for number, (subset, size) in enumerate(self._subsets, start=1):
-            config = self._of_run(subset, size)
-            start = "the checkpoint" if subset.start == "checkpoint" else "scratch"
+        for number, subset in enumerate(self._subsets, start=1):
+            config = self._of_run(subset)
+            from_checkpoint = subset.start == "checkpoint"
+            start = "the checkpoint" if from_checkpoint else "scratch"
             text = f"from {start}, {len(subset.chosen)} episode(s), cascade {subset.cascade}"
             self._console.print(Rule(f"{number}/{len(self._subsets)} {text}"))
-            from_checkpoint = subset.start == "checkpoint"
             finished = run_subset(
                 config,
-                self._out / _name(subset, size),
+                self._out / _name(subset),
                 subset,
                 self._judge(config),
                 params=self._copied if from_checkpoint else functools.partial(fresh_parameters, config),
@@ -184,15 +184,10 @@ class _Suite:
             for source in config.data.sources
         )
         data = dataclasses.replace(config.data, sources=sources)
-        return with_scales(
-            data,
-            config.tokenizer,
-            self._text,
-            report_progress=lambda name: self._say(f"measuring the fields of {name}"),
-        )
+        return with_scales(data, config.tokenizer, self._text, report=self._say)
 
-    def _draw(self) -> Iterator[tuple[Subset, int]]:
-        """Yields every subset with the requested size: small ones first, from the checkpoint before from scratch."""
+    def _draw(self) -> Iterator[Subset]:
+        """Yields every subset: small ones first, from the checkpoint before from scratch."""
         config, settings = self._config, self._config.finetune
         (source,) = (source for source in config.data.sources if source.name == self._task)
         pool = open_pool(source, config.data, config.tokenizer, self._text, best=settings.best_episodes)
@@ -207,13 +202,13 @@ class _Suite:
             for cascade in settings.cascades:
                 chosen = tuple(draw_subset(pool, size, cascade).tolist())
                 for start in starts:
-                    yield Subset(source=self._task, chosen=chosen, cascade=cascade, start=start), size
+                    yield Subset(size=size, chosen=chosen, cascade=cascade, start=start)
 
-    def _of_run(self, subset: Subset, size: int) -> RunConfig:
+    def _of_run(self, subset: Subset) -> RunConfig:
         """Returns the config of one run. Runs of one cascade share their seed, so that only their subsets differ."""
         config = self._config
         finetune = dataclasses.replace(
-            config.finetune, episodes=(size,), cascades=(subset.cascade,), scratch=subset.start == "scratch"
+            config.finetune, episodes=(subset.size,), cascades=(subset.cascade,), scratch=subset.start == "scratch"
         )
         optimizer = config.optimizer
         if subset.start == "scratch":
@@ -228,7 +223,7 @@ class _Suite:
         training = dataclasses.replace(config.training, keep_best=SMOOTHED, best_is="lowest" if lowest else "highest")
         return dataclasses.replace(
             config,
-            name=f"{config.name} {_name(subset, size)}",
+            name=f"{config.name} {_name(subset)}",
             seed=config.seed + subset.cascade,
             finetune=finetune,
             optimizer=optimizer,
@@ -288,8 +283,8 @@ class _Suite:
         return results
 
 
-def _name(subset: Subset, size: int) -> str:
-    return f"{subset.start}-{size or 'all'}-episodes-cascade-{subset.cascade}"
+def _name(subset: Subset) -> str:
+    return f"{subset.start}-{subset.size or 'all'}-episodes-cascade-{subset.cascade}"
 
 
 def _place(run: FewShotRun) -> tuple[int, int, str]:

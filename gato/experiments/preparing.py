@@ -39,12 +39,7 @@ def prepare_sources(settings: RunConfig, out: Path, tokenizer: Path | None, cons
     out.mkdir(parents=True, exist_ok=True)
     if text is not None:
         replace_file(kept, text.to_bytes())
-    data = with_scales(
-        settings.data,
-        settings.tokenizer,
-        text,
-        report_progress=lambda name: say(f"measuring the fields of {name}"),
-    )
+    data = with_scales(settings.data, settings.tokenizer, text, report=say)
     entries = []
     with Progress(console=console) as progress:
         for source in data.sources:

@@ -133,10 +133,7 @@ def _with_scales(
                 )
             sources.append(dataclasses.replace(source, fields=source.fields or before.fields))
         data = dataclasses.replace(data, sources=tuple(sources))
-    data = with_scales(
-        data, config.tokenizer, text, report_progress=lambda name: say(f"measuring the fields of {name}")
-    )
-    return dataclasses.replace(config, data=data)
+    return dataclasses.replace(config, data=with_scales(data, config.tokenizer, text, report=say))
 
 
 def _saved_config(run: Path) -> RunConfig | None:

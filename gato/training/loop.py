@@ -165,7 +165,7 @@ def train(
             ),
             on_saved=logger.saved,
         ) as checkpoints,
-        Profiler(run_folder / PROFILE_FOLDER, settings.profile_steps if is_first else None, logger.message) as profiler,
+        Profiler(run_folder / PROFILE_FOLDER, settings.profile_steps if is_first else None, say) as profiler,
         jax.transfer_guard("disallow"),
     ):
         require_finite = functools.partial(_require_finite, max_skipped=settings.max_skipped, checkpoints=checkpoints)
@@ -227,11 +227,11 @@ def train(
                 save(step, data_state, score)
             if failure is not None:
                 checkpoints.wait()
-                logger.message(f"the data failed: saved step {step} in {run_folder}")
+                say(f"the data failed: saved step {step} in {run_folder}")
                 raise failure
             if stopping:
                 checkpoints.wait()
-                logger.message(f"{stop.signal_name}: saved step {step} in {run_folder}; continue with --resume")
+                say(f"{stop.signal_name}: saved step {step} in {run_folder}; continue with --resume")
                 break
         checkpoints.wait()
         logger.ended(step if stopping else settings.num_steps, stopped=stopping)

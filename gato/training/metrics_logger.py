@@ -101,10 +101,6 @@ class MetricsLogger:
         if self._events is not None:
             self._events.note("stopped" if stopped else "finished", step)
 
-    def message(self, text: str) -> None:
-        """Shows a line to the person who watches."""
-        self._progress.message(text)
-
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Excludes the time of the block from the speed of training."""
