@@ -109,11 +109,6 @@ def get_task(name: str) -> Task:
     return task
 
 
-def find_task(name: str) -> Task | None:
-    """The task of that name, or of that name and view; None if there is none."""
-    return _tasks_by_name().get(name)
-
-
 def select_tasks(patterns: Sequence[str] = (), families: Iterable[str] = ()) -> list[Task]:
     """The tasks that any pattern matches, or that belong to any of the families, in the catalogue's order.
 
