@@ -35,13 +35,6 @@ class Fact:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Paragraph:
-    """Running text."""
-
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Code:
     """Lines to type or to read, as they are."""
 
@@ -99,7 +92,8 @@ class Tabs:
     panels: tuple["Section", ...]
 
 
-Block: TypeAlias = Paragraph | Code | Table | Chart | Grid | Scrubber | Tabs
+# Text alone is a paragraph.
+Block: TypeAlias = str | Code | Table | Chart | Grid | Scrubber | Tabs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,17 +146,22 @@ def data_uri(content: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-@functools.cache
-def _environment() -> Environment:
-    """Prepares the templates: what all pages share, and a test for each class of block."""
-    environment = Environment(
+def new_environment(*, autoescape: bool) -> Environment:
+    """Opens `templates/`; a name that a template uses and does not get is an error."""
+    return Environment(
         loader=PackageLoader("gato.reports"),
-        autoescape=True,
+        autoescape=autoescape,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+
+
+@functools.cache
+def _environment() -> Environment:
+    """Prepares the templates: what all pages share, and a test for each class of block."""
+    environment = new_environment(autoescape=True)
     static = files("gato.reports") / "static"
     script = (static / "page.js").read_text(encoding="utf-8")
     environment.globals |= {
@@ -174,10 +173,7 @@ def _environment() -> Environment:
         "long_cell": _LONG_CELL,
     }
     environment.filters["svg_uri"] = lambda svg: data_uri(svg.encode(), "svg+xml")
-    environment.tests |= {kind.__name__.lower(): functools.partial(_is_of, kind) for kind in get_args(Block)}
+    classes = [kind for kind in get_args(Block) if kind is not str]  # Jinja has the test "string" itself
+    environment.tests |= {kind.__name__.lower(): lambda block, kind=kind: isinstance(block, kind) for kind in classes}
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     return environment
-
-
-def _is_of(kind: type, block: Block) -> bool:
-    return isinstance(block, kind)

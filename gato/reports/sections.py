@@ -15,7 +15,7 @@ from gato.evaluation.scores import ScoreRecord, aggregate, context_effect
 from gato.evaluation.statistics import wilson_interval
 from gato.reports.curves import CopycatPoint, Metrics, loss_curves_of
 from gato.reports.format import counted, interval_text, percent
-from gato.reports.page import Block, Chart, Code, Fact, Grid, GridImage, Paragraph, Section, draw_chart
+from gato.reports.page import Block, Chart, Code, Fact, Grid, GridImage, Section, draw_chart
 from gato.reports.plots import copycat_plot, loss_curves, score_bars
 from gato.reports.room_plot import room_figure, room_trials
 from gato.reports.table import Table
@@ -72,11 +72,9 @@ def room_section(study: PromptStudy, size: int) -> Section:
     return Section(
         title="What one demonstration does",
         blocks=(
-            Paragraph(
-                text="The agent sees the cell it stands on and nothing else; the goal is invisible. Before an episode "
-                "it is shown one demonstration that walks to some cell and stays there. An agent that uses its prompt "
-                "goes to the cell it was shown, right or wrong; shown nothing, it cannot know."
-            ),
+            "The agent sees the cell it stands on and nothing else; the goal is invisible. Before an episode "
+            "it is shown one demonstration that walks to some cell and stays there. An agent that uses its prompt "
+            "goes to the cell it was shown, right or wrong; shown nothing, it cannot know.",
             draw_chart(
                 room_figure,
                 trials,
@@ -92,18 +90,15 @@ def room_section(study: PromptStudy, size: int) -> Section:
 def score_section(records: Sequence[ScoreRecord]) -> Section:
     """Shows normalised scores as bars and in full."""
     blocks: list[Block] = [
-        Paragraph(
-            text="0 is an agent that acts at random, 1 the expert that recorded the demonstrations. Intervals are 95% "
-            "bootstrap intervals over episodes."
-        )
+        "0 is an agent that acts at random, 1 the expert that recorded the demonstrations. Intervals are 95% "
+        "bootstrap intervals over episodes."
     ]
     scored = [record for record in records if record.normalized is not None]
     if scored:
         blocks.append(score_chart(scored))
     if len(scored) > 1:
         blocks.append(aggregate_table(records))
-    blocks += [Paragraph(text=sentence) for sentence in left_out(records)]
-    return Section(title="Control", blocks=(*blocks, score_table(records)))
+    return Section(title="Control", blocks=(*blocks, *left_out(records), score_table(records)))
 
 
 def score_chart(scored: Sequence[ScoreRecord]) -> Chart:
@@ -146,7 +141,7 @@ def language_section(trials: Sequence[LanguageTrial], *, num_shown: int = 8) -> 
     return Section(
         title="Images described and asked about",
         blocks=(
-            Paragraph(text="The images were never seen in training. The first ones are shown, whatever came out."),
+            "The images were never seen in training. The first ones are shown, whatever came out.",
             Grid(images=images, width_px=190),
             rates,
         ),
@@ -183,10 +178,8 @@ def copycat_section(points: Sequence[CopycatPoint]) -> Section:
     return Section(
         title="Does it decide, or repeat itself?",
         blocks=(
-            Paragraph(
-                text="An agent can predict most actions by repeating the last one and still play badly. Accuracy where "
-                "the action changes tells: the closer the two marks, the better."
-            ),
+            "An agent can predict most actions by repeating the last one and still play badly. Accuracy where "
+            "the action changes tells: the closer the two marks, the better.",
             draw_chart(
                 copycat_plot,
                 points,
@@ -205,7 +198,7 @@ def run_section(facts: Mapping[str, str], config_json: str | None = None) -> Sec
 
 def next_section(steps: Sequence[tuple[str, str]]) -> Section:
     """Lists what to try next: a sentence and its command each."""
-    blocks = [block for text, command in steps for block in (Paragraph(text=text), Code(text=command))]
+    blocks = [block for text, command in steps for block in (text, Code(text=command))]
     return Section(title="What to try next", blocks=tuple(blocks))
 
 

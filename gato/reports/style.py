@@ -4,12 +4,13 @@ Data colours are Okabe and Ito's (2008), which stay apart under the common colou
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -34,6 +35,11 @@ class Theme:
     secondary: str  # of what it is compared with
     neutral: str  # of series without a claim
     density: tuple[str, str]  # empty and full
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """Returns colours that stay apart, for what is drawn side by side."""
+        return self.primary, self.secondary, GREEN, PURPLE, VERMILLION, self.neutral
 
 
 LIGHT = Theme(
@@ -93,14 +99,33 @@ def new_figure(theme: Theme, width: float, height: float) -> Figure:
 def plain_axes(axes: Axes, theme: Theme, *, grid: Literal["x", "y"] | None = None) -> None:
     """Removes from the axes what carries no information; `grid` names the axis whose grid lines are drawn."""
     axes.set_facecolor(theme.page)
-    for side in ("top", "right", "left", "bottom"):
-        axes.spines[side].set_visible(False)
+    axes.spines[:].set_visible(False)
     axes.tick_params(colors=theme.muted, labelsize=SMALL_SIZE, length=0)
     axes.xaxis.label.set_color(theme.muted)
     axes.yaxis.label.set_color(theme.muted)
     if grid is not None:
         axes.grid(axis=grid, color=theme.line, linewidth=0.8)
         axes.set_axisbelow(True)
+
+
+def new_axes(
+    theme: Theme, width: float, height: float, *, grid: Literal["x", "y"] | None = None
+) -> tuple[Figure, Axes]:
+    """Makes a figure with one plot: `new_figure` and `plain_axes`."""
+    figure = new_figure(theme, width, height)
+    axes = figure.subplots()
+    plain_axes(axes, theme, grid=grid)
+    return figure, axes
+
+
+def name_rows(
+    axes: Axes, names: Sequence[str], theme: Theme, *, size: float = LABEL_SIZE, margin: float = 0.6
+) -> np.ndarray:
+    """Names horizontal rows from the top down, and returns their places; `margin` is what the outer ones take."""
+    rows = np.arange(len(names))
+    axes.set_yticks(rows, names, color=theme.text, fontsize=size)
+    axes.set_ylim(len(names) - 1 + margin, -margin)
+    return rows
 
 
 def legend_above(axes: Axes, theme: Theme, *, columns: int, size: float = SMALL_SIZE, **options: Any) -> None:

@@ -16,7 +16,6 @@ from gato.reports.page import (
     Grid,
     GridImage,
     Page,
-    Paragraph,
     Scrubber,
     Section,
     Tabs,
@@ -40,7 +39,7 @@ def page(text: str = EVIL) -> Page:
         light="<svg xmlns='http://www.w3.org/2000/svg'/>", dark="<svg xmlns='http://www.w3.org/2000/svg'/>"
     )
     blocks = (
-        Paragraph(text=text),
+        text,
         Code(text=text),
         Code(text=text, folded_under=text),
         Table(headings=(text, text), rows=((text, text),)),
@@ -162,7 +161,7 @@ def test_a_number_that_is_none_is_refused_in_a_scrubber():
 
 
 def test_without_the_script_all_panels_are_seen():
-    panels = tuple(Section(title=name, blocks=(Paragraph(text=name),)) for name in ("one", "two"))
+    panels = tuple(Section(title=name, blocks=(name,)) for name in ("one", "two"))
     document = moving(Tabs(panels=panels))
     assert Reader(document).texts.count("two") == 2
     assert " hidden" not in re.sub(r"<(style|script)>.*?</\1>", "", document, flags=re.DOTALL)
