@@ -160,12 +160,12 @@ class _Reader:
         observed = flatten(self._source.observation_space, episode.observations, "observation")
         acted = flatten(self._source.action_space, episode.actions, "action")
         observed = [part[:length] for part in observed]
-        columns: dict[str, np.ndarray] = {}
-        features = [self._features(leaf, part) for leaf, part in zip(self._leaves, observed, strict=True)]
+        features = [np.zeros((length, 0), np.float32)]
         for watched, part in zip(self._leaves, observed, strict=True):
+            features.append(self._features(watched, part))
             if not isinstance(watched, TextLeaf | ImageLeaf | ContinuousLeaf):
                 _widen(self._discrete, watched.path, part)
-        columns["features"] = np.concatenate([np.zeros((length, 0), np.float32), *features], axis=1)
+        columns = {"features": np.concatenate(features, axis=1)}
         for leaf, part in zip([*self._leaves, *self._action_leaves], [*observed, *acted], strict=True):
             if isinstance(leaf, ContinuousLeaf):
                 columns[leaf.path] = part
@@ -181,14 +181,10 @@ class _Reader:
             self.problems.append(f"{self._source.name}: episode {index}: {error}")
             return
         self._count(encoded)
-        columns |= {f"tokens:{leaf.path}": part for leaf, part in zip(self._action_leaves, tokens, strict=True)}
-        columns |= {
-            f"previous:{leaf.path}": np.concatenate([part[:1], part[:-1]])
-            for leaf, part in zip(self._action_leaves, tokens, strict=True)
-        }
-        columns["episode"] = np.full(length, index)
-        columns["first"] = np.arange(length) == 0
-        self._sample.add(columns)
+        for action, part in zip(self._action_leaves, tokens, strict=True):
+            columns[f"tokens:{action.path}"] = part
+            columns[f"previous:{action.path}"] = np.concatenate([part[:1], part[:-1]])
+        self._sample.add({**columns, "episode": np.full(length, index), "first": np.arange(length) == 0})
 
     def _count(self, encoded: TokenSequence) -> None:
         patch_mask = np.zeros(len(encoded), bool)

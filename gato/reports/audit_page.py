@@ -63,11 +63,9 @@ def _facts(mixture: MixtureAudit, advice: Sequence[Advice]) -> tuple[Fact, ...]:
     controls = [audit.control for audit in mixture.sources if audit.control is not None]
     usable = sum(not audit.failure for audit in mixture.sources)
     timesteps = sum(control.num_episodes * control.lengths.mean for control in controls)
-    shares: dict[str, float] = {}
-    for audit in mixture.sources:
-        for kind, share in audit.loss_shares.items():
-            shares[kind] = shares.get(kind, 0.0) + share
-    acted = sum(share for kind, share in shares.items() if kind.endswith("actions"))
+    shares = [(kind, share) for audit in mixture.sources for kind, share in audit.loss_shares.items()]
+    acted = sum(share for kind, share in shares if kind.endswith("actions"))
+    text = sum(share for kind, share in shares if kind == "text")
     return (
         Fact(value=f"{usable} of {len(mixture.sources)}", label="sources can be trained on"),
         Fact(
@@ -75,9 +73,7 @@ def _facts(mixture: MixtureAudit, advice: Sequence[Advice]) -> tuple[Fact, ...]:
             label="episodes",
             note=f"about {big_number(timesteps)} timesteps",
         ),
-        Fact(
-            value=percent(acted), label="of the loss falls on actions", note=f"{percent(shares.get('text', 0))} on text"
-        ),
+        Fact(value=percent(acted), label="of the loss falls on actions", note=f"{percent(text)} on text"),
         Fact(value=str(len(advice)), label="pieces of advice", note="each from a rule with a stated threshold"),
     )
 

@@ -1,5 +1,6 @@
 """Figures of a data audit; each function takes data and a theme."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -69,11 +70,8 @@ def episode_histograms(
     """Draws returns, beside those of random and expert if they are known, and lengths of episodes."""
     figure = new_figure(theme, 9, 2.5)
     left, right = figure.subplots(1, 2)
-    marks: dict[str, float] = {}
-    if references is not None:
-        marks["random"] = references.random
-        if references.expert is not None:
-            marks["expert"] = references.expert
+    known = {} if references is None else dataclasses.asdict(references)
+    marks = {name: value for name, value in known.items() if value is not None}
     for axes, values, title in ((left, returns, "return"), (right, lengths, "timesteps")):
         plain_axes(axes, theme, grid="y")
         shown = [*values, *marks.values()] if axes is left else [*values]

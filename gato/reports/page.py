@@ -19,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 from PIL import Image
 
-from gato.reports.style import DARK, LIGHT, ThemedImage, both_themes
+from gato.reports.style import DARK, LIGHT, svg
 from gato.reports.table import Table
 
 _LONG_CELL = 40  # characters of a table cell; a longer text may be broken into lines
@@ -46,7 +46,8 @@ class Code:
 class Chart:
     """A figure over the whole width, drawn for both themes."""
 
-    image: ThemedImage
+    light: str  # SVG
+    dark: str  # SVG
     alt: str  # what it shows, for those who cannot see it
     caption: str = ""
 
@@ -128,7 +129,7 @@ def draw_chart(draw: Callable[..., Figure], *data: Any, alt: str, caption: str =
         alt: what the figure shows, in words.
         caption: below the figure.
     """
-    return Chart(image=both_themes(lambda theme: draw(*data, theme)), alt=alt, caption=caption)
+    return Chart(light=svg(draw(*data, LIGHT)), dark=svg(draw(*data, DARK)), alt=alt, caption=caption)
 
 
 def write_page(path: Path, page: Page) -> None:
@@ -172,7 +173,7 @@ def _environment() -> Environment:
         "dark": DARK,
         "long_cell": _LONG_CELL,
     }
-    environment.filters["svg_uri"] = lambda svg: data_uri(svg.encode(), "svg+xml")
+    environment.filters["svg_uri"] = lambda image: data_uri(image.encode(), "svg+xml")
     classes = [kind for kind in get_args(Block) if kind is not str]  # Jinja has the test "string" itself
     environment.tests |= {kind.__name__.lower(): lambda block, kind=kind: isinstance(block, kind) for kind in classes}
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}

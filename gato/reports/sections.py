@@ -21,6 +21,7 @@ from gato.reports.room_plot import room_figure, room_trials
 from gato.reports.table import Table
 from gato.reports.tables import aggregate_table, left_out, score_table
 
+_NUM_SHOWN = 8  # images at most that were described, and as many that were asked about
 _IMAGE_SIDE = 280  # pixels to which smaller images are enlarged
 
 
@@ -113,12 +114,11 @@ def clip_section(clips: Sequence[tuple[bytes, str]]) -> Section:
     return Section(title="The same weights at play", blocks=(Grid(images=images),))
 
 
-def language_section(trials: Sequence[LanguageTrial], *, num_shown: int = 8) -> Section:
+def language_section(trials: Sequence[LanguageTrial]) -> Section:
     """Shows exact-match rates by kind, and the first images with what the agent said; all held out from training.
 
     Args:
         trials: of captions and questions, in any order.
-        num_shown: at most so many images that were described, and as many that were asked about.
     """
     rates = Table(
         headings=("kind", "images", "exactly right", "95% interval"),
@@ -136,7 +136,7 @@ def language_section(trials: Sequence[LanguageTrial], *, num_shown: int = 8) -> 
     asked = [trial for trial in trials if trial.example.question is not None]
     images = tuple(
         GridImage(content=_png(trial.example.image), alt=trial.example.reference, caption=_said(trial))
-        for trial in (*described[:num_shown], *asked[:num_shown])
+        for trial in (*described[:_NUM_SHOWN], *asked[:_NUM_SHOWN])
     )
     return Section(
         title="Images described and asked about",
@@ -189,11 +189,10 @@ def copycat_section(points: Sequence[CopycatPoint]) -> Section:
     )
 
 
-def run_section(facts: Mapping[str, str], config_json: str | None = None) -> Section:
+def run_section(facts: Mapping[str, str], config_json: str) -> Section:
     """Lists how the numbers came about: time, machine, versions, and the whole config."""
     table = Table(headings=("what", "value"), rows=tuple(facts.items()), num_text_columns=2)
-    config = () if config_json is None else (Code(text=config_json, folded_under="The whole config"),)
-    return Section(title="This run", blocks=(table, *config))
+    return Section(title="This run", blocks=(table, Code(text=config_json, folded_under="The whole config")))
 
 
 def next_section(steps: Sequence[tuple[str, str]]) -> Section:

@@ -4,7 +4,7 @@ Data colours are Okabe and Ito's (2008), which stay apart under the common colou
 """
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -66,20 +66,8 @@ DARK = Theme(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class ThemedImage:
-    """One figure, drawn for light and for dark pages."""
-
-    light: str  # SVG
-    dark: str  # SVG
-
-
-def both_themes(draw: Callable[[Theme], Figure]) -> ThemedImage:
-    """Draws a figure twice, as SVG whose bytes depend on the data only."""
-    return ThemedImage(light=_svg(draw(LIGHT)), dark=_svg(draw(DARK)))
-
-
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
+    """Returns the figure as SVG, whose bytes depend on the data only."""
     with matplotlib.rc_context({"svg.hashsalt": "gato"}), io.StringIO() as buffer:
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
         return buffer.getvalue()

@@ -22,7 +22,6 @@ from gato.reports.page import (
     page_html,
     write_page,
 )
-from gato.reports.style import ThemedImage
 from gato.reports.table import Table
 
 EVIL = "<script>alert('x')</script> & \"quotes\""
@@ -35,15 +34,13 @@ def png() -> bytes:
 
 
 def page(text: str = EVIL) -> Page:
-    chart = ThemedImage(
-        light="<svg xmlns='http://www.w3.org/2000/svg'/>", dark="<svg xmlns='http://www.w3.org/2000/svg'/>"
-    )
+    svg = "<svg xmlns='http://www.w3.org/2000/svg'/>"
     blocks = (
         text,
         Code(text=text),
         Code(text=text, folded_under=text),
         Table(headings=(text, text), rows=((text, text),)),
-        Chart(image=chart, alt=text, caption=text),
+        Chart(light=svg, dark=svg, alt=text, caption=text),
         Grid(images=(GridImage(content=png(), alt=text, caption=text),)),
         Grid(images=(GridImage(content=png(), alt=text),), width_px=100),
     )
