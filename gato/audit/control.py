@@ -99,10 +99,10 @@ def audit_control(
         tokens={name: count / max(reader.num_encoded, 1) for name, count in reader.tokens.items()},
         window_timesteps=summarize(reader.windows) if reader.windows else None,
         window_share=float(np.mean(reader.window_shares)) if reader.windows else None,
-        fields=tuple(reader.field_audits()),
+        fields=tuple(reader.field_audits()) if reader.num_encoded else (),
         constant_pixels=reader.constant_pixels(),
         constant_discrete=reader.constant_discrete(),
-        actions=tuple(reader.action_audits(rng)),
+        actions=tuple(reader.action_audits(rng)) if reader.num_encoded else (),
         duplicates=count_duplicates(
             records,
             reader.hashes,
@@ -226,9 +226,7 @@ class _Reader:
         return sum(int(each.sum()) for each in fixed), sum(len(each) for each in fixed)
 
     def field_audits(self) -> list[FieldAudit]:
-        """Audits the fields of all continuous leaves."""
-        if not self.num_encoded:
-            return []
+        """Audits the fields of all continuous leaves; some episode must have been encoded."""
         columns = self._sample.columns()
         return [
             field
@@ -238,9 +236,7 @@ class _Reader:
         ]
 
     def action_audits(self, rng: np.random.Generator) -> list[ActionAudit]:
-        """Audits all action leaves."""
-        if not self.num_encoded:
-            return []
+        """Audits all action leaves; some episode must have been encoded."""
         columns = self._sample.columns()
         features = columns["features"]
         scales = features.std(axis=0)

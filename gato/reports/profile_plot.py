@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from gato.evaluation.scores import EXPERT_SHARES, ScoreRecord, by_family, strata_of
 from gato.evaluation.statistics import performance_profile, share_above, stratified_intervals
-from gato.reports.style import LABEL_SIZE, LIGHT, REFERENCE_DASHES, SMALL_SIZE, Theme, new_axes
+from gato.reports.style import LABEL_SIZE, LIGHT, REFERENCE_DASHES, SMALL_SIZE, Theme, new_axes, plain_legend
 
 _THRESHOLDS = np.linspace(0, 1.2, 121)  # from random to somewhat above the expert
 _MOST_FAMILIES = 6  # as many as there are colours; the smaller ones share the last
@@ -41,7 +41,7 @@ def profile_plot(runs: Mapping[str, Sequence[ScoreRecord]], theme: Theme = LIGHT
     axes.set_xlabel("normalised score, 95% band", fontsize=SMALL_SIZE)
     axes.set_ylabel("episodes that score more", fontsize=SMALL_SIZE)
     if len(runs) > 1:
-        axes.legend(frameon=False, fontsize=LABEL_SIZE, labelcolor=theme.text, loc="lower left")
+        plain_legend(axes, theme, "lower left", size=LABEL_SIZE)
     return figure
 
 
@@ -79,15 +79,8 @@ def tasks_above_plot(records: Sequence[ScoreRecord], theme: Theme = LIGHT) -> Fi
     axes.set_ylabel(f"tasks at or above it, of {len(scored)}", fontsize=SMALL_SIZE)
     if len(parts) > 1:
         handles, labels = axes.get_legend_handles_labels()
-        axes.legend(
-            handles[::-1],  # as the layers lie, top first
-            labels[::-1],
-            frameon=False,
-            fontsize=LABEL_SIZE,
-            labelcolor=theme.text,
-            loc="upper left",
-            bbox_to_anchor=(1, 1),
-        )
+        as_they_lie = {"handles": handles[::-1], "labels": labels[::-1]}  # top first
+        plain_legend(axes, theme, "upper left", size=LABEL_SIZE, bbox_to_anchor=(1, 1), **as_they_lie)
     return figure
 
 

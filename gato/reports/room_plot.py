@@ -23,6 +23,7 @@ from gato.reports.style import (
     legend_above,
     new_figure,
     plain_axes,
+    plain_legend,
     text_beside,
 )
 
@@ -86,18 +87,14 @@ def room_figure(trials: Sequence[RoomTrial], size: int, theme: Theme = LIGHT) ->
         _draw_ends(axes[1, column], [trial for trial in trials if trial.prompt == prompt], size, theme)
     axes[0, 0].set_ylabel("one episode", color=theme.muted, fontsize=LABEL_SIZE)
     axes[1, 0].set_ylabel("all episodes: last cell,\nseen from the goal", color=theme.muted, fontsize=LABEL_SIZE)
-    way = Line2D([], [], color=theme.primary, linewidth=2.2, marker="o", markersize=7)
-    goal = Line2D([], [], color=theme.secondary, linestyle="none", marker="*", markersize=13)
-    shown = Line2D([], [], color=theme.text, linestyle="none", marker="D", markersize=8, fillstyle="none")
-    rooms.legend(
-        [way, goal, shown],
-        ["the agent's way", "goal (invisible)", "where the demonstration ended"],
-        loc="outside lower center",
-        ncols=3,
-        frameon=False,
-        fontsize=SMALL_SIZE,
-        labelcolor=theme.text,
-    )
+    signs = {
+        "the agent's way": Line2D([], [], color=theme.primary, linewidth=2.2, marker="o", markersize=7),
+        "goal (invisible)": Line2D([], [], color=theme.secondary, linestyle="none", marker="*", markersize=13),
+        "where the demonstration ended": Line2D(
+            [], [], color=theme.text, linestyle="none", marker="D", markersize=8, fillstyle="none"
+        ),
+    }
+    plain_legend(rooms, theme, "outside lower center", ncols=3, handles=signs.values(), labels=signs.keys())
     _draw_shares(bars.subplots(), trials, theme)
     return figure
 

@@ -19,6 +19,7 @@ from gato.reports.style import (
     Theme,
     new_figure,
     plain_axes,
+    plain_legend,
 )
 
 _MOST_POINTS = 400  # of a curve; a longer one is drawn as means of neighbouring points
@@ -65,7 +66,7 @@ def run_panels(panels: Sequence[Panel], marks: Marks, theme: Theme = LIGHT) -> F
             axes.yaxis.set_major_formatter("{x:,g}")
         _mark(axes, marks, theme)
         if len(panel.curves) > 1:
-            axes.legend(frameon=False, fontsize=SMALL_SIZE, labelcolor=theme.text, loc="upper right", ncols=2)
+            plain_legend(axes, theme, "upper right", ncols=2)
     last = figure.axes[-1]
     last.set_xlim(0, max(float(curve.steps[-1]) for panel in panels for curve in panel.curves))
     last.xaxis.set_major_formatter("{x:,.0f}")

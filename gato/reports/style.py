@@ -12,7 +12,7 @@ from typing import Any, Literal
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
@@ -123,16 +123,14 @@ def legend_above(axes: Axes, theme: Theme, *, columns: int, size: float = SMALL_
         size: of its text, points.
         options: further ones of `Axes.legend`, whose types are its own.
     """
-    axes.legend(
-        frameon=False,
-        fontsize=size,
-        labelcolor=theme.text,
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        ncols=columns,
-        borderaxespad=0.2,
-        **options,
+    plain_legend(
+        axes, theme, "lower left", size=size, bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2, **options
     )
+
+
+def plain_legend(place: Axes | FigureBase, theme: Theme, loc: str, *, size: float = SMALL_SIZE, **options: Any) -> None:
+    """Places a legend without a frame; `options` are further ones of `legend`, whose types are its own."""
+    place.legend(loc=loc, frameon=False, fontsize=size, labelcolor=theme.text, **options)
 
 
 def text_beside(
