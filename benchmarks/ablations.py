@@ -17,12 +17,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gato.cli.quickstart import CONTEXT_TASK, speak, with_data_folder
 from gato.config import PromptConfig, RunConfig
 from gato.envs import get_task
 from gato.evaluation.language_scores import LanguageTrial
+from gato.experiments.quickstart import CONTEXT_TASK, language_trials, with_data_folder
 from gato.experiments.run_configs import load_config
-from gato.experiments.scoring import study_task
+from gato.experiments.scoring import ablate_prompts
 from gato.experiments.training import train_run
 from gato.inference.agent import Agent
 from gato.run_files import METRICS_FILE, TOKENIZER_FILE
@@ -87,9 +87,9 @@ def variant(base: RunConfig, group: Group, name: str, steps: int, seed: int) -> 
 def control_measures(agent: Agent, config: RunConfig, run: Path) -> dict[str, float | None]:
     """Held-out losses, and success in the dark room by goals (trained or held out) and demonstration."""
     held_out = next(line for line in reversed(read_metrics(run / METRICS_FILE)) if "held_out/loss" in line)
-    study = study_task(agent, get_task(CONTEXT_TASK), dataclasses.replace(config.evaluation, episodes=40))
+    ablation = ablate_prompts(agent, get_task(CONTEXT_TASK), dataclasses.replace(config.evaluation, episodes=40))
     losses = {f"{source} loss": held_out[f"held_out/loss/{source}"] for source in SHOWN}
-    successes = {f"{record.variants}, {record.prompt}": record.success for record in study.records}
+    successes = {f"{record.variants}, {record.prompt}": record.success for record in ablation.records}
     return {**losses, **successes}
 
 
@@ -99,7 +99,7 @@ def picture_measures(agent: Agent, data: Path) -> dict[str, float]:
     def share(trials: list[LanguageTrial]) -> float:
         return sum(trial.correct for trial in trials) / len(trials)
 
-    trials = speak(agent, data)
+    trials = language_trials(agent, data)
     captions = [trial for trial in trials if trial.example.question is None]
     return {"captions": share(captions), "answers": share([trial for trial in trials if trial.example.question])}
 

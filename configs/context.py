@@ -12,9 +12,9 @@ Command:
     gato train context --run runs/context
     gato evaluate runs/context --study
 Cost: 18 minutes of one busy core for the training, 20 for the demonstrations.
-Expected: normalised scores after a right demonstration of 1.00 in dark-room and go-to-shown-places, 0.83 in pendulum-
-  mode and 0.81 in cart-position; after a wrong one -0.11 to 0.01. Meta-World's groups succeed in 47 to 73 % of
-  episodes after a right demonstration; the other groups are not learned. Source: docs/experiments.md, one seed.
+Expected: normalised scores after a right demonstration of 1.00 in dark-room and go-to-shown-places, 0.83 in
+  pendulum-mode and 0.81 in cart-position; after a wrong one -0.11 to 0.01. Meta-World's groups succeed in 47 to 73 %
+  of episodes after a right demonstration; the other groups are not learned. Source: docs/experiments.md, one seed.
 """
 
 from typing import Literal

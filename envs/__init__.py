@@ -8,7 +8,7 @@ if __name__ != "gato.envs":
         f"this package is imported as 'gato.envs', not {__name__!r}: install the project (pip install -e .)"
     )
 
-from .catalog import QUICK, all_tasks, get_task, select_tasks
+from .catalog import QUICK, all_tasks, find_task, get_task, select_tasks
 from .paper_domains import PAPER_DOMAINS, PaperDomain
 from .task import Expert, Score, Scores, Task
 
@@ -21,6 +21,7 @@ __all__ = [
     "Scores",
     "Task",
     "all_tasks",
+    "find_task",
     "get_task",
     "select_tasks",
 ]

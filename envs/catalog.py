@@ -90,18 +90,23 @@ def all_tasks() -> tuple[Task, ...]:
     return tasks
 
 
+def find_task(name: str) -> Task | None:
+    """Returns the task of that name, or of that name and view, such as "babyai-go-to-local-pixels"; None if none is."""
+    return _tasks_by_name().get(name)
+
+
 def get_task(name: str) -> Task:
-    """The task of that name, or of that name and view, such as "babyai-go-to-local-pixels".
+    """Returns the task that `find_task` finds.
 
     Raises:
         ValueError: there is none; names the nearest one.
     """
-    tasks = _tasks_by_name()
-    if name not in tasks:
-        near = difflib.get_close_matches(name, tasks, n=1)
+    task = find_task(name)
+    if task is None:
+        near = difflib.get_close_matches(name, _tasks_by_name(), n=1)
         hint = f", did you mean {near[0]!r}?" if near else ": list all with `gato tasks`"
         raise ValueError(f"no task is named {name!r}{hint}")
-    return tasks[name]
+    return task
 
 
 def select_tasks(patterns: Sequence[str] = (), families: Iterable[str] = ()) -> list[Task]:

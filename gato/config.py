@@ -371,8 +371,8 @@ class PolicyConfig:
 class EvaluationConfig:
     """How the agent is measured."""
 
-    episodes: int = 50  # a task (section 4)
-    num_envs: int = 10  # episodes that run side by side
+    episodes: int = 50  # per task (section 4)
+    num_envs: int = 20  # episodes that run side by side
     seed: int = EVALUATION_SEED  # of the first episode
 
 

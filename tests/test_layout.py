@@ -58,7 +58,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
             "gato.data",
             "gato.inference",
         },
-        {"gymnasium", "numpy", "PIL"},
+        {"gymnasium", "numpy", "scipy", "PIL"},
     ),
     "gato.reports": (
         {"gato.config", "gato.tokenizer", "gato.data", "gato.audit", "gato.evaluation"},
@@ -180,6 +180,11 @@ def test_imports_keep_to_the_table() -> None:
         if not allowed:
             forbidden.append(f"{where}: {home} imports {target}")
     assert forbidden == []
+
+
+def test_of_the_environments_evaluation_knows_the_task_record_alone() -> None:
+    named = {owner(target) for module, _, _, target in all_imports() if package_of(module) == "gato.evaluation"}
+    assert {module for module in named if module and package_of(module) == "gato.envs"} == {"gato.envs.task"}
 
 
 def test_the_table_in_the_docs_is_this_table() -> None:

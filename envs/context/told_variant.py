@@ -84,8 +84,8 @@ class ToldVariant(gymnasium.Wrapper[Any, Any, Any, Any]):
         return {"observation": observation, "wanted": self._wanted.copy()}
 
 
-def told(task: Task, numbering: Numbering) -> Task:
-    """The task with environments that tell what is wanted; its expert, which would see them too, is left out."""
+def with_task_id(task: Task, numbering: Numbering) -> Task:
+    """Returns the task with environments that tell what is wanted, and without its expert, which would see them too."""
     return dataclasses.replace(task, make=functools.partial(_make, task, numbering), make_expert=None)
 
 

@@ -15,9 +15,9 @@ from gato.experiments.baseline_configs import (
     baseline_folder,
     chosen_sources,
     cloning_config,
+    data_with_task_id,
     is_finished,
     source_steps,
-    tell_data,
     unprompted_config,
 )
 from gato.experiments.held_out import moved_sources
@@ -67,7 +67,7 @@ def baseline(
         runs = {baseline_folder(run, kind): unprompted_config(config, steps or config.training.num_steps)}
     else:
         folder = baseline_folder(run, kind)
-        data = tell_data(config.data, folder / "data", console)
+        data = data_with_task_id(config.data, folder / "data", console)
         told = unprompted_config(dataclasses.replace(config, data=data), steps or config.training.num_steps)
         runs = {folder: dataclasses.replace(told, name=f"{config.name}-task-id")}
     for folder, settings in runs.items():

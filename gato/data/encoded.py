@@ -1,5 +1,6 @@
 """What an encoded source is: records as tokens, kept in memory, since encoding costs far more than cutting a row."""
 
+import dataclasses
 import hashlib
 import threading
 from collections import OrderedDict
@@ -141,7 +142,7 @@ def encode_language(
 
 
 def _size_bytes(sequence: TokenSequence) -> int:
-    return sum(array.nbytes for array in vars(sequence).values())
+    return sum(getattr(sequence, field.name).nbytes for field in dataclasses.fields(sequence))
 
 
 def encoding_of(

@@ -1,14 +1,15 @@
-"""Who can play a rollout: chance, and a scripted expert."""
+"""Actors without a network: random actions, and a scripted expert."""
 
 import contextlib
 import copy
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
+from gato.envs.task import Expert
 from gato.evaluation.rollout import EpisodeStart
 from gato.evaluation.time_limit import cpu_time_limit
 from gato.seeds import Stream, stream
@@ -34,23 +35,13 @@ class RandomActor:
         ]
 
 
-class Expert(Protocol):
-    """A demonstrator of one environment; it may read the environment behind the observation."""
-
-    def reset(self) -> None:
-        """Starts an episode; called after the environment's own reset."""
-
-    def act(self, observation: Any) -> Any:
-        """The action for the observation that came last."""
-
-
 class ExpertActor:
     """Plays every slot with an expert of that slot's environment."""
 
     def __init__(
         self, make_expert: Callable[[gym.Env, np.random.Generator], Expert], *, cpu_seconds: float | None = None
     ) -> None:
-        """Nothing is made before an episode starts.
+        """Keeps how experts are made; one is made when an episode starts.
 
         Args:
             make_expert: builds an expert for an environment; the generator is its own.

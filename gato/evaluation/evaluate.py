@@ -1,140 +1,122 @@
 """Plays a plan and makes scores of what came out; whether a demonstration alone decides what is done."""
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 
-from gato.evaluation.journal import EpisodeResult, key_of
-from gato.evaluation.plan import Cell
+from gato.evaluation.evaluation_task import EvaluationTask, reference_means
+from gato.evaluation.journal import EpisodeResult
+from gato.evaluation.plan import EpisodeKey, EpisodeSpec, RecordKey
 from gato.evaluation.rollout import Actor, EpisodeJob, Rollout, play_jobs
-from gato.evaluation.scores import Prompt, ScoreRecord, Variants
-from gato.evaluation.time_shares import TimeShares
+from gato.evaluation.scores import ScoreRecord
 
 
-@dataclass(frozen=True, kw_only=True)
-class Subject:
-    """The task that is scored, and the two mean returns that its scores are normalised with."""
-
-    task: str
-    family: str
-    random_mean: float
-    expert_mean: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlayedTask:
-    """A task as an evaluation plays it."""
-
-    subject: Subject
-    make_env: Callable[[], gym.Env]
-    variants: Sequence[Mapping[str, Any]] = ({},)  # reset options; a cell names them by index
-    succeeded: Callable[[float, Mapping[str, Any]], bool] | None = None  # of the episode return and the last info
-    follows: Callable[[Mapping[str, Any], Mapping[str, Any]], bool] | None = None  # (variant, last info)
-
-    def result(self, cell: Cell, done: Rollout) -> EpisodeResult:
-        """What is kept of an episode."""
-        episode_return = done.episode.episode_return
-        return EpisodeResult(
-            task=cell.task,
-            prompt=cell.prompt,
-            variants=cell.variants,
-            episode=cell.episode,
-            variant=cell.variant,
-            seed=cell.seed,
-            episode_return=episode_return,
-            length=len(done.episode),
-            success=None if self.succeeded is None else bool(self.succeeded(episode_return, done.info)),
-            followed=self.has_followed(cell, done.info),
-        )
-
-    def has_followed(self, cell: Cell, info: Mapping[str, Any]) -> bool | None:
-        """Whether an episode that ended with this info did what the cell's demonstration shows; None if none can say.
-
-        A demonstration of another task shows nothing that could be done here.
-        """
-        if cell.shown is None or cell.shown.task != cell.task or self.follows is None:
-            return None
-        return bool(self.follows(self.variants[cell.shown.variant], info))
-
-
-def play_cells(
-    cells: Sequence[Cell],
-    tasks: Mapping[str, PlayedTask],
-    actor: Actor,
+def episode_job(
+    spec: EpisodeSpec,
+    task: EvaluationTask,
     *,
-    num_envs: int,
-    keep_frames: Container[Cell] = (),
-    shares: TimeShares | None = None,
-) -> Iterator[tuple[Cell, Rollout]]:
-    """Plays the cells and yields each as it ends; they are begun in their order.
+    prompt: Callable[[], Any] | None = None,
+    keep_frames: bool = False,
+) -> EpisodeJob:
+    """Returns the job that plays an episode of a plan; the other arguments are those of `EpisodeJob`."""
+    return EpisodeJob(
+        make_env=task.make_env,
+        seed=spec.seed,
+        options=dict(task.variants[spec.variant]),
+        keep_frames=keep_frames,
+        task=task,
+        prompt=prompt,
+    )
+
+
+def play_specs(
+    specs: Sequence[EpisodeSpec], jobs: Sequence[EpisodeJob], actor: Actor, *, num_envs: int
+) -> Iterator[tuple[EpisodeSpec, Rollout]]:
+    """Plays episodes of a plan and yields each as it ends; they are begun in their order.
 
     Args:
-        cells: an actor knows an episode by its index among them.
-        tasks: by name.
-        actor: as many slots as the smaller of `num_envs` and the number of cells.
+        specs: of the episodes.
+        jobs: one for each of them.
+        actor: as many slots as the smaller of `num_envs` and the number of jobs.
         num_envs: episodes side by side; what comes out does not depend on it.
-        keep_frames: cells whose rendered frames are kept.
-        shares: see `play_jobs`.
     """
-    jobs = [
-        EpisodeJob(
-            make_env=tasks[cell.task].make_env,
-            seed=cell.seed,
-            options=dict(tasks[cell.task].variants[cell.variant]),
-            keep_frames=cell in keep_frames,
-        )
-        for cell in cells
-    ]
-    for index, done in play_jobs(jobs, actor, num_envs=num_envs, shares=shares):
-        yield cells[index], done
+    for index, done in play_jobs(jobs, actor, num_envs=num_envs):
+        yield specs[index], done
+
+
+def result_of(spec: EpisodeSpec, task: EvaluationTask, done: Rollout) -> EpisodeResult:
+    """Returns what is kept of an episode."""
+    episode_return = done.episode.episode_return
+    return EpisodeResult(
+        task=spec.task,
+        prompt=spec.prompt,
+        variants=spec.variants,
+        episode=spec.episode,
+        variant=spec.variant,
+        seed=spec.seed,
+        episode_return=episode_return,
+        length=len(done.episode),
+        success=bool(task.task.success(episode_return, done.info)),
+        followed=has_followed(spec, task, done.info),
+    )
+
+
+def has_followed(spec: EpisodeSpec, task: EvaluationTask, info: Mapping[str, Any]) -> bool | None:
+    """Tells whether an episode that ended with this info did what its demonstration shows; None if nobody can say.
+
+    A demonstration of another task shows nothing that could be done here.
+    """
+    if spec.shown is None or spec.shown.task != spec.task or task.task.follows is None:
+        return None
+    return bool(task.task.follows(task.variants[spec.shown.variant], info))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Yardsticks:
-    """What is measured beside the agent's episodes, for the cells of one record."""
+class ReferenceMetrics:
+    """What is measured beside the agent's episodes, for one record."""
 
     followed_by_chance: float | None = None
     first_actions_nll: float | None = None
 
 
 def score_records(
-    cells: Sequence[Cell],
-    results: Mapping[tuple[str, str, str, int], EpisodeResult],
-    tasks: Mapping[str, PlayedTask],
-    yardsticks: Mapping[tuple[str, Prompt, Variants], Yardsticks] | None = None,
+    specs: Sequence[EpisodeSpec],
+    results: Mapping[EpisodeKey, EpisodeResult],
+    tasks: Mapping[str, EvaluationTask],
+    references: Mapping[RecordKey, ReferenceMetrics] | None = None,
 ) -> list[ScoreRecord]:
-    """One record for each task, prompt and group of variants of the cells, in their order.
+    """Makes one record for each task, prompt and group of variants of the specs, in their order.
 
     Only groups whose episodes are all there make a record.
 
     Args:
-        cells: of the whole plan.
+        specs: of the whole plan.
         results: by key.
         tasks: by name.
-        yardsticks: of some of the records, by task, prompt and variants.
+        references: of some of the records.
     """
     records = []
-    for (name, prompt, variants), group in cells_by_record(cells).items():
-        played = [results[key] for cell in group if (key := key_of(cell)) in results]
+    for key, group in specs_by_record(specs).items():
+        played = [results[spec.key] for spec in group if spec.key in results]
         if len(played) < len(group):
             continue
-        subject = tasks[name].subject
-        beside = (yardsticks or {}).get((name, prompt, variants), Yardsticks())
+        name, prompt, variants = key
+        random_mean, expert_mean = reference_means(tasks[name].task)
+        beside = (references or {}).get(key, ReferenceMetrics())
         records.append(
             ScoreRecord.from_returns(
                 [result.episode_return for result in played],
                 task=name,
-                family=subject.family,
+                family=tasks[name].task.family,
                 seed=group[0].seed,
-                random_mean=subject.random_mean,
-                expert_mean=subject.expert_mean,
+                random_mean=random_mean,
+                expert_mean=expert_mean,
                 prompt=prompt,
                 variants=variants,
-                success=share_of([result.success for result in played]),
-                followed=share_of([result.followed for result in played]),
+                success=fraction_of([result.success for result in played]),
+                followed=fraction_of([result.followed for result in played]),
                 followed_by_chance=beside.followed_by_chance,
                 first_actions_nll=beside.first_actions_nll,
             )
@@ -142,52 +124,36 @@ def score_records(
     return records
 
 
-def cells_by_record(cells: Sequence[Cell]) -> dict[tuple[str, Prompt, Variants], list[Cell]]:
-    """The cells of each task, prompt and group of variants."""
-    groups: dict[tuple[str, Prompt, Variants], list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault((cell.task, cell.prompt, cell.variants), []).append(cell)
+def specs_by_record(specs: Sequence[EpisodeSpec]) -> dict[RecordKey, list[EpisodeSpec]]:
+    """Groups the specs by task, prompt and group of variants."""
+    groups: dict[RecordKey, list[EpisodeSpec]] = {}
+    for spec in specs:
+        groups.setdefault(spec.record_key, []).append(spec)
     return groups
 
 
-def share_of(answers: Sequence[bool | None]) -> float | None:
-    """Share of yes; None where any answer is missing."""
+def fraction_of(answers: Sequence[bool | None]) -> float | None:
+    """Returns the fraction of yes; None where any answer is missing."""
     known = [answer for answer in answers if answer is not None]
     return float(np.mean(known)) if known and len(known) == len(answers) else None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
-    """One episode of a prompt study: what was asked for, what the demonstration showed, what happened."""
-
-    prompt: Prompt
-    variants: Variants
-    scored: Mapping[str, Any]  # reset options of the episode
-    shown: Mapping[str, Any] | None  # reset options of the demonstration; None without one
-    rollout: Rollout
-
-
-@dataclass(frozen=True, kw_only=True)
-class PromptStudy:
+class PromptAblation:
     """Right, wrong and no demonstration, on trained and held-out variants of one task."""
 
     records: tuple[ScoreRecord, ...]
-    trials: tuple[Trial, ...]
+    episodes: tuple[tuple[EpisodeSpec, Rollout], ...]
+    variants: tuple[Mapping[str, Any], ...]  # reset options, by the numbers that the specs hold
 
 
-def study_prompts(task: PlayedTask, cells: Sequence[Cell], actor: Actor, *, num_envs: int) -> PromptStudy:
-    """Plays a study of one task, as `plan_study` plans it, and keeps the episodes."""
-    tasks = {task.subject.task: task}
-    played = dict(play_cells(cells, tasks, actor, num_envs=num_envs))
-    results = {key_of(cell): task.result(cell, done) for cell, done in played.items()}
-    trials = tuple(
-        Trial(
-            prompt=cell.prompt,
-            variants=cell.variants,
-            scored=task.variants[cell.variant],
-            shown=None if cell.shown is None else task.variants[cell.shown.variant],
-            rollout=played[cell],
-        )
-        for cell in cells
+def prompt_ablation(
+    specs: Sequence[EpisodeSpec], task: EvaluationTask, played: Mapping[EpisodeSpec, Rollout]
+) -> PromptAblation:
+    """Scores the episodes of one task, as `plan_ablation` plans them."""
+    results = {spec.key: result_of(spec, task, done) for spec, done in played.items()}
+    return PromptAblation(
+        records=tuple(score_records(specs, results, {task.name: task})),
+        episodes=tuple((spec, played[spec]) for spec in specs),
+        variants=task.variants,
     )
-    return PromptStudy(records=tuple(score_records(cells, results, tasks)), trials=trials)

@@ -10,14 +10,14 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
-from gato.evaluation.plan import Cell
+from gato.evaluation.plan import EpisodeKey
 from gato.evaluation.scores import Prompt, Variants
 from gato.files import append_line, continue_lines, read_lines
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpisodeResult:
-    """What became of one cell of a plan."""
+    """What became of one episode of a plan."""
 
     task: str
     prompt: Prompt
@@ -31,13 +31,9 @@ class EpisodeResult:
     followed: bool | None = None  # whether it did what its demonstration showed; None without one
 
     @property
-    def key(self) -> tuple[str, str, str, int]:
+    def key(self) -> EpisodeKey:
+        """The key of its `EpisodeSpec`."""
         return self.task, self.prompt, self.variants, self.episode
-
-
-def key_of(cell: Cell) -> tuple[str, str, str, int]:
-    """Returns what the result of the cell will have as `key`."""
-    return cell.task, cell.prompt, cell.variants, cell.episode
 
 
 class Journal:
@@ -53,7 +49,7 @@ class Journal:
         Raises:
             ValueError: the file was written under other settings, or is no journal.
         """
-        self.results: dict[tuple[str, str, str, int], EpisodeResult] = {}
+        self.results: dict[EpisodeKey, EpisodeResult] = {}
         settings = json.loads(json.dumps(settings))  # as they come back
         entries = read_lines(path, remedy="evaluate again with --overwrite") if path.exists() else []
         if entries:
@@ -82,14 +78,14 @@ def _result(path: Path, number: int, entry: dict[str, Any]) -> EpisodeResult:
     return EpisodeResult(**entry)
 
 
-def _check_settings(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    different = [name for name in (*wanted, *(found.keys() - wanted.keys())) if found.get(name) != wanted.get(name)]
+def _check_settings(path: Path, found: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    different = [name for name in (*given, *(found.keys() - given.keys())) if found.get(name) != given.get(name)]
     if different:
-        told = "; ".join(
-            f"{name} is {_short(found.get(name))} there, {_short(wanted.get(name))} now" for name in different
+        changes = "; ".join(
+            f"{name} is {_short(found.get(name))} there, {_short(given.get(name))} now" for name in different
         )
         raise ValueError(
-            f"{path.parent} holds another evaluation: {told}. Give another --out, or --overwrite to begin anew"
+            f"{path.parent} holds another evaluation: {changes}. Give another --out, or --overwrite to begin anew"
         )
 
 

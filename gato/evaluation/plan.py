@@ -1,34 +1,24 @@
-"""What is to be played, as data: one cell an episode, decided before the first step."""
+"""What is to be played, as data: one spec per episode, decided before the first step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
+from gato.evaluation.evaluation_task import EvaluationTask
 from gato.evaluation.scores import Prompt, Variants
 from gato.seeds import DEMONSTRATION_SEED
 
 NUM_TURNS: Final = 10  # different demonstrations of one variant that its episodes take turns with
 
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedTask:
-    """What planning has to know of a task.
-
-    Variants are counted from 0: those that may be trained on, then the held-out ones.
-    """
-
-    name: str
-    num_variants: int = 1
-    num_held_out: int = 0
-    has_expert: bool = True
-    spaces: Any = None  # equal where a demonstration of one task can stand before an episode of the other
+RecordKey: TypeAlias = tuple[str, Prompt, Variants]  # task, prompt and group of variants of one score
+EpisodeKey: TypeAlias = tuple[str, Prompt, Variants, int]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
-    """The demonstrations that an episode starts with: of which task and variant, and the seed of each."""
+class Demonstrations:
+    """What an episode is shown: experts' episodes of one variant of a task, by their seeds."""
 
     task: str
     variant: int
@@ -36,8 +26,8 @@ class Shown:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One episode: what is asked, and what is shown."""
+class EpisodeSpec:
+    """One episode of a plan: what is asked, and what is shown before it."""
 
     task: str
     prompt: Prompt
@@ -45,56 +35,69 @@ class Cell:
     episode: int  # counted from 0 within task, prompt and variants
     seed: int
     variant: int
-    shown: Shown | None = None
+    shown: Demonstrations | None = None
+
+    @property
+    def record_key(self) -> RecordKey:
+        """Episodes of equal ones make one score."""
+        return self.task, self.prompt, self.variants
+
+    @property
+    def key(self) -> EpisodeKey:
+        return *self.record_key, self.episode
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """All episodes of an evaluation in the order of its records, and the tasks that have none, with the reason."""
 
-    cells: tuple[Cell, ...]
+    specs: tuple[EpisodeSpec, ...]
     left_out: dict[str, str] = field(default_factory=dict)
 
 
 def plan_scores(
-    tasks: Sequence[PlannedTask], prompt: Prompt, *, episodes: int, seed: int, demonstrations: int = 1
+    tasks: Sequence[EvaluationTask], prompt: Prompt, *, episodes: int, seed: int, demonstrations: int = 1
 ) -> Plan:
-    """Every task under one kind of prompt, its episodes taking turns with its trained variants.
+    """Plans every task under one kind of prompt, its episodes taking turns with its trained variants.
 
     A wrong prompt is of another of the tasks with the same spaces, and where there is none, of another variant.
 
     Args:
         tasks: in the order of the records.
         prompt: of all of them.
-        episodes: a task.
+        episodes: of each task.
         seed: of the first episode.
         demonstrations: shown one after another in one prompt.
     """
-    cells: list[Cell] = []
+    specs: list[EpisodeSpec] = []
     left_out: dict[str, str] = {}
     for task in tasks:
-        others = [other for other in tasks if other != task and other.has_expert and other.spaces == task.spaces]
+        num_variants = len(task.task.variants)
+        others = [
+            other for other in tasks if other.name != task.name and other.has_expert and other.has_spaces_of(task)
+        ]
         if prompt == "right" and not task.has_expert:
             left_out[task.name] = "it has no expert to demonstrate it"
-        elif prompt == "wrong" and not others and (task.num_variants == 1 or not task.has_expert):
+        elif prompt == "wrong" and not others and (num_variants == 1 or not task.has_expert):
             left_out[task.name] = (
                 "no other task of this evaluation has its spaces and an expert, and it has no variants"
             )
         else:
             for episode in range(episodes):
-                variant = episode % task.num_variants
+                variant = episode % num_variants
                 shown = None
                 if prompt == "right":
-                    shown = _shown(task, variant, episode // task.num_variants, demonstrations)
+                    shown = _shown(task, variant, episode // num_variants, demonstrations)
                 elif prompt == "wrong" and others:
                     turn, which = divmod(episode, len(others))
                     other = others[which]
-                    shown = _shown(other, turn % other.num_variants, turn // other.num_variants, demonstrations)
+                    num_others = len(other.task.variants)
+                    shown = _shown(other, turn % num_others, turn // num_others, demonstrations)
                 elif prompt == "wrong":
-                    wrong = _another(np.random.default_rng([seed, episode]), variant, range(task.num_variants))
-                    shown = _shown(task, wrong, episode // task.num_variants, demonstrations)
-                cells.append(
-                    Cell(
+                    wrong = _another(np.random.default_rng([seed, episode]), variant, range(num_variants))
+                    shown = _shown(task, wrong, episode // num_variants, demonstrations)
+                specs.append(
+                    EpisodeSpec(
                         task=task.name,
                         prompt=prompt,
                         variants="all",
@@ -104,11 +107,11 @@ def plan_scores(
                         shown=shown,
                     )
                 )
-    return Plan(cells=tuple(cells), left_out=left_out)
+    return Plan(specs=tuple(specs), left_out=left_out)
 
 
-def plan_study(tasks: Sequence[PlannedTask], *, episodes: int, seed: int, demonstrations: int = 1) -> Plan:
-    """The same episodes under a right, a wrong and no demonstration, of trained and of held-out variants apart.
+def plan_ablation(tasks: Sequence[EvaluationTask], *, episodes: int, seed: int, demonstrations: int = 1) -> Plan:
+    """Plans the same episodes under a right, a wrong and no demonstration, of trained and of held-out variants apart.
 
     The variants of a task look alike at the start, so only the demonstration can tell which one is wanted. A wrong one
     comes from another variant of the same group, drawn at random.
@@ -119,10 +122,10 @@ def plan_study(tasks: Sequence[PlannedTask], *, episodes: int, seed: int, demons
         seed: of the first episode of each.
         demonstrations: shown one after another in one prompt.
     """
-    cells: list[Cell] = []
+    specs: list[EpisodeSpec] = []
     left_out: dict[str, str] = {}
     for task in tasks:
-        trained, total = task.num_variants, task.num_variants + task.num_held_out
+        trained, total = len(task.task.variants), len(task.variants)
         if not task.has_expert or total < 2:
             left_out[task.name] = "a wrong demonstration needs an expert and two variants"
             continue
@@ -134,8 +137,8 @@ def plan_study(tasks: Sequence[PlannedTask], *, episodes: int, seed: int, demons
             wrong = [_another(rng, variant, group if len(group) > 1 else range(total)) for variant in asked]
             shown: dict[Prompt, list[int] | None] = {"right": asked, "wrong": wrong, "none": None}
             for prompt, choices in shown.items():
-                cells += [
-                    Cell(
+                specs += [
+                    EpisodeSpec(
                         task=task.name,
                         prompt=prompt,
                         variants=variants,
@@ -148,7 +151,7 @@ def plan_study(tasks: Sequence[PlannedTask], *, episodes: int, seed: int, demons
                     )
                     for episode, variant in enumerate(asked)
                 ]
-    return Plan(cells=tuple(cells), left_out=left_out)
+    return Plan(specs=tuple(specs), left_out=left_out)
 
 
 def _another(rng: np.random.Generator, variant: int, group: range) -> int:
@@ -156,9 +159,9 @@ def _another(rng: np.random.Generator, variant: int, group: range) -> int:
     return others[int(rng.integers(len(others)))]
 
 
-def _shown(task: PlannedTask, variant: int, turn: int, demonstrations: int) -> Shown:
-    """No seed belongs to two variants or to two turns."""
-    num_variants = task.num_variants + task.num_held_out
+def _shown(task: EvaluationTask, variant: int, turn: int, demonstrations: int) -> Demonstrations:
+    """Chooses seeds of which none belongs to two variants or to two turns."""
+    num_variants = len(task.variants)
     first = turn % NUM_TURNS * demonstrations
     seeds = (DEMONSTRATION_SEED + num_variants * (first + number) + variant for number in range(demonstrations))
-    return Shown(task=task.name, variant=variant, seeds=tuple(seeds))
+    return Demonstrations(task=task.name, variant=variant, seeds=tuple(seeds))

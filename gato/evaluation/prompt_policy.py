@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from gato.config import PromptConfig
-from gato.evaluation.plan import Shown
+from gato.evaluation.plan import Demonstrations
 from gato.seeds import Stream, stream
 from gato.tokenizer.demonstration import join_demonstrations
 from gato.tokenizer.sequence import TokenSequence
 
 
 def build_prompt(
-    episodes: Sequence[TokenSequence], shown: Shown, prompt: PromptConfig, max_tokens: int
+    episodes: Sequence[TokenSequence], shown: Demonstrations, prompt: PromptConfig, max_tokens: int
 ) -> TokenSequence:
     """Builds the prompt of an episode out of encoded demonstrations.
 

@@ -10,10 +10,25 @@ import gymnasium as gym
 import numpy as np
 
 from gato.data.episode import Episode
+from gato.evaluation.evaluation_task import EvaluationTask
 from gato.evaluation.remote_env import RemoteEnv
 from gato.evaluation.stacking import stack_members
-from gato.evaluation.time_shares import TimeShares
+from gato.evaluation.time_shares import time_spent_on
 from gato.seeds import Stream, stream
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeJob:
+    """One episode to be played, with what its actor needs. Jobs with equal `make_env` share environments."""
+
+    make_env: Callable[[], gym.Env]
+    seed: int  # of `env.reset` and of the action space
+    options: Mapping[str, Any] | None = None  # of `env.reset`
+    keep_frames: bool = False  # needs render_mode "rgb_array"
+    max_steps: int | None = None  # ends the episode, as truncated, after so many
+    task: EvaluationTask | None = None  # for actors that play several
+    # Called when the episode begins: what the actor is shown before it, in the actor's own form, hence `Any`.
+    prompt: Callable[[], Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,9 +36,13 @@ class EpisodeStart:
     """What an actor may know when an episode begins."""
 
     slot: int  # which of the environments side by side
-    episode: int  # index into the seeds of the rollout
-    seed: int  # of this episode; an actor draws its randomness from it, so that the number of slots does not matter
+    job: EpisodeJob
     env: gym.Env  # already reset; for experts that look behind the observation
+
+    @property
+    def seed(self) -> int:
+        """An actor draws its randomness from it, so that the number of slots does not matter."""
+        return self.job.seed
 
 
 class Actor(Protocol):
@@ -36,7 +55,7 @@ class Actor(Protocol):
         """Forgets the past of the named slots: a new episode begins there."""
 
     def act(self, observations: Sequence[Any]) -> Sequence[Any]:
-        """One action for each slot that has an observation; a slot that idles holds None in both lists."""
+        """Returns one action for each slot that has an observation; a slot that idles holds None in both lists."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,17 +67,6 @@ class Rollout:
     frames: np.ndarray | None = None  # (T + 1, height, width, 3) uint8, where rendering was asked for
 
 
-@dataclass(frozen=True, kw_only=True)
-class EpisodeJob:
-    """One episode to be played. Jobs with equal `make_env` share environments."""
-
-    make_env: Callable[[], gym.Env]
-    seed: int  # of `env.reset` and of the action space
-    options: Mapping[str, Any] | None = None  # of `env.reset`
-    keep_frames: bool = False  # needs render_mode "rgb_array"
-    max_steps: int | None = None  # ends the episode, as truncated, after so many
-
-
 def rollout(
     make_env: Callable[[], gym.Env],
     actor: Actor,
@@ -68,7 +76,7 @@ def rollout(
     num_envs: int = 1,
     noise: tuple[float, float] | None = None,
     noise_strength: float = 1.0,
-    linger: int | None = None,
+    steps_after_success: int | None = None,
     keep_frames: Container[int] = (),
 ) -> Iterator[Rollout]:
     """Plays one episode per seed, `num_envs` side by side, and yields them in the order of the seeds.
@@ -76,23 +84,23 @@ def rollout(
     Episodes depend on their seed only, never on `num_envs`, provided the actor's choices do not.
 
     Args:
-        make_env: called once a slot; every environment is the same task and ends its episodes by itself.
+        make_env: called once per slot; every environment is the same task and ends its episodes by itself.
         actor: sees one slot for each environment, that is min(num_envs, len(seeds)).
         seeds: of `env.reset` and of the action space.
-        options: reset options, one mapping an episode.
+        options: reset options, one mapping per episode.
         noise: [low, high]: each episode draws a probability from this range, with which any executed action is a
             random one instead. Such actions are recorded, and False in the episode's `action_mask`.
         noise_strength: of such an action in a Box of floats: how far it lies on the way from the actor's to a random
             one, in [0, 1].
-        linger: ends an episode, as truncated, so many steps after the one whose info first says `success`.
+        steps_after_success: ends an episode, as truncated, so many steps after the one whose info first says `success`.
         keep_frames: indices of the episodes whose rendered frames are kept; needs render_mode "rgb_array".
 
     Raises:
         ValueError: options and seeds differ in number, `num_envs` below 1, noise or its strength outside [0, 1], or
-            linger below 0.
+            steps_after_success below 0.
     """
     if options is not None and len(options) != len(seeds):
-        raise ValueError(f"{len(options)} reset options came for {len(seeds)} seeds: give one an episode, or None")
+        raise ValueError(f"{len(options)} reset options came for {len(seeds)} seeds: give one per episode, or None")
     jobs = [
         EpisodeJob(
             make_env=make_env,
@@ -104,7 +112,14 @@ def rollout(
     ]
     finished: dict[int, Rollout] = {}
     next_index = 0
-    played = play_jobs(jobs, actor, num_envs=num_envs, noise=noise, noise_strength=noise_strength, linger=linger)
+    played = play_jobs(
+        jobs,
+        actor,
+        num_envs=num_envs,
+        noise=noise,
+        noise_strength=noise_strength,
+        steps_after_success=steps_after_success,
+    )
     with contextlib.closing(played):
         for index, done in played:
             finished[index] = done
@@ -120,8 +135,7 @@ def play_jobs(
     num_envs: int = 1,
     noise: tuple[float, float] | None = None,
     noise_strength: float = 1.0,
-    linger: int | None = None,
-    shares: TimeShares | None = None,
+    steps_after_success: int | None = None,
 ) -> Generator[tuple[int, Rollout], None, None]:
     """Plays jobs, perhaps of many tasks, and yields each with its index as it ends.
 
@@ -132,14 +146,12 @@ def play_jobs(
         jobs: what to play.
         actor: sees one slot for each of min(num_envs, len(jobs)) environments.
         num_envs: episodes side by side.
-        noise, noise_strength, linger: as for `rollout`.
-        shares: is told what time was spent on: "simulators" or "actor".
+        noise, noise_strength, steps_after_success: as for `rollout`.
 
     Raises:
-        ValueError: `num_envs` below 1, noise or its strength outside [0, 1], or linger below 0.
+        ValueError: `num_envs` below 1, noise or its strength outside [0, 1], or steps_after_success below 0.
     """
-    _check(num_envs, noise, noise_strength, linger)
-    shares = TimeShares() if shares is None else shares
+    _check(num_envs, noise, noise_strength, steps_after_success)
     num_envs = min(num_envs, len(jobs))
     waiting = iter(range(len(jobs)))
     environments: list[tuple[Callable[[], gym.Env], gym.Env] | None] = [None] * num_envs
@@ -147,7 +159,7 @@ def play_jobs(
     try:
         while True:
             starts = []
-            with shares.of("simulators"):
+            with time_spent_on("simulators"):
                 for slot in range(num_envs):
                     if slot not in running and (index := next(waiting, None)) is not None:
                         job, held = jobs[index], environments[slot]
@@ -156,21 +168,26 @@ def play_jobs(
                                 held[1].close()
                             held = environments[slot] = job.make_env, job.make_env()
                         running[slot] = _Recorder(
-                            env=held[1], index=index, job=job, noise=noise, noise_strength=noise_strength, linger=linger
+                            env=held[1],
+                            index=index,
+                            job=job,
+                            noise=noise,
+                            noise_strength=noise_strength,
+                            steps_after_success=steps_after_success,
                         )
-                        starts.append(EpisodeStart(slot=slot, episode=index, seed=job.seed, env=held[1]))
+                        starts.append(EpisodeStart(slot=slot, job=job, env=held[1]))
                         running[slot].begin()
                 for start in starts:
                     running[start.slot].started()
             if not running:
                 return
-            with shares.of("actor"):
+            with time_spent_on("actor"):
                 if starts:
                     actor.reset(starts)
                 actions = actor.act(
                     [running[slot].observations[-1] if slot in running else None for slot in range(num_envs)]
                 )
-            with shares.of("simulators"):
+            with time_spent_on("simulators"):
                 for slot, recorder in running.items():
                     recorder.send(actions[slot])
                 over = [slot for slot, recorder in running.items() if recorder.receive()]
@@ -183,15 +200,17 @@ def play_jobs(
                 held[1].close()
 
 
-def _check(num_envs: int, noise: tuple[float, float] | None, noise_strength: float, linger: int | None) -> None:
+def _check(
+    num_envs: int, noise: tuple[float, float] | None, noise_strength: float, steps_after_success: int | None
+) -> None:
     if num_envs < 1:
         raise ValueError(f"num_envs is {num_envs}, needs 1 or more")
     if noise is not None and not 0 <= noise[0] <= noise[1] <= 1:
         raise ValueError(f"noise is {noise}, expected (low, high) with 0 <= low <= high <= 1")
     if not 0 <= noise_strength <= 1:
         raise ValueError(f"noise_strength is {noise_strength}, expected a number in [0, 1]")
-    if linger is not None and linger < 0:
-        raise ValueError(f"linger is {linger}, expected 0 or more steps after success")
+    if steps_after_success is not None and steps_after_success < 0:
+        raise ValueError(f"steps_after_success is {steps_after_success}, expected 0 or more")
 
 
 @dataclass(kw_only=True)
@@ -207,7 +226,7 @@ class _Recorder:
     job: EpisodeJob
     noise: tuple[float, float] | None
     noise_strength: float
-    linger: int | None
+    steps_after_success: int | None
     observations: list[Any] = field(default_factory=list)
     actions: list[Any] = field(default_factory=list)
     action_mask: list[bool] = field(default_factory=list)
@@ -268,14 +287,14 @@ class _Recorder:
             self.steps_since_success += 1
         elif self.info.get("success"):
             self.steps_since_success = 0
-        if self.linger is not None and self.steps_since_success == self.linger:
+        if self.steps_after_success is not None and self.steps_since_success == self.steps_after_success:
             self.truncated = not self.terminated
         if len(self.actions) == self.job.max_steps:
             self.truncated = self.truncated or not self.terminated
         return self.terminated or self.truncated
 
     def _disturbed(self, action: Any) -> Any:
-        """A random action, or one on the way there."""
+        """Returns a random action, or one on the way there."""
         space = self.noise_space
         random_action = space.sample()
         if not isinstance(space, gym.spaces.Box) or space.dtype.kind != "f" or self.noise_strength == 1:

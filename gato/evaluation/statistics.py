@@ -8,15 +8,14 @@ A bootstrap sample is the same scores with other weights. A statistic therefore 
 each, and the weights of their episodes, (..., n) each: how often an episode was drawn, which sums to n.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import TypeAlias
 
 import numpy as np
+from scipy.stats import binomtest
 
-Strata: TypeAlias = Sequence[np.ndarray]  # one array a task
+Strata: TypeAlias = Sequence[np.ndarray]  # one array per task
 Statistic: TypeAlias = Callable[[Strata, Strata], np.ndarray]  # (scores, weights) -> (...) or (..., k)
 
 _NUM_SAMPLES = 2000
@@ -34,7 +33,7 @@ class Interval:
 
 
 def bootstrap_interval(values: Sequence[float] | np.ndarray, *, seed: int, num_samples: int = _NUM_SAMPLES) -> Interval:
-    """Mean with its 95 % percentile bootstrap interval; the same seed gives the same interval."""
+    """Returns the mean with its 95 % percentile bootstrap interval; the same seed gives the same interval."""
     data = _finite(values)
     indices = np.random.default_rng(seed).integers(len(data), size=(num_samples, len(data)))
     low, high = np.quantile(data[indices].mean(axis=1), (0.025, 0.975))
@@ -48,7 +47,7 @@ def stratified_interval(
     seed: int,
     num_samples: int = _NUM_SAMPLES,
 ) -> Interval:
-    """`stratified_intervals` of a statistic that is one number."""
+    """Returns the `stratified_intervals` of a statistic that is one number."""
     (interval,) = stratified_intervals(strata, statistic, seed=seed, num_samples=num_samples)
     return interval
 
@@ -60,10 +59,10 @@ def stratified_intervals(
     seed: int,
     num_samples: int = _NUM_SAMPLES,
 ) -> tuple[Interval, ...]:
-    """A statistic of k numbers with the 95 % percentile interval of each; episodes are redrawn within their task.
+    """Computes a statistic of k numbers, each with its 95 % percentile interval; episodes are redrawn within tasks.
 
     Args:
-        strata: scores of the episodes, one sequence a task.
+        strata: scores of the episodes, one sequence per task.
         statistic: such as `mean_of_tasks`; k is 1 where it gives (...).
 
     Raises:
@@ -71,7 +70,7 @@ def stratified_intervals(
     """
     data = [_finite(values) for values in strata]
     if not data:
-        raise ValueError("no task to aggregate: give one sequence of scores a task")
+        raise ValueError("no task to aggregate: give one sequence of scores per task")
     rng = np.random.default_rng(seed)
     at_once = max(1, _WEIGHTS_AT_ONCE // sum(len(values) for values in data))
     drawn = []
@@ -87,7 +86,7 @@ def stratified_intervals(
 
 
 def interquartile_mean(values: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    """Mean of the middle half; a value on the border counts with the share that lies inside.
+    """Returns the mean of the middle half; a value on the border counts with the fraction that lies inside.
 
     Args:
         values: (n,).
@@ -107,23 +106,23 @@ def interquartile_mean(values: np.ndarray, weights: np.ndarray | None = None) ->
 
 
 def mean_of_tasks(scores: Strata, weights: Strata) -> np.ndarray:
-    """Mean of the tasks' means: every task weighs the same, however many episodes it has."""
+    """Returns the mean of the tasks' means: every task weighs the same, however many episodes it has."""
     return _means(scores, weights).mean(axis=-1)
 
 
 def median_of_tasks(scores: Strata, weights: Strata) -> np.ndarray:
-    """Median of the tasks' means, the literature's "median normalised score"."""
+    """Returns the median of the tasks' means, the literature's "median normalised score"."""
     return np.median(_means(scores, weights), axis=-1)
 
 
 def interquartile_mean_of_tasks(scores: Strata, weights: Strata) -> np.ndarray:
-    """Interquartile mean over the episodes of all tasks, every task weighing the same."""
+    """Returns the interquartile mean over the episodes of all tasks, every task weighing the same."""
     shares = [drawn / len(values) for values, drawn in zip(scores, weights, strict=True)]
     return interquartile_mean(np.concatenate(scores), np.concatenate(shares, axis=-1))
 
 
 def optimality_gap(scores: Strata, weights: Strata) -> np.ndarray:
-    """How far the episodes fall short of the expert on average: 0 is best, and more than 1 cannot make up for less.
+    """Measures how far episodes fall short of the expert on average: 0 is best; more than 1 cannot make up for less.
 
     Source: Agarwal et al., 2021, section 4.3, with gamma = 1, the expert's score.
     """
@@ -131,7 +130,7 @@ def optimality_gap(scores: Strata, weights: Strata) -> np.ndarray:
 
 
 def share_above(thresholds: Sequence[float]) -> Statistic:
-    """Statistic (..., k): share of tasks whose mean score is at or above each of k thresholds.
+    """Makes a statistic (..., k): fraction of tasks whose mean score is at or above each of k thresholds.
 
     Source: Gato (Reed et al., 2022), section 4.1 and figure 5.
     """
@@ -140,7 +139,7 @@ def share_above(thresholds: Sequence[float]) -> Statistic:
 
 
 def performance_profile(thresholds: Sequence[float]) -> Statistic:
-    """Statistic (..., k): share of episodes that score more than each of k thresholds, every task weighing the same.
+    """Makes a statistic (..., k): fraction of episodes above each of k thresholds, every task weighing the same.
 
     With `stratified_intervals` it has a point-wise band.
 
@@ -165,10 +164,10 @@ def probability_of_improvement(
     seed: int,
     num_samples: int = _NUM_SAMPLES,
 ) -> Interval:
-    """Probability that an episode of `first` scores more than one of `second` on the same task, averaged over tasks.
+    """Estimates the probability that an episode of `first` beats one of `second` on the same task, averaged over tasks.
 
     Args:
-        first, second: scores of the episodes, one sequence a task, tasks in the same order; redrawn independently.
+        first, second: scores of the episodes, one sequence per task, tasks in the same order; redrawn independently.
 
     Source: Agarwal et al., 2021, section 4.3: Mann and Whitney's U over the number of pairs, where a tie counts half.
     """
@@ -183,7 +182,7 @@ def difference_interval(
     seed: int,
     num_samples: int = _NUM_SAMPLES,
 ) -> Interval:
-    """A statistic of `first` minus that of `second`, both redrawn independently, task by task.
+    """Computes a statistic of `first` minus that of `second`, both redrawn independently, task by task.
 
     Episodes of equal seeds are not paired: chance within an episode makes them differ anyway, so the interval errs on
     the wide side.
@@ -196,7 +195,7 @@ def difference_interval(
 
 
 def wilson_interval(successes: int, trials: int) -> Interval:
-    """A rate with its 95 % Wilson score interval, which stays inside [0, 1] and is honest near both ends.
+    """Returns a rate with its 95 % Wilson score interval, which stays inside [0, 1] and is honest near both ends.
 
     Source: Wilson, 1927; lower and upper bound without continuity correction.
     """
@@ -204,15 +203,12 @@ def wilson_interval(successes: int, trials: int) -> Interval:
         raise ValueError(
             f"{successes} successes in {trials} trials: expected 0 <= successes <= trials and 1 or more trials"
         )
-    z = NormalDist().inv_cdf(0.975)
-    rate = successes / trials
-    centre = (rate + z**2 / (2 * trials)) / (1 + z**2 / trials)
-    half = z / (1 + z**2 / trials) * math.sqrt(rate * (1 - rate) / trials + z**2 / (4 * trials**2))
-    return Interval(value=rate, low=max(centre - half, 0.0), high=min(centre + half, 1.0))
+    ends = binomtest(successes, trials).proportion_ci(method="wilson")
+    return Interval(value=successes / trials, low=float(ends.low), high=float(ends.high))
 
 
 def _means(scores: Strata, weights: Strata) -> np.ndarray:
-    """(..., tasks)."""
+    """Returns each task's mean, (..., tasks)."""
     return np.stack([drawn @ values / len(values) for values, drawn in zip(scores, weights, strict=True)], axis=-1)
 
 
@@ -232,7 +228,7 @@ def _two_sided(
     seed: int,
     num_samples: int,
 ) -> Interval:
-    """A statistic of two sets of strata, whose tasks are redrawn as if they were one set."""
+    """Computes a statistic of two sets of strata, whose tasks are redrawn as if they were one set."""
     if len(first) != len(second):
         raise ValueError(f"{len(first)} tasks on one side and {len(second)} on the other, expected the same ones")
     split = len(first)
@@ -245,7 +241,7 @@ def _two_sided(
 
 
 def _redrawn(rng: np.random.Generator, num_episodes: int, num_samples: int) -> np.ndarray:
-    """(num_samples, num_episodes) how often each episode was drawn, with replacement."""
+    """Draws with replacement: (num_samples, num_episodes) how often each episode came."""
     drawn = rng.integers(num_episodes, size=(num_samples, num_episodes))
     cells = drawn + num_episodes * np.arange(num_samples)[:, np.newaxis]
     counts = np.bincount(cells.ravel(), minlength=num_samples * num_episodes)

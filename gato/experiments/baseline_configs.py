@@ -5,7 +5,6 @@
 <run>/baselines/task-id/      the same, told which task and variant is wanted; its data lie in data/ below it
 """
 
-import contextlib
 import dataclasses
 import fnmatch
 from collections.abc import Iterator, Sequence
@@ -21,10 +20,9 @@ from gato.data.mixture import build_mixture
 from gato.data.reading import readable
 from gato.data.sources.minari_writer import write_minari
 from gato.data.sources.opening import open_source
-from gato.envs import Task, get_task
+from gato.envs import Task, find_task
 from gato.envs.context.told_variant import Numbering
 from gato.release import load_config
-from gato.run_files import CHECKPOINTS_FOLDER
 from gato.tokenizer.text import TextTokenizer
 
 TrainedBaseline = Literal["bc", "no-prompt", "task-id"]
@@ -33,29 +31,26 @@ _FOLDER = "baselines"
 
 
 def baseline_folder(checkpoint: Path, kind: TrainedBaseline, task: str | None = None) -> Path:
-    """The run folder of a baseline of the run that this run or checkpoint folder is of; `task` for "bc"."""
-    run = checkpoint.parent.parent if checkpoint.parent.name == CHECKPOINTS_FOLDER else checkpoint
+    """Returns the run folder of a baseline of the run that this run or checkpoint folder is of; `task` for "bc"."""
+    run = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint
     folder = run / _FOLDER / kind
     return folder / task if task is not None else folder
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether the run folder's newest checkpoint is that of its last step."""
+    """Tells whether the run folder's newest checkpoint is that of its last step."""
     newest = latest_checkpoint(folder)
     return newest is not None and int(newest.name) >= load_config(newest).training.num_steps
 
 
 def trained_tasks(data: DataConfig) -> dict[str, Task]:
-    """The sources that are named like a task, in their order."""
-    found = {}
-    for source in data.sources:
-        with contextlib.suppress(ValueError):  # a source that is no task: text, pictures, somebody's own data
-            found[source.name] = get_task(source.name)
-    return found
+    """Returns the tasks that sources are named like, in the order of the sources."""
+    found = {source.name: find_task(source.name) for source in data.sources}
+    return {name: task for name, task in found.items() if task is not None}
 
 
 def numbering_of(data: DataConfig) -> Numbering:
-    """The numbers by which the oracle is told what is wanted: of the run's tasks of hidden variants.
+    """Numbers the run's tasks of hidden variants, and their variants, for the oracle.
 
     Raises:
         ValueError: there are none.
@@ -69,25 +64,27 @@ def numbering_of(data: DataConfig) -> Numbering:
 
 
 def source_steps(config: RunConfig, text: TextTokenizer | None) -> dict[str, int]:
-    """Steps of the run, by source, whose rows are as many as the run takes of that source; 1 or more.
+    """Returns, by source, the steps whose rows are as many as the run takes of that source; 1 or more.
 
     Args:
         config: of the run.
         text: needed where a source holds text and some source has a budget.
     """
     sources, num_steps = config.data.sources, config.training.num_steps
-    shares: Sequence[float]
+    fractions: Sequence[float]
     if any(source.max_epochs or source.max_tokens for source in sources):  # budgets ask how large the sources are
         num_rows = num_steps * config.data.batch_size
-        shares = build_mixture(config.data, config.tokenizer, text, seed=config.seed, num_rows=num_rows).row_shares
+        fractions = build_mixture(config.data, config.tokenizer, text, seed=config.seed, num_rows=num_rows).row_shares
     else:
         weights = config.data.row_weights
-        shares = [weight / sum(weights) for weight in weights]
-    return {source.name: max(round(share * num_steps), 1) for source, share in zip(sources, shares, strict=True)}
+        fractions = [weight / sum(weights) for weight in weights]
+    return {
+        source.name: max(round(fraction * num_steps), 1) for source, fraction in zip(sources, fractions, strict=True)
+    }
 
 
 def cloning_config(config: RunConfig, source: str, steps: int) -> RunConfig:
-    """The run on one of its sources alone: the same network, rows and held-out split, in so many steps."""
+    """Returns the run on one of its sources alone: the same network, rows and held-out split, in so many steps."""
     (alone,) = (each for each in config.data.sources if each.name == source)
     # The steps decide how often it is shown; a budget was meant for the length of the whole run.
     alone = dataclasses.replace(alone, weight=1.0, max_epochs=None, max_tokens=None)
@@ -98,7 +95,7 @@ def cloning_config(config: RunConfig, source: str, steps: int) -> RunConfig:
 
 
 def unprompted_config(config: RunConfig, steps: int) -> RunConfig:
-    """The run without demonstrations before its episodes."""
+    """Returns the run without demonstrations before its episodes."""
     sources = tuple(
         dataclasses.replace(source, prompt=dataclasses.replace(source.prompt, probability=0.0))
         for source in config.data.sources
@@ -109,8 +106,8 @@ def unprompted_config(config: RunConfig, steps: int) -> RunConfig:
     )
 
 
-def tell_data(data: DataConfig, folder: Path, console: Console) -> DataConfig:
-    """The sources, those of tasks with hidden variants rewritten into the folder with the variant in the observation.
+def data_with_task_id(data: DataConfig, folder: Path, console: Console) -> DataConfig:
+    """Rewrites the sources of tasks with hidden variants into the folder, with the variant in the observation.
 
     What is there already is kept. Nothing is recorded anew: an episode holds the reset options that it was played with.
 
@@ -121,13 +118,15 @@ def tell_data(data: DataConfig, folder: Path, console: Console) -> DataConfig:
     return dataclasses.replace(
         data,
         sources=tuple(
-            _told_source(source, numbering, folder / source.name, console) if source.name in numbering.tasks else source
+            _source_with_task_id(source, numbering, folder / source.name, console)
+            if source.name in numbering.tasks
+            else source
             for source in data.sources
         ),
     )
 
 
-def _told_source(source: SourceConfig, numbering: Numbering, path: Path, console: Console) -> SourceConfig:
+def _source_with_task_id(source: SourceConfig, numbering: Numbering, path: Path, console: Console) -> SourceConfig:
     if not path.exists():
         opened = open_source(source)
         if not isinstance(opened, ControlSource):
@@ -135,7 +134,7 @@ def _told_source(source: SourceConfig, numbering: Numbering, path: Path, console
         console.print(f"telling the variants of {source.name}", highlight=False, soft_wrap=True)
         write_minari(
             path,
-            _told_episodes(opened, source, numbering),
+            _episodes_with_task_id(opened, source, numbering),
             numbering.observation_space(opened.observation_space),
             opened.action_space,
             dataset_id=f"gato/{source.name}-told-v0",
@@ -150,7 +149,7 @@ def _told_source(source: SourceConfig, numbering: Numbering, path: Path, console
     return dataclasses.replace(source, kind="minari", path=str(path), options={}, fields=fields)
 
 
-def _told_episodes(opened: ControlSource, source: SourceConfig, numbering: Numbering) -> Iterator[Episode]:
+def _episodes_with_task_id(opened: ControlSource, source: SourceConfig, numbering: Numbering) -> Iterator[Episode]:
     for _, episode in readable(opened, skip_bad=source.bad_records == "skip"):
         wanted = numbering.of_episode(source.name, episode.options)
         # Every leaf of the observations has as many entries as there are actions, or one more.
@@ -166,7 +165,7 @@ def _length(tree: object) -> int:
 
 
 def chosen_sources(data: DataConfig, patterns: Sequence[str]) -> list[str]:
-    """Sources that a network of their own is trained on."""
+    """Returns the sources that a network of their own is trained on."""
     known = list(trained_tasks(data))
     if not known:
         raise ValueError("none of the run's sources is named like a task: nothing could be evaluated")
@@ -177,7 +176,7 @@ def chosen_sources(data: DataConfig, patterns: Sequence[str]) -> list[str]:
 
 
 def _shortened(config: RunConfig, steps: int) -> RunConfig:
-    """The run in so many steps, its learning rate rising and falling over as large a part of them."""
+    """Returns the run in so many steps, its learning rate rising and falling over the same fraction of them."""
     part = steps / config.training.num_steps
     optimizer = dataclasses.replace(
         config.optimizer,

@@ -1,21 +1,17 @@
-"""Other players of the episodes that an agent is measured in: chance, experts, replay, and the runs of `gato baseline`.
+"""Baselines of an evaluation: chance, experts, replay of demonstrations, and the runs of `gato baseline`.
 
-Each plays the cells of the agent's plan, with their seeds and variants. Who needs no demonstration plays each episode
-once, under no prompt. Its episodes are written down in a journal of its own, <out>/baselines/<name>/episodes.jsonl, so
-that a player can be added to an evaluation that is finished, and goes on where it was stopped.
+Each plays the episodes of the agent's plan, with their seeds and variants. Baselines that take no prompt are played
+once per episode. Results are kept in a journal of their own, <out>/baselines/<name>/episodes.jsonl, so that a baseline
+can be added to an evaluation that is finished, and goes on where it was stopped.
 """
 
 import dataclasses
 import functools
 import shutil
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gato.config import RunConfig, SourceConfig
 from gato.data.episode import ControlSource, Episode
@@ -24,64 +20,83 @@ from gato.data.sources.minari import MinariSource
 from gato.data.sources.opening import open_source
 from gato.data.split import training_records
 from gato.envs import Task, get_task
-from gato.envs.context.told_variant import told
+from gato.envs.context.told_variant import with_task_id
 from gato.evaluation.actors import ExpertActor, RandomActor
-from gato.evaluation.evaluate import PlayedTask, play_cells, score_records
-from gato.evaluation.journal import Journal, key_of
+from gato.evaluation.evaluate import episode_job, play_specs, result_of, score_records
+from gato.evaluation.journal import Journal
 from gato.evaluation.nearest_neighbour import Memory, NearestNeighbourActor
-from gato.evaluation.plan import Cell, Shown
-from gato.evaluation.rollout import Actor
+from gato.evaluation.plan import Demonstrations, EpisodeSpec
+from gato.evaluation.rollout import Actor, Rollout
 from gato.evaluation.scores import BaselineScores, Prompt
+from gato.evaluation.time_shares import time_spent_on
 from gato.experiments.baseline_configs import TrainedBaseline, baseline_folder, is_finished, numbering_of
-from gato.experiments.session import Match
+from gato.experiments.reporter import Reporter
+from gato.experiments.session import EvaluationSession
 from gato.inference.agent import Agent
 from gato.release import identity, load_config
 from gato.run_files import JOURNAL_FILE
 from gato.tokenizer.tree import leaf_spaces
 
-Baseline = Literal["random", "expert", "nearest-neighbour"] | TrainedBaseline
+BaselineName = Literal["random", "expert", "nearest-neighbour"] | TrainedBaseline
 
 MAX_TIMESTEPS = 100_000  # of a task's demonstrations that replay looks up: as many as REGENT retrieves from
-_MEMORIES_KEPT = 64  # of demonstrations; an evaluation comes back to few
-_FOLDER = "baselines"
+_MEMORIES_KEPT = 64  # memories of demonstrations; an evaluation comes back to few
+_FOLDER, _JOURNAL = "baselines", "episodes.jsonl"
 
-# The player for cells of one task. It raises ValueError or FileNotFoundError where it cannot play that task.
-_ActorOf: TypeAlias = Callable[[Sequence[Cell]], Actor]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contender:
-    """Who plays, made before anything is played, so that what is missing is told at once."""
-
-    name: Baseline
-    measured: Mapping[str, Any]  # JSON values that its episodes depend on, beside what the agent's depend on
-    cells: tuple[Cell, ...]
-    tasks: Mapping[str, PlayedTask]
-    actor_of: _ActorOf
-    left_out: Mapping[str, str]  # tasks that it does not play, with the reason; further ones may turn up
+# Plays specs of one task. Raises ValueError or FileNotFoundError, when called, where it cannot play that task.
+_Play: TypeAlias = Callable[[Sequence[EpisodeSpec]], Iterator[tuple[EpisodeSpec, Rollout]]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contest:
-    """What the contenders of one evaluation have in common."""
+class Baseline:
+    """Another policy and the episodes that it plays; made before anything is played, so that errors come at once."""
 
-    match: Match  # the agent's
-    cells: tuple[Cell, ...]  # the agent's
+    name: BaselineName
+    measured: Mapping[str, Any] = field(default_factory=dict)  # JSON values that its episodes depend on alone
+    specs: tuple[EpisodeSpec, ...]
+    play: _Play
+    left_out: Mapping[str, str] = field(default_factory=dict)  # tasks with the reason; further ones may turn up
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineContext:
+    """What the baselines of one evaluation have in common."""
+
+    session: EvaluationSession  # the agent's
+    specs: tuple[EpisodeSpec, ...]  # the agent's
     run: RunConfig  # its sources where they lie now
     checkpoint: Path
     num_envs: int
-    studied: bool
-    demonstrations: Path | None = None  # a folder with a Minari dataset a task, in place of the run's own sources
+    ablation: bool
+    demonstrations: Path | None = None  # a folder with one Minari dataset per task, in place of the run's own sources
+
+    @property
+    def task_names(self) -> list[str]:
+        return list(dict.fromkeys(spec.task for spec in self.specs))
+
+    def play(
+        self, specs: Sequence[EpisodeSpec], actor: Actor, prompt_of: Callable[[EpisodeSpec], Any] | None = None
+    ) -> Iterator[tuple[EpisodeSpec, Rollout]]:
+        """Plays with an actor, whose prompts `prompt_of` makes when their episodes begin."""
+        jobs = [
+            episode_job(
+                spec,
+                self.session.tasks[spec.task],
+                prompt=None if prompt_of is None else functools.partial(prompt_of, spec),
+            )
+            for spec in specs
+        ]
+        return play_specs(specs, jobs, actor, num_envs=self.num_envs)
 
 
-def contenders(names: Sequence[Baseline], contest: Contest) -> list[Contender]:
-    """The players of these names, once each.
+def make_baselines(names: Sequence[BaselineName], context: BaselineContext) -> list[Baseline]:
+    """Makes the baselines of these names, once each.
 
     Raises:
         FileNotFoundError: a run of `gato baseline` is not there, not finished or of another network.
-        ValueError: recorded demonstrations are asked for in a study, or by nobody.
+        ValueError: recorded demonstrations are asked for in a prompt ablation, or by nobody.
     """
-    makers: Mapping[Baseline, Callable[[Contest], Contender]] = {
+    makers: Mapping[BaselineName, Callable[[BaselineContext], Baseline]] = {
         "random": _random,
         "expert": _expert,
         "nearest-neighbour": _nearest_neighbour,
@@ -89,171 +104,154 @@ def contenders(names: Sequence[Baseline], contest: Contest) -> list[Contender]:
         "no-prompt": _unprompted_network,
         "task-id": _oracle,
     }
-    if contest.demonstrations is not None and "nearest-neighbour" not in names:
+    if context.demonstrations is not None and "nearest-neighbour" not in names:
         raise ValueError("demonstrations are given, but nobody looks them up: add --baselines nearest-neighbour")
-    if contest.demonstrations is not None and not contest.demonstrations.is_dir():
-        raise FileNotFoundError(f"{contest.demonstrations} is no folder: name the one that `gato collect` wrote")
-    return [makers[name](contest) for name in dict.fromkeys(names)]
+    if context.demonstrations is not None and not context.demonstrations.is_dir():
+        raise FileNotFoundError(f"{context.demonstrations} is no folder: name the one that `gato collect` wrote")
+    return [makers[name](context) for name in dict.fromkeys(names)]
 
 
-def play_contender(
-    contender: Contender, contest: Contest, out: Path, settings: Mapping[str, Any], console: Console
+def play_baseline(
+    baseline: Baseline, context: BaselineContext, out: Path, settings: Mapping[str, Any], reporter: Reporter
 ) -> BaselineScores:
-    """Plays what the contender's journal lacks, and scores it.
+    """Plays what the baseline's journal lacks, and scores it.
 
     Args:
-        contender: who.
-        contest: of the evaluation.
+        baseline: of the context.
+        context: of the evaluation.
         out: folder of the evaluation.
         settings: JSON values that the agent's plan depends on: tasks, episodes, seed and prompts.
-        console: shows how far it is.
+        reporter: shows how far it is.
 
     Raises:
         ValueError: the journal is of other settings.
     """
-    folder = out / _FOLDER / contender.name
+    folder = out / _FOLDER / baseline.name
     folder.mkdir(parents=True, exist_ok=True)
-    left_out = dict(contender.left_out)
-    by_task: dict[str, list[Cell]] = {}
-    for cell in contender.cells:
-        by_task.setdefault(cell.task, []).append(cell)
+    tasks, left_out = context.session.tasks, dict(baseline.left_out)
+    by_task: dict[str, list[EpisodeSpec]] = {}
+    for spec in baseline.specs:
+        by_task.setdefault(spec.task, []).append(spec)
     try:
-        journal = Journal(folder / JOURNAL_FILE, {**settings, "baseline": contender.name, **contender.measured})
+        journal = Journal(folder / JOURNAL_FILE, {**settings, "baseline": baseline.name, **baseline.measured})
     except ValueError as error:
         raise ValueError(f"{error}; or delete {folder}, to play this baseline alone anew") from error
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with journal, Progress(*columns, console=console) as progress:
-        bar = progress.add_task(contender.name, total=len(contender.cells))
-        for name, cells in by_task.items():
-            waiting = [cell for cell in cells if key_of(cell) not in journal.results]
-            progress.advance(bar, len(cells) - len(waiting))
+    with journal, reporter.bar(baseline.name, len(baseline.specs)) as advance:
+        for name, specs in by_task.items():
+            waiting = [spec for spec in specs if spec.key not in journal.results]
+            advance(len(specs) - len(waiting))
             if not waiting:
                 continue
             try:
-                actor = contender.actor_of(waiting)
+                played = baseline.play(waiting)
             except (ValueError, FileNotFoundError) as error:
                 left_out[name] = " ".join(str(error).split())
-                progress.advance(bar, len(waiting))
+                advance(len(waiting))
                 continue
-            played = play_cells(waiting, contender.tasks, actor, num_envs=contest.num_envs, shares=contest.match.shares)
-            for cell, rollout in played:
-                journal.append(contender.tasks[name].result(cell, rollout))
-                progress.advance(bar)
-        records = score_records(contender.cells, journal.results, contender.tasks)
-    return BaselineScores(measured=dict(contender.measured), records=tuple(records), left_out=left_out)
+            for spec, done in played:
+                journal.append(result_of(spec, tasks[name], done))
+                advance()
+        records = score_records(baseline.specs, journal.results, tasks)
+    return BaselineScores(measured=dict(baseline.measured), records=tuple(records), left_out=left_out)
 
 
-def forget(out: Path) -> None:
+def forget_baselines(out: Path) -> None:
     """Deletes the episodes of all baselines of an evaluation."""
     shutil.rmtree(out / _FOLDER, ignore_errors=True)
 
 
-def _unprompted(cells: Sequence[Cell]) -> tuple[Cell, ...]:
-    """Each episode once, with nothing before it."""
-    return tuple(dict.fromkeys(dataclasses.replace(cell, prompt="none", shown=None) for cell in cells))
+def _unprompted(specs: Sequence[EpisodeSpec]) -> tuple[EpisodeSpec, ...]:
+    """Returns each episode once, with nothing before it."""
+    return tuple(dict.fromkeys(dataclasses.replace(spec, prompt="none", shown=None) for spec in specs))
 
 
-def _random(contest: Contest) -> Contender:
-    met = contest.match.met
-    return Contender(
-        name="random",
-        measured={},
-        cells=_unprompted(contest.cells),
-        tasks=contest.match.played(),
-        actor_of=lambda cells: RandomActor(met[cells[0].task].interface.action_space),
-        left_out={},
-    )
+def _random(context: BaselineContext) -> Baseline:
+    def play(specs: Sequence[EpisodeSpec]) -> Iterator[tuple[EpisodeSpec, Rollout]]:
+        return context.play(specs, RandomActor(context.session.tasks[specs[0].task].action_space))
+
+    return Baseline(name="random", specs=_unprompted(context.specs), play=play)
 
 
-def _expert(contest: Contest) -> Contender:
-    experts = {name: met.task.make_expert for name, met in contest.match.met.items()}
+def _expert(context: BaselineContext) -> Baseline:
+    experts = {name: task.task.make_expert for name, task in context.session.tasks.items()}
 
-    def actor_of(cells: Sequence[Cell]) -> Actor:
-        make_expert = experts[cells[0].task]
-        assert make_expert is not None  # its cells are left out
-        return ExpertActor(make_expert)
+    def play(specs: Sequence[EpisodeSpec]) -> Iterator[tuple[EpisodeSpec, Rollout]]:
+        make_expert = experts[specs[0].task]
+        assert make_expert is not None  # its specs are left out
+        return context.play(specs, ExpertActor(make_expert))
 
-    planned = dict.fromkeys(cell.task for cell in contest.cells)
-    return Contender(
+    return Baseline(
         name="expert",
-        measured={},
-        cells=tuple(cell for cell in _unprompted(contest.cells) if experts[cell.task] is not None),
-        tasks=contest.match.played(),
-        actor_of=actor_of,
-        left_out={name: "it has no expert" for name in planned if experts[name] is None},
+        specs=tuple(spec for spec in _unprompted(context.specs) if experts[spec.task] is not None),
+        play=play,
+        left_out={name: "it has no expert" for name in context.task_names if experts[name] is None},
     )
 
 
-def _nearest_neighbour(contest: Contest) -> Contender:
-    """Replays the demonstrations of the prompts in a study, and else all that the run was trained on."""
-    if not contest.studied:
-        told_from = "the run's sources" if contest.demonstrations is None else str(contest.demonstrations)
-        return Contender(
+def _nearest_neighbour(context: BaselineContext) -> Baseline:
+    """Replays the demonstrations of the prompts in a prompt ablation, and else all that the run was trained on."""
+    if not context.ablation:
+        return Baseline(
             name="nearest-neighbour",
-            measured={"demonstrations": told_from, "max_timesteps": MAX_TIMESTEPS},
-            cells=_unprompted(contest.cells),
-            tasks=contest.match.played(),
-            actor_of=lambda cells: _replay_of_recorded(contest, cells[0].task),
-            left_out={},
+            measured={
+                "demonstrations": "the run's sources"
+                if context.demonstrations is None
+                else str(context.demonstrations),
+                "max_timesteps": MAX_TIMESTEPS,
+            },
+            specs=_unprompted(context.specs),
+            play=functools.partial(_replay_recorded, context),
         )
-    if contest.demonstrations is not None:
+    if context.demonstrations is not None:
         raise ValueError(
             "in a study, nearest-neighbour replays the demonstration that stands before the episode: leave "
             "--demonstrations out"
         )
-    return Contender(
+    return Baseline(
         name="nearest-neighbour",
         measured={"demonstrations": "those of the prompts, whole"},
-        cells=tuple(cell for cell in contest.cells if cell.shown is not None),
-        tasks=contest.match.played(),
-        actor_of=lambda cells: _replay_of_prompts(contest.match, cells),
-        left_out={},
+        specs=tuple(spec for spec in context.specs if spec.shown is not None),
+        play=functools.partial(_replay_prompts, context),
     )
 
 
-def _replay_of_prompts(match: Match, cells: Sequence[Cell]) -> Actor:
-    met = match.met[cells[0].task]
-    memories: OrderedDict[Shown, Memory] = OrderedDict()  # the oldest leave first
+def _replay_prompts(context: BaselineContext, specs: Sequence[EpisodeSpec]) -> Iterator[tuple[EpisodeSpec, Rollout]]:
+    session, task = context.session, context.session.tasks[specs[0].task]
 
-    def memory_of(index: int) -> Memory:
-        shown = cells[index].shown
-        assert shown is not None  # others are not played
-        if shown not in memories:
-            with match.shares.of("demonstrations"):
-                episodes = match.expert_episodes(shown.task, [(shown.variant, seed) for seed in shown.seeds])
-            interface = met.interface
-            memories[shown] = Memory(
-                interface.observation_space, interface.action_space, episodes, match.agent.tokenizer
-            )
-            if len(memories) > _MEMORIES_KEPT:
-                memories.popitem(last=False)
-        return memories[shown]
+    @functools.lru_cache(_MEMORIES_KEPT)
+    def memory_of(shown: Demonstrations) -> Memory:
+        with time_spent_on("demonstrations"):
+            episodes = session.expert_episodes(shown.task, [(shown.variant, seed) for seed in shown.seeds])
+        return Memory(task.observation_space, task.action_space, episodes, session.agent.tokenizer)
 
-    return NearestNeighbourActor(memory_of)
+    def prompt_of(spec: EpisodeSpec) -> Memory:
+        assert spec.shown is not None  # others are not played
+        return memory_of(spec.shown)
+
+    return context.play(specs, NearestNeighbourActor(), prompt_of)
 
 
-def _replay_of_recorded(contest: Contest, name: str) -> Actor:
-    """All demonstrations of a task in one memory; raises ValueError or FileNotFoundError where there are none."""
-    interface = contest.match.met[name].interface
-    if contest.demonstrations is not None:
-        opened: ControlSource = MinariSource(contest.demonstrations / name, name)
+def _replay_recorded(context: BaselineContext, specs: Sequence[EpisodeSpec]) -> Iterator[tuple[EpisodeSpec, Rollout]]:
+    """Replays all demonstrations of a task; raises ValueError or FileNotFoundError where there are none."""
+    name, task = specs[0].task, context.session.tasks[specs[0].task]
+    if context.demonstrations is not None:
+        opened: ControlSource = MinariSource(context.demonstrations / name, name)
         episodes: Iterator[Episode] = (opened[index] for index in range(len(opened)))
     else:
-        source = next((source for source in contest.run.data.sources if source.name == name), None)
+        source = next((source for source in context.run.data.sources if source.name == name), None)
         if source is None:
             raise ValueError("the run has no source of its name: give --demonstrations FOLDER")
         opened = _control_source(source)
         episodes = _trained_on(opened, source)
     for recorded, played in (
-        (opened.observation_space, interface.observation_space),
-        (opened.action_space, interface.action_space),
+        (opened.observation_space, task.observation_space),
+        (opened.action_space, task.action_space),
     ):
         if _shapes(recorded) != _shapes(played):
             raise ValueError(f"its demonstrations were recorded with {recorded}, but it is played with {played}")
-    memory = Memory(
-        interface.observation_space, interface.action_space, _first_of(episodes), contest.match.agent.tokenizer
-    )
-    return NearestNeighbourActor(lambda index: memory)
+    tokenizer = context.session.agent.tokenizer
+    memory = Memory(task.observation_space, task.action_space, _first_of(episodes), tokenizer)
+    return context.play(specs, NearestNeighbourActor(), lambda spec: memory)
 
 
 def _control_source(source: SourceConfig) -> ControlSource:
@@ -266,14 +264,14 @@ def _control_source(source: SourceConfig) -> ControlSource:
 
 
 def _trained_on(opened: ControlSource, source: SourceConfig) -> Iterator[Episode]:
-    """The episodes that the run was trained on, in their order."""
+    """Yields the episodes that the run was trained on, in their order."""
     indices = training_records(opened, source)
     for _, episode in readable(opened, indices, skip_bad=source.bad_records == "skip"):
         yield episode
 
 
 def _first_of(episodes: Iterator[Episode]) -> Iterator[Episode]:
-    """As many as hold `MAX_TIMESTEPS`, and one at least."""
+    """Yields as many as hold `MAX_TIMESTEPS`, and one at least."""
     num_timesteps = 0
     for episode in episodes:
         num_timesteps += len(episode)
@@ -283,102 +281,90 @@ def _first_of(episodes: Iterator[Episode]) -> Iterator[Episode]:
 
 
 def _shapes(space: Any) -> list[tuple[str, type, Any]]:
-    """What has to be equal for values to be compared and replayed; bounds need not be. `Any`: of any element type."""
+    """Lists what has to be equal for values to be compared and replayed; bounds need not be. `Any`: any type."""
     return [(path, type(leaf), leaf.shape) for path, leaf in leaf_spaces(space, "")]
 
 
-def _cloning(contest: Contest) -> Contender:
-    """One network a task, prompted as the agent is."""
-    planned = dict.fromkeys(cell.task for cell in contest.cells)
-    folders = {name: baseline_folder(contest.checkpoint, "bc", name) for name in planned}
-    reasons = {name: _unusable(folder, "bc", contest.run) for name, folder in folders.items()}
+def _cloning(context: BaselineContext) -> Baseline:
+    """Plays one network per task, prompted as the agent is."""
+    names = context.task_names
+    folders = {name: baseline_folder(context.checkpoint, "bc", name) for name in names}
+    reasons = {name: _unusable(folder, "bc", context.run) for name, folder in folders.items()}
     left_out = {name: reason for name, reason in reasons.items() if reason is not None}
-    if len(left_out) == len(planned):
+    if len(left_out) == len(names):
         raise FileNotFoundError(next(iter(left_out.values())))
 
-    def actor_of(cells: Sequence[Cell]) -> Actor:
-        name = cells[0].task
+    def play(specs: Sequence[EpisodeSpec]) -> Iterator[tuple[EpisodeSpec, Rollout]]:
+        name = specs[0].task
         # A wrong demonstration may be of another task.
-        needed = {name, *(cell.shown.task for cell in cells if cell.shown is not None)}
-        tasks = [contest.match.met[each].task for each in needed]
-        match = _rematch(contest.match, Agent.load(folders[name]), tasks, contest.match.kind)
-        return match.actor(cells, contest.num_envs)
+        needed = {name, *(spec.shown.task for spec in specs if spec.shown is not None)}
+        tasks = [context.session.tasks[each].task for each in needed]
+        return _session_of(context.session, Agent.load(folders[name]), tasks).play(specs, context.num_envs)
 
-    return Contender(
+    return Baseline(
         name="bc",
-        measured={"checkpoint": {name: identity(folders[name]) for name in planned if name not in left_out}},
-        cells=tuple(cell for cell in contest.cells if cell.task not in left_out),
-        tasks=contest.match.played(),
-        actor_of=actor_of,
+        measured={"checkpoint": {name: identity(folders[name]) for name in names if name not in left_out}},
+        specs=tuple(spec for spec in context.specs if spec.task not in left_out),
+        play=play,
         left_out=left_out,
     )
 
 
-def _unprompted_network(contest: Contest) -> Contender:
-    folder = baseline_folder(contest.checkpoint, "no-prompt")
-    _require_usable(folder, "no-prompt", contest.run)
+def _unprompted_network(context: BaselineContext) -> Baseline:
+    folder = _usable_folder(context, "no-prompt")
     load = functools.cache(functools.partial(Agent.load, folder))  # once, and only if an episode is missing
 
-    def actor_of(cells: Sequence[Cell]) -> Actor:
-        task = contest.match.met[cells[0].task].task
-        return _rematch(contest.match, load(), [task], "none").actor(cells, contest.num_envs)
+    def play(specs: Sequence[EpisodeSpec]) -> Iterator[tuple[EpisodeSpec, Rollout]]:
+        task = context.session.tasks[specs[0].task].task
+        return _session_of(context.session, load(), [task], "none").play(specs, context.num_envs)
 
-    return Contender(
-        name="no-prompt",
-        measured={"checkpoint": identity(folder)},
-        cells=_unprompted(contest.cells),
-        tasks=contest.match.played(),
-        actor_of=actor_of,
-        left_out={},
+    return Baseline(
+        name="no-prompt", measured={"checkpoint": identity(folder)}, specs=_unprompted(context.specs), play=play
     )
 
 
-def _oracle(contest: Contest) -> Contender:
-    folder = baseline_folder(contest.checkpoint, "task-id")
-    _require_usable(folder, "task-id", contest.run)
+def _oracle(context: BaselineContext) -> Baseline:
+    folder = _usable_folder(context, "task-id")
     numbering = numbering_of(load_config(folder).data)
     load = functools.cache(functools.partial(Agent.load, folder))
-    planned = dict.fromkeys(cell.task for cell in contest.cells)
-    telling = {name: told(get_task(name), numbering) for name in planned if name in numbering.tasks}
-    played = contest.match.played()
+    tasks = {name: with_task_id(get_task(name), numbering) for name in context.task_names if name in numbering.tasks}
 
-    def actor_of(cells: Sequence[Cell]) -> Actor:
-        match = _rematch(contest.match, load(), [telling[cells[0].task]], "none")
-        return match.actor(cells, contest.num_envs)
+    def play(specs: Sequence[EpisodeSpec]) -> Iterator[tuple[EpisodeSpec, Rollout]]:
+        return _session_of(context.session, load(), [tasks[specs[0].task]], "none").play(specs, context.num_envs)
 
-    return Contender(
+    return Baseline(
         name="task-id",
         measured={"checkpoint": identity(folder)},
-        cells=tuple(cell for cell in _unprompted(contest.cells) if cell.task in telling),
-        tasks={name: dataclasses.replace(played[name], make_env=task.make) for name, task in telling.items()},
-        actor_of=actor_of,
-        left_out={name: "the oracle was not trained on it" for name in planned if name not in telling},
+        specs=tuple(spec for spec in _unprompted(context.specs) if spec.task in tasks),
+        play=play,
+        left_out={name: "the oracle was not trained on it" for name in context.task_names if name not in tasks},
     )
 
 
-def _rematch(match: Match, agent: Agent, tasks: Sequence[Task], kind: Prompt) -> Match:
-    """Another network at some of the tasks, which acts as the match's own does.
+def _session_of(
+    session: EvaluationSession, agent: Agent, tasks: Sequence[Task], kind: Prompt | None = None
+) -> EvaluationSession:
+    """Makes a session of another network at some of the tasks, which acts as the agent of `session` does.
 
     Raises:
         ValueError: it cannot play one of them.
     """
     makers = {task.name: task.make for task in tasks}
-    again = Match(
-        dataclasses.replace(agent, policy=match.agent.policy),
+    other = EvaluationSession(
+        dataclasses.replace(agent, policy=session.agent.policy),
         tasks,
-        match.prompts,
-        kind=kind,
-        deterministic=match.deterministic,
+        session.prompts,
+        kind=kind or session.kind,
+        deterministic=session.deterministic,
         make=lambda name: makers[name](),
-        shares=match.shares,
     )
-    if again.left_out:
-        raise ValueError("; ".join(again.left_out.values()))
-    return again
+    if other.left_out:
+        raise ValueError("; ".join(other.left_out.values()))
+    return other
 
 
 def _unusable(folder: Path, kind: TrainedBaseline, run: RunConfig) -> str | None:
-    """Why there is nothing to play with; None where there is."""
+    """Says why there is nothing to play with; None where there is."""
     if not is_finished(folder):
         state = "is not trained to its end" if folder.exists() else "is not there"
         return f"{folder} {state}: make it with `gato baseline {kind} RUN`"
@@ -390,7 +376,10 @@ def _unusable(folder: Path, kind: TrainedBaseline, run: RunConfig) -> str | None
     return None
 
 
-def _require_usable(folder: Path, kind: TrainedBaseline, run: RunConfig) -> None:
-    reason = _unusable(folder, kind, run)
+def _usable_folder(context: BaselineContext, kind: TrainedBaseline) -> Path:
+    """Returns the run folder of a baseline; raises FileNotFoundError where there is nothing to play with."""
+    folder = baseline_folder(context.checkpoint, kind)
+    reason = _unusable(folder, kind, context.run)
     if reason is not None:
         raise FileNotFoundError(reason)
+    return folder

@@ -10,7 +10,7 @@ from gato.config import DataConfig, RunConfig
 from gato.data.corpus import corpus
 from gato.data.sources.minari_format import reference_scores
 from gato.data.sources.opening import open_source
-from gato.envs import all_tasks, get_task
+from gato.envs import find_task
 from gato.tokenizer.language import SPEAKERS
 from gato.tokenizer.text import TextTokenizer
 
@@ -100,10 +100,10 @@ def _readable(opened: list) -> list[str]:
 
 def _references(data: DataConfig) -> dict[str, References]:
     """Returns scores of the tasks that have the names of sources, or else those that a Minari dataset states."""
-    names = {task.name for task in all_tasks()} | {f"{task.name}-{view}" for task in all_tasks() for view in task.views}
     found = {}
     for source in data.sources:
-        scores = get_task(source.name).scores if source.name in names else None
+        task = find_task(source.name)
+        scores = None if task is None else task.scores
         if scores is not None:
             expert = None if scores.expert is None else scores.expert.mean
             found[source.name] = References(random=scores.random.mean, expert=expert)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gato import __version__
-from gato.envs import get_task
+from gato.envs import find_task
 from gato.evaluation.scores import ScoreRecord, read_scores, write_scores
 from gato.model.cost.size import parameter_counts
 from gato.release import identity, load_checkpoint, write_release
@@ -54,7 +54,7 @@ def export_run(
         num_parameters=sum(parameter_counts(config.model, config.tokenizer).values()),
         rounded=dtype == "bfloat16",
         has_text=checkpoint.tokenizer_model is not None,
-        tasks=frozenset(source.name for source in config.data.sources if _is_task(source.name)),
+        tasks=frozenset(source.name for source in config.data.sources if find_task(source.name)),
         license_id=license_id,
         datasets=tuple(datasets),
         scores=tuple(records),
@@ -69,14 +69,6 @@ def export_run(
         scores=scores_text,
         max_shard_bytes=max(1, round(max_shard_gb * 1e9)),
     )
-
-
-def _is_task(name: str) -> bool:
-    try:
-        get_task(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _measured(path: Path, weights: dict[str, Any]) -> tuple[Sequence[ScoreRecord], str]:

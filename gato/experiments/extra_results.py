@@ -1,4 +1,4 @@
-"""What an evaluation tells beside the agent's episodes: other players of them, and data that training never saw."""
+"""What an evaluation measures beside the agent's episodes: baselines, and data that training never saw."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,14 +13,14 @@ from gato.reports.table import Table
 
 
 @dataclass(frozen=True, kw_only=True)
-class Further:
-    """Whatever was asked for; nothing, as a rule."""
+class ExtraResults:
+    """Baselines and held-out scores, where they were asked for."""
 
     baselines: Mapping[str, BaselineScores] = field(default_factory=dict)
     held_out: HeldOut | None = None
 
     def sections(self) -> dict[str, Any]:
-        """JSON values for `gato.evaluation.scores.write_scores`."""
+        """Returns JSON values for `gato.evaluation.scores.write_scores`."""
         found: dict[str, Any] = {"baselines": baselines_section(self.baselines)}
         if self.held_out is not None:
             found["held_out"] = held_out_section(self.held_out.scores)
@@ -28,14 +28,14 @@ class Further:
         return found
 
     def markdown(self, records: Sequence[ScoreRecord]) -> list[str]:
-        """Parts of a Markdown file; `records` are the agent's."""
+        """Returns parts of a Markdown file; `records` are the agent's."""
         parts = [baseline_markdown(records, self.baselines)] if self.baselines else []
         if self.held_out is not None:
             parts.append(held_out_markdown(self.held_out.scores, self.held_out.language, self.held_out.left_out))
         return parts
 
     def tables(self, records: Sequence[ScoreRecord]) -> list[tuple[str, Table]]:
-        """What each table tells, and the table."""
+        """Returns the tables, each with a sentence on what it tells."""
         found = list(baseline_tables(records, self.baselines)) if self.baselines else []
         if self.held_out is not None and self.held_out.scores:
             found.append(
@@ -46,12 +46,12 @@ class Further:
         return found
 
     def latex(self, records: Sequence[ScoreRecord]) -> list[str]:
-        """The tables for a paper; what each tells and what could not be measured stand in comments."""
-        told = [f"% {sentence}\n{table.latex()}" for sentence, table in self.tables(records)]
-        return [*told, *(f"% {sentence}\n" for sentence in self.sentences())]
+        """Returns the tables for a paper; what each tells and what could not be measured stand in comments."""
+        titled = [f"% {sentence}\n{table.latex()}" for sentence, table in self.tables(records)]
+        return [*titled, *(f"% {sentence}\n" for sentence in self.sentences())]
 
     def sentences(self) -> list[str]:
-        """What was asked for and could not be measured."""
+        """Returns what was asked for and could not be measured."""
         return [
             *not_played_by(self.baselines),
             *([] if self.held_out is None else not_held_out(self.held_out.left_out)),

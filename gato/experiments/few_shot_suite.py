@@ -17,6 +17,7 @@ from gato.config import DataConfig, RunConfig
 from gato.data.scaling import with_scales
 from gato.data.subset import draw_subset, open_pool
 from gato.envs import get_task
+from gato.evaluation.evaluation_task import reference_means
 from gato.evaluation.few_shot import FewShotResults, FewShotRun, Measure, Start
 from gato.experiments.few_shot_run import (
     RESULT_FILE,
@@ -29,7 +30,6 @@ from gato.experiments.few_shot_run import (
     run_subset,
     value_before,
 )
-from gato.experiments.session import subject_of
 from gato.files import replace_file
 from gato.inference.agent import Agent
 from gato.model.gato import Parameters
@@ -162,7 +162,7 @@ class _Suite:
 
     def _require_task(self) -> None:
         try:
-            self._subject = subject_of(get_task(self._task))
+            self._references = reference_means(get_task(self._task))
         except ValueError as error:
             raise ValueError(
                 f"the source {self._task!r} cannot be judged by playing ({error}): name it like its task, see `gato "
@@ -274,8 +274,8 @@ class _Suite:
         results = FewShotResults(
             task=self._task,
             measure=measure,
-            random_mean=self._subject.random_mean if self._played else None,
-            expert_mean=self._subject.expert_mean if self._played else None,
+            random_mean=self._references[0] if self._played else None,
+            expert_mean=self._references[1] if self._played else None,
             runs=tuple(sorted(map(FewShotRun.load, self._out.glob(f"*/{RESULT_FILE}")), key=_place)),
         )
         settings = {"checkpoint": self._base, "config": json.loads(self._config.to_json())}

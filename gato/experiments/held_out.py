@@ -1,7 +1,7 @@
-"""A run's held-out data meet its network: losses by source and modality, and captions and answers word for word."""
+"""Measures a network on the data that its run kept from training: losses, captions and answers."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,13 @@ from gato.data.reading import readable
 from gato.data.rows import Rows
 from gato.data.sources.opening import open_source
 from gato.evaluation.held_out_scores import HeldOutScore, piece_bytes, text_bytes
-from gato.evaluation.language_scores import LanguageExample, LanguageScore, evaluate_language, score_language
+from gato.evaluation.language_scores import (
+    LanguageExample,
+    LanguageScore,
+    LanguageTrial,
+    evaluate_language,
+    score_language,
+)
 from gato.inference.agent import Agent
 from gato.inference.generate import Generator
 from gato.model.loss import TARGET_KINDS, LossSums
@@ -23,7 +29,7 @@ from gato.training.held_out import LossMeter
 from gato.training.step import model_loss
 
 HELD_OUT_ROWS = 256  # of each source
-HELD_OUT_TEXTS = 200  # of each source of pictures: a share is then known to within 7 percent points
+HELD_OUT_TEXTS = 200  # of each source of pictures: a rate is then known to within 7 percent points
 _ROWS_A_BATCH = 16  # at most; fewer where the run's own batches are smaller
 
 
@@ -37,7 +43,7 @@ class HeldOut:
 
 
 def moved_sources(data: DataConfig, places: Sequence[str]) -> DataConfig:
-    """The sources with new paths, each given as NAME=PATH.
+    """Returns the sources with new paths, each given as NAME=PATH.
 
     Raises:
         ValueError: no such form, or no source of that name.
@@ -93,11 +99,11 @@ def measure_held_out(agent: Agent, config: RunConfig, *, num_rows: int, num_text
             reason = " ".join(next(iter(rows.skipped.values())).split())
             left_out[f"{len(rows.skipped)} records of {source.name}"] = f"they cannot be used, such as: {reason}"
         try:
-            score = _describe(agent, source, rows.records[:num_texts])
+            examples = [] if agent.text is None else language_examples(source, rows.records[:num_texts])
+            if examples:
+                (language[source.name],) = score_language(describe(agent, examples))
         except ValueError as error:
             left_out[f"texts of {source.name}"] = " ".join(str(error).split())
-        else:
-            language |= {} if score is None else {source.name: score}
     return HeldOut(scores=scores, language=language, left_out=left_out)
 
 
@@ -121,7 +127,7 @@ def _predict(
     rows_a_batch: int,
     num_batches: int,
 ) -> dict[str, HeldOutScore]:
-    """The scores of one source by kind; kinds without targets have none."""
+    """Scores one source by kind; kinds without targets have none."""
     # On the host in double precision: sums of millions of targets would round in float32.
     sums = {field.name: np.zeros(len(TARGET_KINDS)) for field in dataclasses.fields(LossSums)}
     num_bytes = 0
@@ -143,17 +149,22 @@ def _predict(
     }
 
 
-def _describe(agent: Agent, source: SourceConfig, records: np.ndarray) -> LanguageScore | None:
-    """Exact matches of a source of pictures with text, described or asked about; None for any other source.
+def describe(
+    agent: Agent, examples: Sequence[LanguageExample], kinds: Sequence[str] | None = None
+) -> list[LanguageTrial]:
+    """Has the agent describe pictures, or answer the questions about them; all examples are of one sort.
+
+    Args:
+        agent: with a text tokenizer.
+        examples: of captions, or of questions.
+        kinds: one name for each, by which they are scored; "caption" or "answer" if not given.
 
     Raises:
         ValueError: a picture with its text does not fit the agent's context.
     """
-    examples = _examples(source, records)
-    if agent.text is None or not examples:
-        return None
+    assert agent.text is not None  # pictures without texts are no examples
     generator = Generator(agent)
-    # Room for the longest right text and its end mark; what is longer is wrong already.
+    # As many tokens as the longest right text and its end mark take; what is longer is wrong already.
     longest = max(len(agent.text.encode(f" {example.reference}")) for example in examples) + 1
     asked = examples[0].question is not None
 
@@ -163,13 +174,13 @@ def _describe(agent: Agent, source: SourceConfig, records: np.ndarray) -> Langua
             return generator.answers(pairs, max_tokens=longest)
         return generator.captions([example.image for example in batch], max_tokens=longest)
 
-    kinds = ["answer" if asked else "caption"] * len(examples)
-    (score,) = score_language(evaluate_language(examples, kinds, answer))
-    return score
+    if kinds is None:
+        kinds = ["answer" if asked else "caption"] * len(examples)
+    return evaluate_language(examples, kinds, answer)
 
 
-def _examples(source: SourceConfig, records: np.ndarray) -> list[LanguageExample]:
-    """What can be described or asked about among the records of a source."""
+def language_examples(source: SourceConfig, records: Iterable[int] | None = None) -> list[LanguageExample]:
+    """Reads what can be described or asked about among records of a source, all of them if None; may be nothing."""
     if source.kind == "prepared":  # its records hold no pictures any more
         return []
     opened = open_source(source)
@@ -185,7 +196,7 @@ def _examples(source: SourceConfig, records: np.ndarray) -> list[LanguageExample
 
 
 def _example(record: object) -> LanguageExample | None:
-    """A caption, or the first question that a dialogue about a picture asks; None for what is neither."""
+    """Returns a caption, or the first question that a dialogue about a picture asks; None for what is neither."""
     match record:
         case ImageText():
             return LanguageExample(image=record.image, reference=record.text)

@@ -139,7 +139,7 @@ def _play(task: Task, recording: Recording, seeds: range) -> Iterator[Rollout | 
                 options=options,
                 noise=recording.noise,
                 noise_strength=recording.noise_strength,
-                linger=recording.linger,
+                steps_after_success=recording.linger,
             ):
                 if recording.linger is not None and "success" not in done.info:
                     raise ValueError(f"task {task.name!r} does not tell when it succeeds: record it without --linger")

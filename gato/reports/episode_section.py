@@ -11,7 +11,7 @@ def episode_section(shown: Sequence[ShownEpisode]) -> Section:
     """Shows episodes behind tabs, by task: what became of them, the video, and the timesteps."""
     by_task: dict[str, list[ShownEpisode]] = {}
     for episode in shown:
-        by_task.setdefault(episode.choice.cell.task, []).append(episode)
+        by_task.setdefault(episode.spec.task, []).append(episode)
     return Section(
         title="Episodes",
         blocks=(
@@ -29,9 +29,8 @@ def episode_section(shown: Sequence[ShownEpisode]) -> Section:
 
 
 def _episode(episode: ShownEpisode) -> Section:
-    choice = episode.choice
-    cell, result = choice.cell, choice.result
-    setting = "" if cell.variants == "all" else f", {_prompt(cell.prompt)}, {cell.variants}"
+    spec, result = episode.spec, episode.result
+    setting = "" if spec.variants == "all" else f", {_prompt(spec.prompt)}, {spec.variants}"
     answers = [
         f"{name}: {'yes' if answer else 'no'}"
         for name, answer in (("solved", result.success), ("did what it was shown", result.followed))
@@ -39,13 +38,13 @@ def _episode(episode: ShownEpisode) -> Section:
     ]
     shown = (
         "no demonstration"
-        if cell.shown is None
-        else f"shown: {cell.shown.task}, variant {cell.shown.variant}, "
-        f"seed{'s' * (len(cell.shown.seeds) > 1)} {', '.join(map(str, cell.shown.seeds))}"
+        if spec.shown is None
+        else f"shown: {spec.shown.task}, variant {spec.shown.variant}, "
+        f"seed{'s' * (len(spec.shown.seeds) > 1)} {', '.join(map(str, spec.shown.seeds))}"
     )
     facts = [
         f"Return {number(result.episode_return)} in {counted(result.length, 'step')}",
-        f"episode {cell.episode}, seed {cell.seed}, variant {cell.variant}",
+        f"episode {spec.episode}, seed {spec.seed}, variant {spec.variant}",
         shown,
         *answers,
     ]
@@ -62,13 +61,13 @@ def _episode(episode: ShownEpisode) -> Section:
     if episode.problem:
         blocks.append(episode.problem)
     if episode.video is not None:
-        alt = f"{cell.task}, {choice.rank} episode{setting}"
+        alt = f"{spec.task}, {episode.rank} episode{setting}"
         blocks.append(Grid(images=(GridImage(content=episode.video, alt=alt),)))
     if episode.content is not None and episode.content["steps"]:
         if len(episode.content["steps"]) < episode.content["num_timesteps"]:
             blocks.append(f"Shown are {len(episode.content['steps'])} of {episode.content['num_timesteps']} timesteps.")
         blocks.append(Scrubber(content=episode.content))
-    return Section(title=f"{choice.rank}{setting}", blocks=tuple(blocks))
+    return Section(title=f"{episode.rank}{setting}", blocks=tuple(blocks))
 
 
 def _prompt(kind: str) -> str:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from gato.evaluation.evaluate import PromptStudy
+from gato.evaluation.evaluate import PromptAblation
 from gato.evaluation.scores import Prompt, Variants
 from gato.evaluation.statistics import Interval, wilson_interval
 from gato.reports.style import (
@@ -53,7 +53,7 @@ class RoomTrial:
         return int(row), int(column)
 
 
-def room_trials(study: PromptStudy, size: int) -> list[RoomTrial]:
+def room_trials(study: PromptAblation, size: int) -> list[RoomTrial]:
     """Reads the trials of an environment that shows the agent its own cell.
 
     Args:
@@ -61,13 +61,13 @@ def room_trials(study: PromptStudy, size: int) -> list[RoomTrial]:
     """
     return [
         RoomTrial(
-            prompt=trial.prompt,
-            variants=trial.variants,
-            goal=divmod(trial.scored["goal"], size),
-            shown=None if trial.shown is None else divmod(trial.shown["goal"], size),
-            path=trial.rollout.episode.observations,
+            prompt=spec.prompt,
+            variants=spec.variants,
+            goal=divmod(study.variants[spec.variant]["goal"], size),
+            shown=None if spec.shown is None else divmod(study.variants[spec.shown.variant]["goal"], size),
+            path=rollout.episode.observations,
         )
-        for trial in study.trials
+        for spec, rollout in study.episodes
     ]
 
 

@@ -9,17 +9,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image
 
-from gato.evaluation.evaluate import PromptStudy
+from gato.evaluation.evaluate import PromptAblation
 from gato.evaluation.language_scores import LanguageTrial, score_language
 from gato.evaluation.scores import ScoreRecord, aggregate, context_effect
 from gato.evaluation.statistics import wilson_interval
 from gato.reports.curves import CopycatPoint, Metrics, loss_curves_of
 from gato.reports.format import counted, interval_text, percent
-from gato.reports.page import Block, Chart, Code, Fact, Grid, GridImage, Section, draw_chart
+from gato.reports.page import Chart, Code, Fact, Grid, GridImage, Section, draw_chart
 from gato.reports.plots import copycat_plot, loss_curves, score_bars
 from gato.reports.room_plot import room_figure, room_trials
 from gato.reports.table import Table
-from gato.reports.tables import aggregate_table, left_out, score_table
 
 _NUM_SHOWN = 8  # images at most that were described, and as many that were asked about
 _IMAGE_SIDE = 280  # pixels to which smaller images are enlarged
@@ -27,7 +26,7 @@ _IMAGE_SIDE = 280  # pixels to which smaller images are enlarged
 
 def headline_facts(
     records: Sequence[ScoreRecord] = (),
-    study: PromptStudy | None = None,
+    study: PromptAblation | None = None,
     language: Sequence[LanguageTrial] = (),
 ) -> tuple[Fact, ...]:
     """Returns the numbers to show first: control, prompt, images."""
@@ -63,7 +62,7 @@ def headline_facts(
     return tuple(facts)
 
 
-def room_section(study: PromptStudy, size: int) -> Section:
+def room_section(study: PromptAblation, size: int) -> Section:
     """Draws the prompt ablation of a room of `size` x `size` cells: the figure that shows what a demonstration does."""
     trials = room_trials(study, size)
     success = {(record.variants, record.prompt): record.success for record in study.records}
@@ -86,20 +85,6 @@ def room_section(study: PromptStudy, size: int) -> Section:
             ),
         ),
     )
-
-
-def score_section(records: Sequence[ScoreRecord]) -> Section:
-    """Shows normalised scores as bars and in full."""
-    blocks: list[Block] = [
-        "0 is an agent that acts at random, 1 the expert that recorded the demonstrations. Intervals are 95% "
-        "bootstrap intervals over episodes."
-    ]
-    scored = [record for record in records if record.normalized is not None]
-    if scored:
-        blocks.append(score_chart(scored))
-    if len(scored) > 1:
-        blocks.append(aggregate_table(records))
-    return Section(title="Control", blocks=(*blocks, *left_out(records), score_table(records)))
 
 
 def score_chart(scored: Sequence[ScoreRecord]) -> Chart:

@@ -1,8 +1,10 @@
 """A sequence of tokens: what the tokenizer makes, rows are cut from, and acting feeds to the network."""
 
 import dataclasses
+import functools
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Self
 
 import numpy as np
@@ -99,3 +101,13 @@ class TokenSequence:
                 [part.starts[:-1] + offset for part, offset in zip(parts, offsets, strict=False)] + [offsets[-1:]]
             ),
         )
+
+    @functools.cached_property
+    def key(self) -> str:
+        """SHA-256 over all arrays with their shapes and dtypes: equal sequences have equal keys."""
+        digest = hashlib.sha256()
+        for field in fields(self):
+            array = np.ascontiguousarray(getattr(self, field.name))
+            digest.update(f"{field.name} {array.dtype.str} {array.shape} ".encode())
+            digest.update(array.tobytes())
+        return digest.hexdigest()

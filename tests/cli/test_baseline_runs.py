@@ -31,11 +31,12 @@ from gato.evaluation.scores import read_baselines
 from gato.experiments.baseline_configs import (
     baseline_folder,
     cloning_config,
+    data_with_task_id,
     is_finished,
     source_steps,
-    tell_data,
     unprompted_config,
 )
+from gato.experiments.evaluation import EvaluationOptions
 from gato.experiments.training import train_run
 
 QUIET = Console(quiet=True)
@@ -124,7 +125,7 @@ def test_told_data_are_the_demonstrations_with_their_variant(config, data, tmp_p
             dataclasses.replace(source, scaling="range", fields=(scale,)) if source.name == "dark-room" else source
         ),
     )
-    cart, room = tell_data(scaled.data, tmp_path, QUIET).sources
+    cart, room = data_with_task_id(scaled.data, tmp_path, QUIET).sources
     assert cart == config.data.sources[0]  # it has no hidden variants
     assert room.fields == (dataclasses.replace(scale, path="observation/observation"),)
     before, after = MinariSource(data / "dark-room", "before"), MinariSource(room.path, "after")
@@ -136,10 +137,10 @@ def test_told_data_are_the_demonstrations_with_their_variant(config, data, tmp_p
         assert telling.options == plain.options
         assert telling.observations["wanted"].tolist() == [[0, index]] * len(plain.observations)
     written = Path(room.path).stat().st_mtime_ns
-    assert tell_data(scaled.data, tmp_path, QUIET).sources == (cart, room)
+    assert data_with_task_id(scaled.data, tmp_path, QUIET).sources == (cart, room)
     assert Path(room.path).stat().st_mtime_ns == written
     with pytest.raises(ValueError, match="the run has no task with hidden variants"):
-        tell_data(dataclasses.replace(config.data, sources=config.data.sources[:1]), tmp_path, QUIET)
+        data_with_task_id(dataclasses.replace(config.data, sources=config.data.sources[:1]), tmp_path, QUIET)
 
 
 def test_baselines_lie_in_the_run_whichever_folder_names_it(tmp_path):
@@ -163,8 +164,7 @@ def test_trained_baselines_play_the_same_episodes(run, tmp_path, capsys):
     baseline("task-id", run, steps=2)
     baseline("task-id", run, steps=2)
     assert f"{run / 'baselines' / 'task-id'} is trained" in capsys.readouterr().out.replace("\n", "")
-    evaluate(
-        run,
+    options = EvaluationOptions(
         tasks=("cartpole", "dark-room"),
         episodes=3,
         num_envs=3,
@@ -174,6 +174,7 @@ def test_trained_baselines_play_the_same_episodes(run, tmp_path, capsys):
         videos=0,
         out=tmp_path,
     )
+    evaluate(run, options)
     found = read_baselines(tmp_path / "scores.json")
     assert {name: [record.task for record in scores.records] for name, scores in found.items()} == {
         "bc": ["dark-room"],
@@ -188,17 +189,7 @@ def test_trained_baselines_play_the_same_episodes(run, tmp_path, capsys):
     assert set(content["held_out"]) == {"cartpole", "dark-room"}
     assert "| mean of" not in (tmp_path / "scores.md").read_text()  # no two tasks have all players
     before = (tmp_path / "scores.json").read_bytes()
-    evaluate(
-        run,
-        tasks=("cartpole", "dark-room"),
-        episodes=3,
-        num_envs=2,
-        baselines=("bc", "no-prompt", "task-id", "random"),
-        held_out=True,
-        held_out_rows=4,
-        videos=0,
-        out=tmp_path,
-    )
+    evaluate(run, dataclasses.replace(options, num_envs=2))
     assert (tmp_path / "scores.json").read_bytes() == before
 
 
@@ -208,7 +199,7 @@ def test_a_baseline_of_another_network_is_not_played(run, config, tmp_path):
     train_run(other, tmp_path, text=None, console=QUIET)
     shutil.copytree(run, tmp_path / "baselines" / "no-prompt", ignore=shutil.ignore_patterns("baselines"))
     with pytest.raises(FileNotFoundError, match="no-prompt is of another network than the run: delete it"):
-        evaluate(tmp_path, tasks=("cartpole",), episodes=1, baselines=("no-prompt",), videos=0)
+        evaluate(tmp_path, EvaluationOptions(tasks=("cartpole",), episodes=1, baselines=("no-prompt",), videos=0))
 
 
 @pytest.mark.slow

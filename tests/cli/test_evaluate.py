@@ -21,10 +21,9 @@ from gato.config import (
 )
 from gato.data.collate import Row, make_batch
 from gato.envs import get_task
-from gato.evaluation.evaluate import play_cells
-from gato.evaluation.journal import Journal, key_of
+from gato.evaluation.journal import Journal
 from gato.experiments.prompt_ablation import row_nll
-from gato.experiments.session import Match
+from gato.experiments.session import EvaluationSession
 from gato.inference import batch_policy
 from gato.inference.agent import Agent
 from gato.inference.step import act
@@ -72,10 +71,11 @@ MIXED = ["--tasks", "cartpole", "dark-room", "--episodes", "4"]
 
 
 def returns(agent: Agent, names: list[str], width: int, *, deterministic: bool) -> dict:
-    match = Match(agent, [get_task(name) for name in names], agent.policy.prompt, deterministic=deterministic)
-    cells = match.ordered(match.plan(EvaluationConfig(episodes=5, seed=3)).cells)
-    played = play_cells(cells, match.played(), match.actor(cells, width), num_envs=width)
-    return {key_of(cell): (done.episode.episode_return, len(done.episode)) for cell, done in played}
+    tasks = [get_task(name) for name in names]
+    session = EvaluationSession(agent, tasks, agent.policy.prompt, deterministic=deterministic)
+    specs = session.ordered(session.plan(EvaluationConfig(episodes=5, seed=3)).specs)
+    played = session.play(specs, width)
+    return {spec.key: (done.episode.episode_return, len(done.episode)) for spec, done in played}
 
 
 @pytest.mark.parametrize("deterministic", [True, False])
@@ -88,8 +88,8 @@ def test_returns_of_mixed_tasks_do_not_depend_on_the_width_or_on_company(agent, 
 
 def test_deterministic_rows_are_rounded_alike_at_any_width(agent, monkeypatch):
     """To the bit: what the first row caches of its first episode, whatever else the batch holds."""
-    match = Match(agent, [get_task("cartpole")], agent.policy.prompt, deterministic=True)
-    cells = match.plan(EvaluationConfig(episodes=60, seed=3)).cells
+    session = EvaluationSession(agent, [get_task("cartpole")], agent.policy.prompt, deterministic=True)
+    specs = session.plan(EvaluationConfig(episodes=60, seed=3)).specs
     cached = {}
     for num_envs in (1, 30, 1_000):
         steps = cached[num_envs] = []
@@ -100,8 +100,7 @@ def test_deterministic_rows_are_rounded_alike_at_any_width(agent, monkeypatch):
             return tokens, cache
 
         monkeypatch.setattr(batch_policy, "act", noted)
-        width = match.width(num_envs)
-        next(play_cells(cells, match.played(), match.actor(cells, width), num_envs=width))
+        next(session.play(specs, session.width(num_envs)))
     num_steps = min(map(len, cached.values()))
     assert num_steps > 5
     for step in range(num_steps):

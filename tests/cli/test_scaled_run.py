@@ -12,7 +12,7 @@ from gato.config import FieldScale
 from gato.data.episode import Episode
 from gato.data.sources.minari_writer import write_minari
 from gato.envs import get_task
-from gato.experiments.session import Match
+from gato.experiments.session import EvaluationSession
 from gato.inference.agent import Agent
 from gato.tokenizer.text import TextTokenizer
 
@@ -87,7 +87,7 @@ def test_a_task_is_played_with_the_scale_of_the_source_of_its_name(folder):
     agent, task = Agent.load(folder / "run"), get_task("cartpole")
 
     def shown(agent):
-        timesteps = Match(agent, [task], agent.policy.prompt, kind="none").met[task.name].timesteps
+        timesteps = EvaluationSession(agent, [task], agent.policy.prompt, kind="none").tasks[task.name].timesteps
         sequence = timesteps.encode_episode(np.full((1, 4), 0.1, np.float32), np.zeros(1, int))
         return (sequence.tokens[:4] - agent.tokenizer.continuous_ids.start).tolist()
 

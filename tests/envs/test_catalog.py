@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gato.envs import PAPER_DOMAINS, QUICK, Score, Scores, all_tasks, get_task, select_tasks
+from gato.envs import PAPER_DOMAINS, QUICK, Score, Scores, all_tasks, find_task, get_task, select_tasks
 from gato.envs.names import kebab_case
 from gato.envs.reference import reference_scores, write_reference_scores
 
@@ -28,6 +28,11 @@ def test_a_view_is_chosen_by_name():
     assert pixels.scores == symbols.scores
     with pytest.raises(ValueError, match="has no view 'sounds', it has"):
         symbols.seen_as("sounds")
+
+
+def test_a_name_that_is_no_task_is_found_to_be_none():
+    assert find_task("babyai-go-to-local-pixels") is get_task("babyai-go-to-local-pixels")
+    assert find_task("cart-pole") is None
 
 
 def test_the_nearest_name_is_told():

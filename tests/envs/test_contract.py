@@ -78,7 +78,7 @@ def demonstration(task: Task, env: gymnasium.Env) -> Rollout:
         pytest.skip("no expert")
     seeds = range(FIRST_SEED, FIRST_SEED + (20 if not task.expert_solves else 3))
     options = [task.variants[seed % len(task.variants)] for seed in seeds]
-    for played in rollout(Kept(env), ExpertActor(task.make_expert), seeds, options=options, linger=3):
+    for played in rollout(Kept(env), ExpertActor(task.make_expert), seeds, options=options, steps_after_success=3):
         if task.success(played.episode.episode_return, played.info):
             return played
     pytest.fail(f"the expert succeeds in none of {len(seeds)} episodes")

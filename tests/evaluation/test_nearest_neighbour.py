@@ -1,3 +1,4 @@
+import functools
 from typing import Any
 
 import gymnasium as gym
@@ -8,7 +9,7 @@ from gymnasium import spaces
 from gato.config import TokenizerConfig
 from gato.data.episode import Episode
 from gato.evaluation.nearest_neighbour import Memory, NearestNeighbourActor
-from gato.evaluation.rollout import rollout
+from gato.evaluation.rollout import EpisodeJob, play_jobs
 from gato.tokenizer.tree import flatten, leaf_spaces
 
 TOKENIZER = TokenizerConfig()
@@ -182,10 +183,11 @@ def test_replay_solves_what_its_demonstrations_cover_whatever_is_played_beside_i
     right = memory(Corridor.observation_space, episode(np.arange(10), [1] * 9), actions=Corridor.action_space)
     asked = []
 
-    def memory_of(index: int) -> Memory:
-        asked.append(index)
+    def prompt(seed: int) -> Memory:
+        asked.append(seed)
         return right
 
-    played = list(rollout(Corridor, NearestNeighbourActor(memory_of), range(6), num_envs=num_envs))
+    jobs = [EpisodeJob(make_env=Corridor, seed=seed, prompt=functools.partial(prompt, seed)) for seed in range(6)]
+    played = [done for _, done in play_jobs(jobs, NearestNeighbourActor(), num_envs=num_envs)]
     assert [len(done.episode) for done in played] == [9 - int(done.episode.observations[0]) for done in played]
     assert sorted(asked) == list(range(6))

@@ -1,10 +1,11 @@
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-from gato.evaluation.policy_actor import Interface, PolicyActor
-from gato.evaluation.rollout import EpisodeStart
+from gato.evaluation.policy_actor import PolicyActor
+from gato.evaluation.rollout import EpisodeJob, EpisodeStart
 from gato.tokenizer.sequence import TokenSequence
 
 
@@ -31,59 +32,77 @@ class Recorder:
         return [None if observation is None else observation + 1 for observation in observations]
 
 
-def prompt() -> TokenSequence:
-    empty = np.zeros(0, np.int32)
+def prompt(token: int = 0) -> TokenSequence:
     return TokenSequence(
-        tokens=empty,
-        local_positions=empty,
-        loss_mask=empty.astype(bool),
-        changed_mask=empty.astype(bool),
+        tokens=np.array([token], np.int32),
+        local_positions=np.zeros(1, np.int32),
+        loss_mask=np.zeros(1, bool),
+        changed_mask=np.zeros(1, bool),
         patches=np.zeros((0, 16, 16, 3), np.uint8),
-        patch_indices=empty,
+        patch_indices=np.zeros(0, np.int32),
         patch_intervals=np.zeros((0, 4), np.int32),
-        starts=np.zeros(1, np.int64),
+        starts=np.array([0, 1]),
     )
 
 
-def starts(*slots_and_episodes: tuple[int, int]) -> list[EpisodeStart]:
-    env: gym.Env = gym.Env()
-    return [
-        EpisodeStart(slot=slot, episode=episode, seed=100 + episode, env=env) for slot, episode in slots_and_episodes
-    ]
+def start(slot: int, seed: int = 0, shown: TokenSequence | None = None, task: Any = None) -> EpisodeStart:
+    job = EpisodeJob(make_env=gym.Env, seed=seed, task=task, prompt=lambda: shown)
+    return EpisodeStart(slot=slot, job=job, env=gym.Env())
 
 
 def test_each_episode_starts_with_its_own_prompt_and_seed():
-    policy, first, second = Recorder(), prompt(), prompt()
-    PolicyActor(policy, [first, second, first, None].__getitem__).reset(starts((0, 2), (3, 1), (1, 0), (2, 3)))  # type: ignore[arg-type]
-    assert len(policy.resets) == 3
-    by_prompt = {id(shown): (indices, seeds) for indices, seeds, shown in policy.resets}
-    assert by_prompt[id(first)] == ([0, 1], [102, 100])
-    assert by_prompt[id(second)] == ([3], [101])
-    assert by_prompt[id(None)] == ([2], [103])
+    policy, first, second = Recorder(), prompt(1), prompt(2)
+    starts = [start(0, 102, first), start(3, 101, second), start(1, 100, first), start(2, 103)]
+    PolicyActor(policy).reset(starts)  # type: ignore[arg-type]
+    assert policy.resets == [([0, 1], [102, 100], first), ([3], [101], second), ([2], [103], None)]
+
+
+def test_equal_prompts_are_one_whatever_object_holds_them():
+    policy = Recorder()
+    PolicyActor(policy).reset([start(slot, slot, prompt(slot % 2)) for slot in range(4)])  # type: ignore[arg-type]
+    assert [(slots, int(shown.tokens[0])) for slots, _, shown in policy.resets] == [([0, 2], 0), ([1, 3], 1)]
+
+
+def test_a_prompt_is_made_when_its_episode_begins():
+    made = []
+    jobs = [EpisodeJob(make_env=gym.Env, seed=seed, prompt=lambda seed=seed: made.append(seed)) for seed in range(3)]
+    actor = PolicyActor(Recorder())  # type: ignore[arg-type]
+    assert made == []
+    actor.reset([EpisodeStart(slot=1, job=jobs[2], env=gym.Env())])
+    assert made == [2]
 
 
 def test_without_prompts_all_slots_are_reset_at_once():
     policy = Recorder(num_envs=3)
     actor = PolicyActor(policy)  # type: ignore[arg-type]
-    actor.reset(starts((0, 4), (1, 5)))
+    jobs = [EpisodeJob(make_env=gym.Env, seed=seed) for seed in (104, 105)]
+    actor.reset([EpisodeStart(slot=slot, job=job, env=gym.Env()) for slot, job in enumerate(jobs)])
     assert policy.resets == [([0, 1], [104, 105], None)]
     assert actor.act([1, None, 5]) == [2, None, 6]
     assert policy.assigned == []
 
 
 def test_a_slot_is_assigned_when_its_task_changes():
+    @dataclass(frozen=True, kw_only=True)
+    class Named:
+        name: str
+        observation_space: gym.Space
+        action_space: gym.Space
+        source: str
+
     policy = Recorder()
-    numbers = Interface(observation_space=gym.spaces.Discrete(2), action_space=gym.spaces.Discrete(3), source="numbers")
-    vectors = Interface(observation_space=gym.spaces.Box(0, 1), action_space=gym.spaces.Discrete(5), source="")
-    interfaces = [numbers, numbers, vectors, vectors, vectors, numbers]
-    actor = PolicyActor(policy, interface_of=interfaces.__getitem__)  # type: ignore[arg-type]
-    actor.reset(starts((0, 0), (1, 1), (2, 2)))
+    numbers = Named(
+        name="a", observation_space=gym.spaces.Discrete(2), action_space=gym.spaces.Discrete(3), source="numbers"
+    )
+    vectors = Named(name="b", observation_space=gym.spaces.Box(0, 1), action_space=gym.spaces.Discrete(5), source="")
+    actor = PolicyActor(policy)  # type: ignore[arg-type]
+    actor.reset([start(0, task=numbers), start(1, task=replace(numbers)), start(2, task=vectors)])
     assert [(slots, source) for slots, _, _, source in policy.assigned] == [([0, 1], "numbers"), ([2], "")]
-    actor.reset(starts((2, 3), (0, 4)))  # slot 2 keeps its task
+    actor.reset([start(2, task=vectors), start(0, task=vectors)])  # slot 2 keeps its task
     assert policy.assigned[2:] == [([0], vectors.observation_space, vectors.action_space, "")]
-    actor.reset(starts((0, 5)))
+    actor.reset([start(0, task=numbers)])
     assert policy.assigned[3:] == [([0], numbers.observation_space, numbers.action_space, "numbers")]
-    actor.reset(starts((2, 4), (1, 1)))
+    actor.reset([start(2, task=vectors), start(1, task=numbers)])
     assert len(policy.assigned) == 4
 
 
@@ -95,5 +114,5 @@ def test_slots_beyond_the_rollout_idle_and_determinism_is_passed_on():
 
 def test_prompts_are_pinned_or_slide_as_asked():
     policy = Recorder(pinned=False)
-    PolicyActor(policy, [prompt()].__getitem__, pinned=False).reset(starts((0, 0)))  # type: ignore[arg-type]
+    PolicyActor(policy, pinned=False).reset([start(0, shown=prompt())])  # type: ignore[arg-type]
     assert len(policy.resets) == 1

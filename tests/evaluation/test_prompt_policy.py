@@ -2,7 +2,7 @@ import numpy as np
 from gymnasium import spaces
 
 from gato.config import PromptConfig, TokenizerConfig
-from gato.evaluation.plan import Shown
+from gato.evaluation.plan import Demonstrations
 from gato.evaluation.prompt_policy import build_prompt
 from gato.tokenizer.sequence import TokenSequence
 from gato.tokenizer.spaces import TimestepTokenizer
@@ -12,8 +12,8 @@ STEPS = TimestepTokenizer(spaces.Discrete(64), spaces.Discrete(64), TOKENIZER)
 EPISODE = STEPS.encode_episode(np.arange(40), np.arange(40))  # three tokens a timestep, the first its number
 
 
-def shown(*seeds: int) -> Shown:
-    return Shown(task="count", variant=0, seeds=seeds or (7,))
+def shown(*seeds: int) -> Demonstrations:
+    return Demonstrations(task="count", variant=0, seeds=seeds or (7,))
 
 
 def built(*seeds: int, part="first", demonstrations=1) -> TokenSequence:

@@ -224,16 +224,16 @@ class Successful(Countdown):
         return observation, reward, over, truncated, {**info, "success": bool(self.buffer[0] <= 5)}
 
 
-@pytest.mark.parametrize("linger, steps", [(0, 4), (2, 6), (4, 8), (5, 9), (7, 9), (None, 9)])
-def test_episode_is_cut_some_steps_after_success(linger: int | None, steps: int):
-    (played,) = rollout(Successful, RandomActor(spaces.Discrete(4)), [0], linger=linger)
+@pytest.mark.parametrize("steps_after_success, steps", [(0, 4), (2, 6), (4, 8), (5, 9), (7, 9), (None, 9)])
+def test_episode_is_cut_some_steps_after_success(steps_after_success: int | None, steps: int):
+    (played,) = rollout(Successful, RandomActor(spaces.Discrete(4)), [0], steps_after_success=steps_after_success)
     assert len(played.episode) == steps
     assert (played.episode.terminated, played.episode.truncated) == (steps == 9, steps < 9)
 
 
-def test_linger_is_not_negative():
-    with pytest.raises(ValueError, match="linger is -1"):
-        list(rollout(Countdown, RandomActor(spaces.Discrete(4)), [0], linger=-1))
+def test_steps_after_success_are_not_negative():
+    with pytest.raises(ValueError, match="steps_after_success is -1"):
+        list(rollout(Countdown, RandomActor(spaces.Discrete(4)), [0], steps_after_success=-1))
 
 
 class Still:

@@ -13,12 +13,11 @@ from gato.checkpoint import save_checkpoint
 from gato.cli.main import run
 from gato.config import EvaluationConfig, ModelConfig, PolicyConfig, PromptConfig, RunConfig, TokenizerConfig
 from gato.envs import get_task
-from gato.evaluation.evaluate import play_cells
-from gato.evaluation.journal import key_of
+from gato.evaluation.evaluate import result_of
 from gato.experiments import evaluation_report as reporting
 from gato.experiments import replay as replaying
 from gato.experiments.replay import replay
-from gato.experiments.session import Match
+from gato.experiments.session import EvaluationSession
 from gato.inference.agent import Agent
 from gato.model.gato import init_parameters
 from gato.reports.shown_episodes import best_and_worst
@@ -52,16 +51,12 @@ def agent(checkpoint) -> Agent:
 
 
 def played(agent: Agent, name: str, *, pinned: bool = True, kind="right", deterministic: bool = False, episodes=4):
-    """A match and the choices of its episodes."""
+    """A session and the choices of its episodes."""
     prompts = dataclasses.replace(agent.policy.prompt, pinned=pinned)
-    match = Match(agent, [get_task(name)], prompts, kind=kind, deterministic=deterministic)
-    plan = match.plan(EvaluationConfig(episodes=episodes, seed=3))
-    tasks = match.played()
-    results = {
-        key_of(cell): tasks[name].result(cell, done)
-        for cell, done in play_cells(plan.cells, tasks, match.actor(plan.cells, 4), num_envs=4)
-    }
-    return match, best_and_worst(plan.cells, results, num_tasks=1)
+    session = EvaluationSession(agent, [get_task(name)], prompts, kind=kind, deterministic=deterministic)
+    plan = session.plan(EvaluationConfig(episodes=episodes, seed=3))
+    results = {spec.key: result_of(spec, session.tasks[name], done) for spec, done in session.play(plan.specs, 4)}
+    return session, best_and_worst(plan.specs, results, num_tasks=1)
 
 
 @pytest.fixture(scope="module")
@@ -75,19 +70,19 @@ def most_likely(step: dict) -> list[bool]:
 
 
 def test_a_replay_is_the_scored_episode_with_video_and_all_timesteps(cartpole):
-    match, choices = cartpole
-    shown = replay(match, choices)
-    assert [one.choice for one in shown] == choices
+    session, choices = cartpole
+    shown = replay(session, choices)
+    assert [(one.spec, one.result, one.rank) for one in shown] == [(one.spec, one.result, one.rank) for one in choices]
     assert len(shown) == 2
     for one in shown:
         assert (one.replayed_return, one.replayed_length) == (
-            one.choice.result.episode_return,
-            one.choice.result.length,
+            one.result.episode_return,
+            one.result.length,
         )
         assert one.video.startswith(b"GIF89a")
         steps = one.content["steps"]
-        assert [step["timestep"] for step in steps] == list(range(one.choice.result.length))
-        assert float(steps[-1]["total"]) == one.choice.result.episode_return
+        assert [step["timestep"] for step in steps] == list(range(one.result.length))
+        assert float(steps[-1]["total"]) == one.result.episode_return
         assert all(step["frame"].startswith("data:image/webp") for step in steps)
 
 
@@ -105,8 +100,8 @@ def test_a_replay_is_the_scored_episode_with_video_and_all_timesteps(cartpole):
 def test_the_probabilities_are_those_that_the_agent_acts_by(agent, name, kind, pinned):
     policy = dataclasses.replace(agent.policy, refresh_every=1, context_length=64)
     fresh = dataclasses.replace(agent, policy=policy)
-    match, choices = played(fresh, name, kind=kind, pinned=pinned, deterministic=True, episodes=2)
-    steps = [step for one in replay(match, choices) for step in one.content["steps"]]
+    session, choices = played(fresh, name, kind=kind, pinned=pinned, deterministic=True, episodes=2)
+    steps = [step for one in replay(session, choices) for step in one.content["steps"]]
     assert not any(LEFT in step["context"] for step in steps)
     full = [" timesteps 0 to " in step["context"] or " timestep 0 " in step["context"] for step in steps]
     assert min(sum(full), len(full) - sum(full)) > 3
@@ -116,8 +111,8 @@ def test_the_probabilities_are_those_that_the_agent_acts_by(agent, name, kind, p
 
 @pytest.mark.slow
 def test_of_a_long_episode_few_timesteps_are_shown_that_need_a_pass_of_their_own(agent):
-    match, choices = played(agent, "pendulum", episodes=2)
-    for one in replay(match, choices):
+    session, choices = played(agent, "pendulum", episodes=2)
+    for one in replay(session, choices):
         contexts = [step["context"] for step in one.content["steps"]]
         assert sum(LEFT in context for context in contexts) == 16
         assert one.content["steps"][-1]["timestep"] == 199
@@ -131,19 +126,19 @@ class Undrawable(gym.Wrapper):
 def test_a_task_that_cannot_be_drawn_is_shown_without_a_video(cartpole, monkeypatch):
     make = replaying.make_task
     monkeypatch.setattr(replaying, "make_task", lambda name, render_mode=None: Undrawable(make(name, render_mode)))
-    match, choices = cartpole
-    for one in replay(match, choices):
+    session, choices = cartpole
+    for one in replay(session, choices):
         assert one.video is None
         assert one.problem == "No film: drawing the task failed with RuntimeError: no screen here."
         assert one.content["steps"]
         assert "frame" not in one.content["steps"][0]
-        assert one.replayed_return == one.choice.result.episode_return
+        assert one.replayed_return == one.result.episode_return
 
 
 def test_a_task_that_cannot_be_played_again_says_so(cartpole, monkeypatch):
-    match, choices = cartpole
-    monkeypatch.setattr(match, "actor", lambda cells, num_envs: None)
-    for one in replay(match, choices):
+    session, choices = cartpole
+    monkeypatch.setattr(session, "actor", lambda specs, num_envs: None)
+    for one in replay(session, choices):
         assert one.problem.startswith("This episode could not be played again: AttributeError: ")
         assert one.content is one.video is one.replayed_return is None
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from gato.evaluation.journal import EpisodeResult
-from gato.evaluation.plan import Cell, Shown
+from gato.evaluation.plan import Demonstrations, EpisodeSpec
 from gato.evaluation.scores import ScoreRecord
 from gato.reports.evaluation_page import evaluation_page
 from gato.reports.page import Chart, Fact, Page, Scrubber, Section, Tabs, page_html
-from gato.reports.shown_episodes import Choice, ShownEpisode
+from gato.reports.shown_episodes import ShownEpisode
 from gato.reports.table import Table
 from gato.reports.videos import Clip, gif_bytes
 
@@ -47,14 +47,14 @@ def study() -> list[ScoreRecord]:
 
 
 def shown(**more) -> ShownEpisode:
-    cell = Cell(
+    spec = EpisodeSpec(
         task="cartpole",
         prompt="right",
         variants="all",
         episode=1,
         seed=101,
         variant=0,
-        shown=Shown(task="cartpole", variant=0, seeds=(7, 8)),
+        shown=Demonstrations(task="cartpole", variant=0, seeds=(7, 8)),
     )
     result = EpisodeResult(
         task="cartpole",
@@ -75,7 +75,7 @@ def shown(**more) -> ShownEpisode:
         "content": {"num_timesteps": 3, "separator": 1, "leaves": [], "steps": steps},
         **more,
     }
-    return ShownEpisode(choice=Choice(cell=cell, result=result, rank="best"), **settings)
+    return ShownEpisode(spec=spec, result=result, rank="best", **settings)
 
 
 def page_of(records=PLAIN, **more) -> Page:

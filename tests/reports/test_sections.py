@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 
 from gato.data.episode import Episode
-from gato.evaluation.evaluate import PromptStudy, Trial
+from gato.evaluation.evaluate import PromptAblation
 from gato.evaluation.language_scores import LanguageExample, LanguageTrial
+from gato.evaluation.plan import Demonstrations, EpisodeSpec
 from gato.evaluation.rollout import Rollout
 from gato.evaluation.scores import ScoreRecord
 from gato.reports.curves import copycat_points_of
-from gato.reports.page import Page, page_html
+from gato.reports.evaluation_page import evaluation_page
+from gato.reports.page import page_html
 from gato.reports.sections import (
     clip_section,
     copycat_section,
@@ -17,7 +19,6 @@ from gato.reports.sections import (
     next_section,
     room_section,
     run_section,
-    score_section,
 )
 from gato.reports.videos import Clip, gif_bytes
 
@@ -35,9 +36,9 @@ def record(task="cartpole", prompt="right", returns=(0.5, 1.0), expert=1.0, **mo
     )
 
 
-def study() -> PromptStudy:
+def study() -> PromptAblation:
     """A room of 2 x 2 cells whose agent always ends where it was shown, or stays in cell 0."""
-    trials, records = [], []
+    episodes, records = [], []
     for prompt, shown in (("right", 3), ("wrong", 1), ("none", None)):
         end = shown or 0
         episode = Episode(
@@ -47,19 +48,16 @@ def study() -> PromptStudy:
             terminated=False,
             truncated=True,
         )
-        trials.append(
-            Trial(
-                prompt=prompt,
-                variants="held-out",
-                scored={"goal": 3},
-                shown=None if shown is None else {"goal": shown},
-                rollout=Rollout(episode=episode, info={}),
-            )
+        demonstrations = None if shown is None else Demonstrations(task="room", variant=shown, seeds=(0,))
+        spec = EpisodeSpec(
+            task="room", prompt=prompt, variants="held-out", episode=0, seed=0, variant=3, shown=demonstrations
         )
+        episodes.append((spec, Rollout(episode=episode, info={})))
         records.append(
             record("room", prompt, [float(end == 3)], variants="held-out", success=float(end == 3), followed=None)
         )
-    return PromptStudy(records=tuple(records), trials=tuple(trials))
+    goals = tuple({"goal": goal} for goal in range(4))
+    return PromptAblation(records=tuple(records), episodes=tuple(episodes), variants=goals)
 
 
 def language() -> list[LanguageTrial]:
@@ -80,11 +78,6 @@ def test_headline_tells_control_prompt_and_pictures():
     assert headline_facts() == ()
 
 
-def test_tasks_without_a_normalised_score_are_named():
-    texts = [block for block in score_section([record(), record("lost", expert=-1.0)]).blocks if isinstance(block, str)]
-    assert any(text.endswith("not above random: lost.") for text in texts)
-
-
 def test_wrong_answers_stand_with_their_reference():
     grid = language_section(language()).blocks[1]
     assert [image.caption for image in grid.images] == ["✓ a red ball", "how many?\n✗ <one>\nshould be: two"]
@@ -94,13 +87,15 @@ def test_wrong_answers_stand_with_their_reference():
 def document() -> str:
     gif = gif_bytes([Clip(frames=np.zeros((2, 20, 20, 3), np.uint8), title="t")])
     return page_html(
-        Page(
+        evaluation_page(
+            [record(), record("pendulum")],
+            {},
+            not_played={},
             title="a run",
             lead="what it is",
             facts=headline_facts([record()], study(), language()),
-            sections=(
-                room_section(study(), 2),
-                score_section([record(), record("pendulum")]),
+            first_sections=(room_section(study(), 2),),
+            extra_sections=(
                 clip_section([(gif, "cartpole, return 500")]),
                 language_section(language()),
                 loss_section(METRICS),
@@ -124,7 +119,9 @@ def test_the_whole_report_holds_every_part(document):
         assert part in document
     assert document.count("data:image/gif;base64,") == 1
     assert document.count("data:image/png;base64,") == 2
-    assert document.count("data:image/svg+xml;base64,") == 8  # room, scores, losses and copycat, each in two themes
+    assert (
+        document.count("data:image/svg+xml;base64,") == 12
+    )  # room, two of all tasks, scores, losses and copycat, each in two themes
 
 
 def test_the_whole_report_needs_nothing_from_outside(document):

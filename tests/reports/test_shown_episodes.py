@@ -1,16 +1,16 @@
-from gato.evaluation.journal import EpisodeResult, key_of
-from gato.evaluation.plan import Cell
+from gato.evaluation.journal import EpisodeResult
+from gato.evaluation.plan import EpisodeSpec
 from gato.reports.shown_episodes import best_and_worst
 
 
 def played(returns: dict[str, list[float]]):
-    """Cells and results of tasks with these returns."""
-    cells, results = [], {}
+    """Specs and results of tasks with these returns."""
+    specs, results = [], {}
     for task, values in returns.items():
         for episode, value in enumerate(values):
-            cell = Cell(task=task, prompt="none", variants="all", episode=episode, seed=episode, variant=0)
-            cells.append(cell)
-            results[key_of(cell)] = EpisodeResult(
+            spec = EpisodeSpec(task=task, prompt="none", variants="all", episode=episode, seed=episode, variant=0)
+            specs.append(spec)
+            results[spec.key] = EpisodeResult(
                 task=task,
                 prompt="none",
                 variants="all",
@@ -20,13 +20,13 @@ def played(returns: dict[str, list[float]]):
                 episode_return=value,
                 length=3,
             )
-    return cells, results
+    return specs, results
 
 
-def chosen(cells, results, num_tasks=9):
+def chosen(specs, results, num_tasks=9):
     return [
-        (one.cell.task, one.rank, one.cell.episode, one.result.episode_return)
-        for one in best_and_worst(cells, results, num_tasks=num_tasks)
+        (one.spec.task, one.rank, one.spec.episode, one.result.episode_return)
+        for one in best_and_worst(specs, results, num_tasks=num_tasks)
     ]
 
 
@@ -39,12 +39,12 @@ def test_of_episodes_that_are_all_alike_there_is_one():
 
 
 def test_only_the_first_tasks_have_any():
-    cells, results = played({"a": [1], "b": [2], "c": [3]})
-    assert [name for name, *_ in chosen(cells, results, 2)] == ["a", "b"]
-    assert chosen(cells, results, 0) == []
+    specs, results = played({"a": [1], "b": [2], "c": [3]})
+    assert [name for name, *_ in chosen(specs, results, 2)] == ["a", "b"]
+    assert chosen(specs, results, 0) == []
 
 
 def test_a_record_that_is_not_complete_has_none():
-    cells, results = played({"a": [1, 2], "b": [3, 4]})
-    del results[key_of(cells[1])]
-    assert {name for name, *_ in chosen(cells, results)} == {"b"}
+    specs, results = played({"a": [1, 2], "b": [3, 4]})
+    del results[specs[1].key]
+    assert {name for name, *_ in chosen(specs, results)} == {"b"}

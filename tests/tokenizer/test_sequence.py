@@ -31,6 +31,17 @@ def assert_equal(a, b):
         assert (left == right).all(), field.name
 
 
+def test_equal_sequences_have_equal_keys_and_others_have_not():
+    one = sequence([3, 4, 2], patches_at=[0, 4])
+    assert one.key == sequence([3, 4, 2], patches_at=[0, 4]).key
+    for field in dataclasses.fields(one):
+        changed = getattr(one, field.name).copy()
+        changed.flat[0] = 1 - changed.flat[0]
+        assert dataclasses.replace(one, **{field.name: changed}).key != one.key
+    assert dataclasses.replace(one, tokens=one.tokens.astype(np.int64)).key != one.key
+    assert sequence([4, 3, 2], patches_at=[0, 4]).key != one.key
+
+
 def test_timesteps_are_cut_with_their_patches():
     part = sequence([3, 4, 2], patches_at=[0, 4, 5, 7]).timesteps(1, 3)
     assert part.tokens.tolist() == [3, 4, 5, 6, 7, 8]
