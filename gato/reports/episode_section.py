@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gato.reports.format import counted, number
-from gato.reports.page import Block, Grid, GridImage, Paragraph, Scrubber, Section, Tabs
+from gato.reports.page import Block, Grid, GridImage, Scrubber, Section, Tabs
 from gato.reports.shown_episodes import ShownEpisode
 
 
@@ -15,11 +15,9 @@ def episode_section(shown: Sequence[ShownEpisode]) -> Section:
     return Section(
         title="Episodes",
         blocks=(
-            Paragraph(
-                text="Of the first tasks, as many as --videos says, the best and the worst episode of each record, "
-                "played once more from their seeds and demonstrations. Below each video stands what the network was "
-                "shown at each timestep and how likely it held each action to be, at the temperature that it acts with."
-            ),
+            "Of the first tasks, as many as --videos says, the best and the worst episode of each record, "
+            "played once more from their seeds and demonstrations. Below each video stands what the network was "
+            "shown at each timestep and how likely it held each action to be, at the temperature that it acts with.",
             Tabs(
                 panels=tuple(
                     Section(title=task, blocks=(Tabs(panels=tuple(_episode(one) for one in group)),))
@@ -50,30 +48,24 @@ def _episode(episode: ShownEpisode) -> Section:
         shown,
         *answers,
     ]
-    blocks: list[Block] = [Paragraph(text="; ".join(facts) + ".")]
+    blocks: list[Block] = ["; ".join(facts) + "."]
     if episode.replayed_return is not None and (
         episode.replayed_return != result.episode_return or episode.replayed_length != result.length
     ):
         blocks.append(
-            Paragraph(
-                text=f"Played again, it went otherwise: return {number(episode.replayed_return)} in "
-                f"{counted(episode.replayed_length or 0, 'step')}. What is shown is not the scored episode: the "
-                "environment is not repeatable, or rounding in a batch of another size decided between actions that "
-                "were all but equally likely."
-            )
+            f"Played again, it went otherwise: return {number(episode.replayed_return)} in "
+            f"{counted(episode.replayed_length or 0, 'step')}. What is shown is not the scored episode: the "
+            "environment is not repeatable, or rounding in a batch of another size decided between actions that "
+            "were all but equally likely."
         )
     if episode.problem:
-        blocks.append(Paragraph(text=episode.problem))
+        blocks.append(episode.problem)
     if episode.video is not None:
         alt = f"{spec.task}, {episode.rank} episode{setting}"
         blocks.append(Grid(images=(GridImage(content=episode.video, alt=alt),)))
     if episode.content is not None and episode.content["steps"]:
         if len(episode.content["steps"]) < episode.content["num_timesteps"]:
-            blocks.append(
-                Paragraph(
-                    text=f"Shown are {len(episode.content['steps'])} of {episode.content['num_timesteps']} timesteps."
-                )
-            )
+            blocks.append(f"Shown are {len(episode.content['steps'])} of {episode.content['num_timesteps']} timesteps.")
         blocks.append(Scrubber(content=episode.content))
     return Section(title=f"{episode.rank}{setting}", blocks=tuple(blocks))
 
