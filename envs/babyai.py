@@ -9,22 +9,18 @@ the only key into the room that it opens.
 """
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import gymnasium
 import numpy as np
 
-from .grid_planner import Plan, PlanExpert, Planner
-from .grid_view import ACTION_NAMES, DONE, EXTRA, PACKAGES, VIEWS, make_grid, succeeded
-from .names import kebab_case
+from .grid_planner import Plan, Planner, plan_expert
+from .grid_view import DONE, EXTRA, grid_tasks
 from .simulator import import_simulator
 from .task import Expert, Task
 
 _MAX_PUSHED = 200  # subgoals that the bot may push for one action; it needs a few, and where stuck never stops
 _MAX_RESTARTS = 10  # fresh starts of the bot in one episode
-
-_MakeExpert: TypeAlias = Callable[[gymnasium.Env[Any, Any], np.random.Generator], Expert]
 
 
 class _PlanTooLongError(Exception):
@@ -104,36 +100,13 @@ def _bot(env: gymnasium.Env[Any, Any], rng: np.random.Generator) -> Expert:
     return _BotExpert(env)
 
 
-def _planner(goal: Callable[[Planner], Plan]) -> _MakeExpert:
-    def make_expert(env: gymnasium.Env[Any, Any], rng: np.random.Generator) -> Expert:
-        return PlanExpert(env, goal)
-
-    return make_expert
-
-
-def _levels(make_expert: _MakeExpert, levels: Sequence[tuple[str, int, str]]) -> tuple[Task, ...]:
-    """Tasks with one kind of expert, from (id without "BabyAI-", steps at most, description).
-
-    A mission of several parts gets time by their number: the steps are those of the longest mission.
-    """
-    return tuple(
-        Task(
-            name=f"babyai-{kebab_case(level)}",
-            family="babyai",
-            description=description,
-            make=functools.partial(make_grid, f"BabyAI-{level}"),
-            make_expert=make_expert,
-            max_episode_steps=max_episode_steps,
-            success=succeeded,
-            success_source="BabyAI: reward is given for an accomplished mission only",
-            tags=frozenset({"text", "discrete", "symbols"}),
-            packages=PACKAGES,
-            views=VIEWS,
-            action_names=ACTION_NAMES,
-        )
-        for level, max_episode_steps, description in levels
-    )
-
+# A mission of several parts gets time by their number: the steps are those of the longest mission.
+_levels = functools.partial(
+    grid_tasks,
+    family="babyai",
+    prefix="BabyAI",
+    success_source="BabyAI: reward is given for an accomplished mission only",
+)
 
 TASKS: tuple[Task, ...] = (
     *_levels(
@@ -231,11 +204,11 @@ TASKS: tuple[Task, ...] = (
     ),
     # The bot does not look into boxes, and loses its way between two locked doors.
     *_levels(
-        _planner(_open_the_door),
+        plan_expert(_open_the_door),
         (("KeyInBox-v0", 576, "Open the locked door with the key that is hidden in a box."),),
     ),
     *_levels(
-        _planner(_pick_up_the_ball),
+        plan_expert(_pick_up_the_ball),
         (("UnlockToUnlock-v0", 1080, "Fetch the key of one locked door from behind another, and pick up the ball."),),
     ),
 )

@@ -11,8 +11,10 @@ from itertools import pairwise
 from typing import Any
 
 import gymnasium
+import numpy as np
 
 from .grid_view import DROP, FORWARD, LEFT, PICK_UP, RIGHT, TOGGLE
+from .task import Expert
 
 _STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))  # (x, y) of a step in each direction of MiniGrid
 _RING = ((-1, -1), (0, -1), (1, -1), (1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0))  # a cell's neighbours, clockwise
@@ -273,3 +275,12 @@ class PlanExpert:
 
     def _new_plan(self) -> Plan:
         return self._goal(Planner(self._env))
+
+
+def plan_expert(goal: Callable[[Planner], Plan]) -> Callable[[gymnasium.Env[Any, Any], np.random.Generator], Expert]:
+    """Turns what plans the way to a goal into what `Task.make_expert` expects."""
+
+    def make_expert(env: gymnasium.Env[Any, Any], rng: np.random.Generator) -> Expert:
+        return PlanExpert(env, goal)
+
+    return make_expert

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import io
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -15,7 +15,9 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
+from .names import kebab_case
 from .simulator import import_simulator
+from .task import Expert, Task
 from .tiles import EMPTY, NUM_COLORS, NUM_OBJECTS, NUM_STATES, UNSEEN, assemble, cell_codes, tile_atlas
 
 EXTRA = "minigrid"  # of this package; BabyAI is a part of MiniGrid
@@ -96,8 +98,42 @@ def make_grid(env_id: str, render_mode: str | None = None, view: str = "symbols"
     return GridView(env, tile_size=_TILE_SIZES[view])
 
 
-def succeeded(episode_return: float, info: Mapping[str, Any]) -> bool:
-    """Whether a reward was given: both families give one for an accomplished mission only."""
+def grid_tasks(
+    make_expert: Callable[[gymnasium.Env[Any, Any], np.random.Generator], Expert],
+    worlds: Sequence[tuple[str, int, str]],
+    action_names: tuple[str, ...] = ACTION_NAMES,
+    *,
+    family: str,
+    prefix: str,
+    success_source: str,
+) -> tuple[Task, ...]:
+    """The tasks of several worlds of one family with one kind of expert.
+
+    Args:
+        worlds: (id without the prefix, steps at most, description).
+        prefix: of the ids, such as "BabyAI".
+        success_source: who says that a reward is given for an accomplished mission only.
+    """
+    return tuple(
+        Task(
+            name=f"{family}-{kebab_case(world)}",
+            family=family,
+            description=description,
+            make=functools.partial(make_grid, f"{prefix}-{world}"),
+            make_expert=make_expert,
+            max_episode_steps=max_episode_steps,
+            success=_succeeded,
+            success_source=success_source,
+            tags=frozenset({"text", "discrete", "symbols"}),
+            packages=PACKAGES,
+            views=VIEWS,
+            action_names=action_names,
+        )
+        for world, max_episode_steps, description in worlds
+    )
+
+
+def _succeeded(episode_return: float, info: Mapping[str, Any]) -> bool:
     return episode_return > 0
 
 

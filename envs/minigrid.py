@@ -6,18 +6,14 @@ has not seen yet; only where the point is to remember something does it look fir
 """
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import gymnasium
 import numpy as np
 
-from .grid_planner import Plan, PlanExpert, Planner
-from .grid_view import ACTION_NAMES, DONE, FORWARD, PACKAGES, VIEWS, make_grid, succeeded
-from .names import kebab_case
+from .grid_planner import Plan, PlanExpert, Planner, plan_expert
+from .grid_view import ACTION_NAMES, DONE, FORWARD, grid_tasks
 from .task import Expert, Task
-
-_MakeExpert: TypeAlias = Callable[[gymnasium.Env[Any, Any], np.random.Generator], Expert]
 
 
 def _reach_goal(planner: Planner) -> Plan:
@@ -81,43 +77,20 @@ class _MemoryExpert(PlanExpert):
         return plan and plan[:1]  # it may come into sight at every step
 
 
-def _expert(goal: Callable[[Planner], Plan]) -> _MakeExpert:
-    def make_expert(env: gymnasium.Env[Any, Any], rng: np.random.Generator) -> Expert:
-        return PlanExpert(env, goal)
-
-    return make_expert
-
-
 def _memory_expert(env: gymnasium.Env[Any, Any], rng: np.random.Generator) -> Expert:
     return _MemoryExpert(env)
 
 
-def _worlds(
-    make_expert: _MakeExpert, worlds: Sequence[tuple[str, int, str]], action_names: tuple[str, ...] = ACTION_NAMES
-) -> tuple[Task, ...]:
-    """Tasks of one kind, from (id without "MiniGrid-", steps at most, description)."""
-    return tuple(
-        Task(
-            name=f"minigrid-{kebab_case(world)}",
-            family="minigrid",
-            description=description,
-            make=functools.partial(make_grid, f"MiniGrid-{world}"),
-            make_expert=make_expert,
-            max_episode_steps=max_episode_steps,
-            success=succeeded,
-            success_source="MiniGrid: a positive reward is given for an accomplished mission only",
-            tags=frozenset({"text", "discrete", "symbols"}),
-            packages=PACKAGES,
-            views=VIEWS,
-            action_names=action_names,
-        )
-        for world, max_episode_steps, description in worlds
-    )
-
+_worlds = functools.partial(
+    grid_tasks,
+    family="minigrid",
+    prefix="MiniGrid",
+    success_source="MiniGrid: a positive reward is given for an accomplished mission only",
+)
 
 TASKS: tuple[Task, ...] = (
     *_worlds(
-        _expert(_reach_goal),
+        plan_expert(_reach_goal),
         (
             ("Empty-5x5-v0", 100, "Cross a tiny empty room to the green goal in the far corner."),
             ("Empty-6x6-v0", 144, "Cross a small empty room to the green goal in the far corner."),
@@ -150,7 +123,7 @@ TASKS: tuple[Task, ...] = (
         ),
     ),
     *_worlds(
-        _expert(_reach_goal_among_obstacles),
+        plan_expert(_reach_goal_among_obstacles),
         (
             ("Dynamic-Obstacles-5x5-v0", 100, "Cross a tiny room to the goal without bumping into two moving balls."),
             (
@@ -182,7 +155,7 @@ TASKS: tuple[Task, ...] = (
         ACTION_NAMES[: FORWARD + 1],
     ),
     *_worlds(
-        _expert(_fetch),
+        plan_expert(_fetch),
         (
             ("Fetch-5x5-N2-v0", 125, "Pick up the one of two objects in a tiny room that the mission names."),
             ("Fetch-6x6-N2-v0", 180, "Pick up the one of two objects in a small room that the mission names."),
@@ -190,7 +163,7 @@ TASKS: tuple[Task, ...] = (
         ),
     ),
     *_worlds(
-        _expert(_say_done_at_target),
+        plan_expert(_say_done_at_target),
         (
             ("GoToDoor-5x5-v0", 100, "Walk to the door that the mission names in a tiny room, and say done."),
             ("GoToDoor-6x6-v0", 144, "Walk to the door that the mission names in a small room, and say done."),
@@ -200,25 +173,25 @@ TASKS: tuple[Task, ...] = (
         ),
     ),
     *_worlds(
-        _expert(_put_near),
+        plan_expert(_put_near),
         (
             ("PutNear-6x6-N2-v0", 30, "Carry one of two objects next to the other, as the mission says."),
             ("PutNear-8x8-N3-v0", 40, "Carry one of three objects next to another, as the mission says."),
         ),
     ),
     *_worlds(
-        _expert(_open_red_then_blue),
+        plan_expert(_open_red_then_blue),
         (
             ("RedBlueDoors-6x6-v0", 720, "Open the red door of a small room first, then the blue one."),
             ("RedBlueDoors-8x8-v0", 1280, "Open the red door of a medium room first, then the blue one."),
         ),
     ),
     *_worlds(
-        _expert(_open_door),
+        plan_expert(_open_door),
         (("Unlock-v0", 288, "Take the key and unlock the door."),),
     ),
     *_worlds(
-        _expert(_pick_up_object),
+        plan_expert(_pick_up_object),
         (
             ("UnlockPickup-v0", 288, "Unlock the door with the key and pick up the box in the next room."),
             ("BlockedUnlockPickup-v0", 576, "Clear the ball from the door, unlock it and pick up the box behind it."),

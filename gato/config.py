@@ -56,10 +56,6 @@ class TokenizerConfig:
         )
 
     @property
-    def text_ids(self) -> range:
-        return range(self.text_vocab_size)
-
-    @property
     def continuous_ids(self) -> range:
         return range(self.text_vocab_size, self.text_vocab_size + self.num_bins)
 
@@ -104,15 +100,13 @@ class ModelConfig:
     num_layers: int = 8
     num_heads: int = 24
     head_dim: int = 32
-    mlp_width: int = (
-        3072  # joint GEGLU width: gate and value take half each (the reading that matches the published totals)
-    )
+    # Joint GEGLU width: gate and value take half each (the reading that matches the published totals).
+    mlp_width: int = 3072
     rotary_base: float = 10_000.0  # wavelength base of the rotary positions
     stochastic_depth: float = 0.1  # probability of skipping a sub-layer in training (appendix C.1)
     dropout: float = 0.0  # on sub-layer outputs; 0.1 when fine-tuning (appendix E)
-    patch_stem: Literal["residual", "tiles"] = (
-        "residual"  # per-patch ResNet v2 block (appendix C.2), or a cheap tile-wise one
-    )
+    # Per-patch ResNet v2 block (appendix C.2), or a cheap tile-wise one.
+    patch_stem: Literal["residual", "tiles"] = "residual"
     patch_channels: int = 32  # hidden channels of the patch stem; a multiple of patch_groups on the residual one
     patch_groups: int = 32  # GroupNorm groups (appendix C.2)
     pixel_offset: float = 127.5  # subtracted from uint8 pixels; 127.5 maps them to [-1, 1] (section 2.1)
@@ -120,9 +114,8 @@ class ModelConfig:
     unit_rms_inputs: bool = False  # departure: everything that enters the residual stream has RMS about 1
     parallel_actions: bool = False  # action tokens are not fed in, so that one pass gives them all (appendix G)
     smooth_bins: bool = False  # departure: neighbouring continuous bins start with similar embeddings
-    compute_dtype: Literal["float32", "bfloat16"] = (
-        "float32"  # of matrix products; softmax, norms and loss stay float32
-    )
+    # Of matrix products; softmax, norms and loss stay float32.
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
     attention: Literal["xla", "cudnn"] = "xla"  # cudnn needs bfloat16 and an NVIDIA GPU
     attention_block: int = 128  # queries a block on the xla path
     scan_layers: bool = False  # one compiled block under lax.scan instead of unrolled layers
@@ -149,9 +142,8 @@ class PromptConfig:
 
     max_tokens: int = 512  # longest prompt; cut at timestep boundaries
     demonstrations: int = 1  # different episodes shown one after another, sharing max_tokens
-    terminal_observation: bool = (
-        False  # departure: a demonstration that reaches its end also shows the last observation
-    )
+    # Departure: a demonstration that reaches its end also shows the last observation.
+    terminal_observation: bool = False
     # In training only. Shares are probabilities in [0, 1].
     probability: float = 0.25  # share of rows that start with a demonstration
     end_share: float = 0.5  # of those, share taken from the end of the episode; the rest uniformly
@@ -204,9 +196,8 @@ class SourceConfig:
     bad_records: Literal["stop", "skip"] = "stop"  # what a record that cannot be read or encoded leads to
     prompt: PromptConfig = field(default_factory=PromptConfig)  # control sources only
     start_share: float = 0.0  # departure: share of windows that begin where episodes do, in their first few timesteps
-    scaling: Literal["mu-law", "range", "quantiles"] = (
-        "mu-law"  # of continuous numbers: the paper's rule; departures: least to largest or 1st to 99th percentile seen
-    )
+    # Of continuous numbers: the paper's rule; departures: least to largest or 1st to 99th percentile seen.
+    scaling: Literal["mu-law", "range", "quantiles"] = "mu-law"
     fields: tuple[FieldScale, ...] = ()  # what scaling measured; filled in once, by `gato.data.scaling.with_scales`
 
     def __post_init__(self) -> None:
@@ -272,10 +263,8 @@ class OptimizerConfig:
     eps: float = 1e-8
     weight_decay: float = 0.1  # on matrices only
     clip_norm: float = 1.0  # global gradient norm; not stated in the paper
-    trained: tuple[Literal["embedding", "transformer", "norms"], ...] = (
-        "embedding",
-        "transformer",
-    )  # the parts that move; all else stays as it is, to the bit
+    # The parts that move; all else stays as it is, to the bit.
+    trained: tuple[Literal["embedding", "transformer", "norms"], ...] = ("embedding", "transformer")
     last_layers: int = 0  # of the transformer only its last so many blocks, and the final norm, move; 0 = all of it
     lora_rank: int = 0  # departure: matrices of the blocks move by products of this rank, and nothing else; 0 = off
     lora_alpha: float = 16.0  # the products are scaled by alpha / rank

@@ -70,7 +70,7 @@ def test_defaults_are_the_papers():
 
 def test_id_ranges_follow_each_other_without_gap_or_overlap():
     tokenizer = TokenizerConfig()
-    assert tokenizer.text_ids == range(32_000)
+    assert tokenizer.text_vocab_size == 32_000
     assert tokenizer.continuous_ids == range(32_000, 33_024)
     assert tokenizer.discrete_ids == range(33_024, 34_048)
     assert (tokenizer.separator_id, tokenizer.padding_id, tokenizer.vocab_size) == (34_048, 34_049, 34_050)

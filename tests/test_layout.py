@@ -37,7 +37,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     ),
     "gato.release": (
         {"gato.files", "gato.run_files", "gato.config", "gato.model", "gato.checkpoint"},
-        {"jax", "numpy", "safetensors", "huggingface_hub"},
+        {"jax", "numpy", "safetensors", "sentencepiece", "google.protobuf", "huggingface_hub"},
     ),
     "gato.audit": (
         {"gato.config", "gato.batch", "gato.tokenizer", "gato.data", "gato.model"},

@@ -12,6 +12,7 @@ from gato.audit.control import ControlAudit
 from gato.audit.duplicates import Duplicates
 from gato.audit.fields import FieldAudit
 from gato.audit.mixture import MixtureAudit, SourceAudit
+from gato.audit.rows import RowsAudit
 from gato.audit.text import LanguageAudit
 
 Verb: TypeAlias = Literal["repair", "drop", "re-weight", "re-scale", "collect", "set", "check"]
@@ -51,7 +52,11 @@ class Advice:
 
 def advise(mixture: MixtureAudit) -> list[Advice]:
     """Returns all advice, source by source in the order of the mixture; what stops training first."""
-    found = [advice for audit in mixture.sources for advice in _advise_source(audit, mixture)]
+    found = [
+        Advice(source=audit.name, verb=verb, text=text, rule=rule)
+        for audit in mixture.sources
+        for verb, text, rule in _advise_source(audit, mixture)
+    ]
     return sorted(found, key=lambda advice: advice.verb != "repair")
 
 
@@ -71,35 +76,34 @@ def name_sources(same: Sequence[Advice]) -> str:
     return ", ".join(names[:_NAMES_SHOWN]) + more
 
 
-def _advise_source(audit: SourceAudit, mixture: MixtureAudit) -> Iterator[Advice]:
-    def advice(verb: Verb, text: str, rule: str) -> Advice:
-        return Advice(source=audit.name, verb=verb, text=text, rule=rule)
+_Found: TypeAlias = Iterator[tuple[Verb, str, str]]
 
+
+def _advise_source(audit: SourceAudit, mixture: MixtureAudit) -> _Found:
     if audit.failure:
-        yield advice("repair", f"it cannot be trained on: {audit.failure}", "rows are drawn as training draws them")
+        yield "repair", f"it cannot be trained on: {audit.failure}", "rows are drawn as training draws them"
     measured = audit.control or audit.language
     if measured is not None:
         if measured.num_problems:
-            yield advice(
+            yield (
                 "repair",
                 f"{measured.num_problems} of the sampled records cannot be used, such as: {measured.problems[0]}",
                 "every sampled record must be readable and encodable",
             )
-        for verb, text, rule in _duplicates(measured.duplicates):
-            yield advice(verb, text, rule)
+        yield from _duplicates(measured.duplicates)
     if audit.control is not None:
-        for verb, text, rule in _control(audit, audit.control):
-            yield advice(verb, text, rule)
+        yield from _control(audit, audit.control)
     if audit.language is not None:
-        for verb, text, rule in _language(audit.language):
-            yield advice(verb, text, rule)
-    for verb, text, rule in _rows(audit, mixture):
-        yield advice(verb, text, rule)
-    for verb, text, rule in _epochs(audit):
-        yield advice(verb, text, rule)
-
-
-_Found: TypeAlias = Iterator[tuple[Verb, str, str]]
+        yield from _language(audit.language)
+    if audit.rows is not None:
+        yield from _rows(audit, audit.rows, mixture)
+    if audit.epochs is not None and audit.epochs > MAX_EPOCHS:
+        yield (
+            "re-weight",
+            f"the run shows its training records {audit.epochs:.3g} times on average: expect them to be learned by "
+            "heart; lower its weight, set max_epochs, or collect more",
+            f"more than {MAX_EPOCHS:.0f} epochs in a run",
+        )
 
 
 def _duplicates(found: Duplicates) -> _Found:
@@ -288,10 +292,7 @@ def _language(language: LanguageAudit) -> _Found:
         )
 
 
-def _rows(audit: SourceAudit, mixture: MixtureAudit) -> _Found:
-    rows = audit.rows
-    if rows is None:
-        return
+def _rows(audit: SourceAudit, rows: RowsAudit, mixture: MixtureAudit) -> _Found:
     if rows.fill < MIN_FILL:
         yield (
             "set",
@@ -299,7 +300,8 @@ def _rows(audit: SourceAudit, mixture: MixtureAudit) -> _Found:
             + (", or raise pairs_per_row" if audit.language and audit.language.pictures else ", or join short records"),
             f"rows less than {MIN_FILL:.0%} full",
         )
-    text, acted = (sum(rows.loss_weight.get(kind, 0.0) for kind in kinds) for kinds in (("text",), _ACTIONS))
+    text = rows.loss_weight.get("text", 0.0)
+    acted = sum(weight for kind, weight in rows.loss_weight.items() if kind.endswith("actions"))
     if audit.control is not None and text > acted:
         yield (
             "set",
@@ -319,24 +321,11 @@ def _rows(audit: SourceAudit, mixture: MixtureAudit) -> _Found:
             )
 
 
-def _epochs(audit: SourceAudit) -> _Found:
-    if audit.epochs is not None and audit.epochs > MAX_EPOCHS:
-        yield (
-            "re-weight",
-            f"the run shows its training records {audit.epochs:.3g} times on average: expect them to be learned by "
-            "heart; lower its weight, set max_epochs, or collect more",
-            f"more than {MAX_EPOCHS:.0f} epochs in a run",
-        )
-
-
-_ACTIONS = ("discrete actions", "continuous actions", "text actions")
-
-
 def _measure(action: ActionAudit) -> str:
     return "variance explained" if action.kind == "continuous" else "accuracy"
 
 
-def _names(fields: list) -> str:
+def _names(fields: Sequence[FieldAudit]) -> str:
     """Lists the first few names."""
     shown = ", ".join(field.name for field in fields[:3])
     return shown if len(fields) <= 3 else f"{shown} and {len(fields) - 3} more"

@@ -99,10 +99,10 @@ def audit_control(
         tokens={name: count / max(reader.num_encoded, 1) for name, count in reader.tokens.items()},
         window_timesteps=summarize(reader.windows) if reader.windows else None,
         window_share=float(np.mean(reader.window_shares)) if reader.windows else None,
-        fields=tuple(reader.field_audits()),
+        fields=tuple(reader.field_audits()) if reader.num_encoded else (),
         constant_pixels=reader.constant_pixels(),
         constant_discrete=reader.constant_discrete(),
-        actions=tuple(reader.action_audits(rng)),
+        actions=tuple(reader.action_audits(rng)) if reader.num_encoded else (),
         duplicates=count_duplicates(
             records,
             reader.hashes,
@@ -160,12 +160,12 @@ class _Reader:
         observed = flatten(self._source.observation_space, episode.observations, "observation")
         acted = flatten(self._source.action_space, episode.actions, "action")
         observed = [part[:length] for part in observed]
-        columns: dict[str, np.ndarray] = {}
-        features = [self._features(leaf, part) for leaf, part in zip(self._leaves, observed, strict=True)]
+        features = [np.zeros((length, 0), np.float32)]
         for watched, part in zip(self._leaves, observed, strict=True):
+            features.append(self._features(watched, part))
             if not isinstance(watched, TextLeaf | ImageLeaf | ContinuousLeaf):
                 _widen(self._discrete, watched.path, part)
-        columns["features"] = np.concatenate([np.zeros((length, 0), np.float32), *features], axis=1)
+        columns = {"features": np.concatenate(features, axis=1)}
         for leaf, part in zip([*self._leaves, *self._action_leaves], [*observed, *acted], strict=True):
             if isinstance(leaf, ContinuousLeaf):
                 columns[leaf.path] = part
@@ -181,14 +181,10 @@ class _Reader:
             self.problems.append(f"{self._source.name}: episode {index}: {error}")
             return
         self._count(encoded)
-        columns |= {f"tokens:{leaf.path}": part for leaf, part in zip(self._action_leaves, tokens, strict=True)}
-        columns |= {
-            f"previous:{leaf.path}": np.concatenate([part[:1], part[:-1]])
-            for leaf, part in zip(self._action_leaves, tokens, strict=True)
-        }
-        columns["episode"] = np.full(length, index)
-        columns["first"] = np.arange(length) == 0
-        self._sample.add(columns)
+        for action, part in zip(self._action_leaves, tokens, strict=True):
+            columns[f"tokens:{action.path}"] = part
+            columns[f"previous:{action.path}"] = np.concatenate([part[:1], part[:-1]])
+        self._sample.add({**columns, "episode": np.full(length, index), "first": np.arange(length) == 0})
 
     def _count(self, encoded: TokenSequence) -> None:
         patch_mask = np.zeros(len(encoded), bool)
@@ -230,9 +226,7 @@ class _Reader:
         return sum(int(each.sum()) for each in fixed), sum(len(each) for each in fixed)
 
     def field_audits(self) -> list[FieldAudit]:
-        """Audits the fields of all continuous leaves."""
-        if not self.num_encoded:
-            return []
+        """Audits the fields of all continuous leaves; some episode must have been encoded."""
         columns = self._sample.columns()
         return [
             field
@@ -242,9 +236,7 @@ class _Reader:
         ]
 
     def action_audits(self, rng: np.random.Generator) -> list[ActionAudit]:
-        """Audits all action leaves."""
-        if not self.num_encoded:
-            return []
+        """Audits all action leaves; some episode must have been encoded."""
         columns = self._sample.columns()
         features = columns["features"]
         scales = features.std(axis=0)

@@ -1,5 +1,6 @@
 """One row of a batch, decoded: what each token is, where it comes from and what value the network reads there."""
 
+import itertools
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,28 +83,24 @@ def decode_row(
 
 def row_text(example: RowExample) -> str:
     """Lists the row: a line per run of text or patches of a timestep, a line per other token; * carries loss."""
-    lines = []
-    first = 0
-    for i in range(len(example.kinds)):
-        same = (
-            i + 1 < len(example.kinds)
-            and TOKEN_KINDS[example.kinds[i]] in ("text", "patches", "text actions")
-            and example.kinds[i + 1] == example.kinds[i]
-            and example.timesteps[i + 1] == example.timesteps[i]
-            and example.loss_mask[i + 1] == example.loss_mask[i]
-        )
-        if same:
-            continue
+
+    def run_of(i: int) -> Any:  # what the tokens of one line have in common
         kind = TOKEN_KINDS[example.kinds[i]]
-        value = f"{i + 1 - first} patches" if kind == "patches" else "".join(example.values[first : i + 1])
+        return (kind, example.timesteps[i], example.loss_mask[i]) if kind in ("text", "patches", "text actions") else i
+
+    lines = []
+    for _, run in itertools.groupby(range(len(example.kinds)), run_of):
+        first, *others = run
+        last = others[-1] if others else first
+        kind = TOKEN_KINDS[example.kinds[first]]
+        value = f"{last + 1 - first} patches" if kind == "patches" else "".join(example.values[first : last + 1])
         value = value.replace("\\", "\\\\").replace("\n", "\\n")
         value = value if len(value) <= MAX_CHARACTERS else f"{value[:MAX_CHARACTERS]} ..."
-        places = str(i) if first == i else f"{first}-{i}"
-        mark = "*" if example.loss_mask[i] else " "
+        places = f"{first}-{last}" if others else str(first)
+        mark = "*" if example.loss_mask[first] else " "
         field = example.fields[first] or kind.removesuffix("s")
-        field = field if first == i else field.partition("[")[0]
-        lines.append(f"{places:>9} t{example.timesteps[i]:<4} {mark} {field:<28} {value}")
-        first = i + 1
+        field = field.partition("[")[0] if others else field
+        lines.append(f"{places:>9} t{example.timesteps[first]:<4} {mark} {field:<28} {value}")
     return "\n".join(lines)
 
 

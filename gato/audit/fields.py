@@ -64,9 +64,9 @@ def audit_fields(
         return codec.encode(filled).tokens - config.continuous_ids.start
 
     def bins_of(rule: Span) -> np.ndarray:
-        low, high = np.concatenate(
-            [_span(column[mask], rule) for column, mask in zip(flat.T, finite.T, strict=True)], 1
-        )
+        columns = [column[mask][:, None] for column, mask in zip(flat.T, finite.T, strict=True)]
+        # Of an element without finite values any span will do: it is left out below.
+        low, high = np.concatenate([span(each, rule) if len(each) else np.zeros((2, 1)) for each in columns], axis=1)
         return bins(leaf.rescaled(FieldScale(path=leaf.path, low=tuple(low.tolist()), high=tuple(high.tolist()))))
 
     now, mu_law, by_range, by_quantiles = bins(leaf), bins(leaf.rescaled(None)), bins_of("range"), bins_of("quantiles")
@@ -95,8 +95,3 @@ def audit_fields(
             )
         )
     return audits
-
-
-def _span(values: np.ndarray, rule: Span) -> np.ndarray:
-    """Returns the (2, 1) span of one element; any where it has no finite values."""
-    return span(values[:, None], rule) if len(values) else np.zeros((2, 1))

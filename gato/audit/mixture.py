@@ -16,7 +16,7 @@ from gato.audit.sample import AuditLimits
 from gato.audit.text import LanguageAudit, audit_language
 from gato.config import DataConfig, SourceConfig, TokenizerConfig
 from gato.data.budgets import share_out
-from gato.data.episode import ControlSource, Source
+from gato.data.episode import ControlSource
 from gato.data.prepared import PreparedSource
 from gato.data.scaling import measure
 from gato.tokenizer.text import TextTokenizer
@@ -102,10 +102,7 @@ def audit_mixture(
             source=source, row_share=weights[source_id] / sum(weights), references=(references or {}).get(source.name)
         )
         try:
-            if source.kind == "prepared":
-                audit = _audit_prepared(audit, data, source_id, tokenizer, text, limits)
-            else:
-                audit = _audit_records(audit, open_source(source), data, source_id, tokenizer, text, limits)
+            audit = _audit_source(audit, open_source, data, source_id, tokenizer, text, limits)
         except (ValueError, FileNotFoundError, ImportError) as error:
             audit = dataclasses.replace(audit, failure=str(error))
         audits.append(audit)
@@ -144,48 +141,51 @@ def _within_budgets(audits: Sequence[SourceAudit], weights: Sequence[float], num
     return placed
 
 
-def _audit_records(
+def _audit_source(
     audit: SourceAudit,
-    opened: Source | ControlSource,
+    open_source: Callable[[SourceConfig], Any],
     data: DataConfig,
     source_id: int,
     tokenizer: TokenizerConfig,
     text: TextTokenizer | None,
     limits: AuditLimits,
 ) -> SourceAudit:
-    """Measures the records first, which is possible where rows cannot be drawn; then the rows."""
+    """Measures the records first, which is possible where rows cannot be drawn; then the rows.
+
+    Of a prepared source it measures rows only: that holds its records as tokens, without spaces, returns and texts.
+    """
+    prepared = audit.source.kind == "prepared"
+    opened: Any = PreparedSource(audit.source.path, audit.name) if prepared else open_source(audit.source)
     control = opened if isinstance(opened, ControlSource) else None
+    discrete_first = control is None or not _holds_text(control)
     if control is not None:
-        measured_source = measure(control, audit.source, tokenizer, text, max_episodes=limits.episodes)
-        sources = [measured_source if i == source_id else source for i, source in enumerate(data.sources)]
-        audit = dataclasses.replace(audit, source=measured_source)
+        source = measure(control, audit.source, tokenizer, text, max_episodes=limits.episodes)
+        sources = [source if i == source_id else other for i, other in enumerate(data.sources)]
         data = dataclasses.replace(data, sources=tuple(sources))
-    discrete_first = control is not None and not _holds_text(control)
-    if control is not None:
-        audit = dataclasses.replace(audit, control=audit_control(control, data, source_id, tokenizer, text, limits))
-    elif text is None:
-        raise ValueError(f"{audit.name} holds text, but no text tokenizer was given: train or load one")
-    else:
-        measured = audit_language(opened, data, source_id, tokenizer, text, limits)
-        audit = dataclasses.replace(audit, language=measured)
+        measured = audit_control(control, data, source_id, tokenizer, text, limits)
+        audit = dataclasses.replace(audit, source=source, control=measured)
+    elif not prepared:
+        if text is None:
+            raise ValueError(f"{audit.name} holds text, but no text tokenizer was given: train or load one")
+        audit = dataclasses.replace(audit, language=audit_language(opened, data, source_id, tokenizer, text, limits))
     try:
         rows = audit_rows(
             data,
             source_id,
             tokenizer,
             text,
-            control=control is not None,
+            control=opened.facts.kind == "control" if prepared else control is not None,
             discrete_first=discrete_first,
             num_rows=limits.rows,
             seed=limits.seed,
         )
     except ValueError as error:
         return dataclasses.replace(audit, failure=str(error))
-    # The fullest of the first rows shows most.
-    row = int(np.argmax(rows.examples.lengths))
+    if prepared:
+        return dataclasses.replace(audit, rows=rows)
     example = decode_row(
         rows.examples,
-        row,
+        int(np.argmax(rows.examples.lengths)),  # the fullest of the first rows shows most
         tokenizer,
         text,
         control,
@@ -195,29 +195,6 @@ def _audit_records(
     return dataclasses.replace(audit, rows=rows, example=example)
 
 
-def _audit_prepared(
-    audit: SourceAudit,
-    data: DataConfig,
-    source_id: int,
-    tokenizer: TokenizerConfig,
-    text: TextTokenizer | None,
-    limits: AuditLimits,
-) -> SourceAudit:
-    """Measures rows only: a prepared source holds its records as tokens, without spaces, returns and texts."""
-    kind = PreparedSource(audit.source.path, audit.name).facts.kind
-    rows = audit_rows(
-        data,
-        source_id,
-        tokenizer,
-        text,
-        control=kind == "control",
-        discrete_first=True,
-        num_rows=limits.rows,
-        seed=limits.seed,
-    )
-    return dataclasses.replace(audit, rows=rows)
-
-
 def plain(value: Any) -> Any:
     """Turns an audit into JSON values; rows and images are left out, numbers that JSON lacks become null.
 
@@ -225,11 +202,7 @@ def plain(value: Any) -> Any:
     """
     if dataclasses.is_dataclass(value):
         left_out = ("examples", "example", "return_values", "length_values")
-        return {
-            field.name: plain(getattr(value, field.name))
-            for field in dataclasses.fields(value)
-            if field.name not in left_out or isinstance(getattr(value, field.name), str)
-        }
+        return {name: plain(part) for name, part in vars(value).items() if name not in left_out}
     if isinstance(value, Mapping):
         return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -242,8 +215,5 @@ def plain(value: Any) -> Any:
 
 
 def _holds_text(control: ControlSource) -> bool:
-    parts = [
-        *leaf_spaces(control.observation_space, "observation"),
-        *leaf_spaces(control.action_space, "action"),
-    ]
-    return any(isinstance(space, spaces.Text) for _, space in parts)
+    both = leaf_spaces(spaces.Tuple([control.observation_space, control.action_space]), "")
+    return any(isinstance(space, spaces.Text) for _, space in both)

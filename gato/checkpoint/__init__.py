@@ -15,12 +15,11 @@ writes to a folder.
 
 from gato.checkpoint.arrays import Arrays, leaf_name, restore_like
 from gato.checkpoint.folders import latest_checkpoint, list_checkpoints, set_aside, step_folder, step_folders
-from gato.checkpoint.manifest import FORMAT_VERSION, DamagedCheckpointError
+from gato.checkpoint.manifest import DamagedCheckpointError
 from gato.checkpoint.reading import Checkpoint, identity, load_checkpoint, load_config, score_of, verify_checkpoint
 from gato.checkpoint.writing import CheckpointWriter, Retention, save_checkpoint
 
 __all__ = [
-    "FORMAT_VERSION",
     "Arrays",
     "Checkpoint",
     "CheckpointWriter",

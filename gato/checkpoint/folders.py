@@ -10,14 +10,9 @@ _LEFTOVER = ".unfinished-"  # prefix of folders that are being written or remove
 _DAMAGED = ".damaged"  # suffix of folders that were set aside
 
 
-def checkpoints_folder(run_folder: Path) -> Path:
-    """Returns the folder of a run's checkpoints."""
-    return run_folder / CHECKPOINTS_FOLDER
-
-
 def step_folder(run_folder: Path, step: int) -> Path:
     """Returns the folder of a step's checkpoint."""
-    return checkpoints_folder(run_folder) / f"{step:08d}"
+    return run_folder / CHECKPOINTS_FOLDER / f"{step:08d}"
 
 
 def unfinished_folder(folder: Path) -> Path:
@@ -27,7 +22,7 @@ def unfinished_folder(folder: Path) -> Path:
 
 def step_folders(run_folder: Path) -> list[Path]:
     """Lists all step folders, complete or not, oldest first."""
-    root = checkpoints_folder(run_folder)
+    root = run_folder / CHECKPOINTS_FOLDER
     folders = [path for path in root.iterdir() if path.name.isdecimal() and path.is_dir()] if root.is_dir() else []
     return sorted(folders, key=lambda folder: int(folder.name))
 
@@ -59,5 +54,5 @@ def remove(folder: Path) -> None:
 
 def sweep(run_folder: Path) -> None:
     """Deletes what interrupted saves and removals left behind."""
-    for leftover in checkpoints_folder(run_folder).glob(f"{_LEFTOVER}*"):
+    for leftover in (run_folder / CHECKPOINTS_FOLDER).glob(f"{_LEFTOVER}*"):
         shutil.rmtree(leftover)

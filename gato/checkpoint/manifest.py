@@ -3,8 +3,9 @@
 import hashlib
 import json
 from collections.abc import Collection
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from gato.checkpoint.folders import MANIFEST_FILE
 from gato.files import sync
@@ -17,12 +18,31 @@ class DamagedCheckpointError(ValueError):
     """Files of a checkpoint are missing, foreign, or not what was written."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class WrittenFile:
+    """Size and digest of a file when it was written."""
+
+    size_bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Brings a file to the disk and describes it."""
+        sync(path)
+        return cls(size_bytes=path.stat().st_size, sha256=_sha256(path))
+
+    def require(self, path: Path, remedy: str) -> None:
+        """Raises DamagedCheckpointError if a file is no longer this one; the message ends with the remedy."""
+        size = path.stat().st_size
+        if size != self.size_bytes:
+            raise DamagedCheckpointError(f"{path} has {size} bytes, {self.size_bytes} were written: {remedy}")
+        if _sha256(path) != self.sha256:
+            raise DamagedCheckpointError(f"{path} was altered, its SHA-256 does not match: {remedy}")
+
+
 def write_manifest(folder: Path, step: int, score: float | None) -> None:
     """Brings every file of the folder to the disk and describes it; the manifest is the last file written."""
-    files = {}
-    for name, path in sorted(_files(folder).items()):
-        sync(path)
-        files[name] = {"size_bytes": path.stat().st_size, "sha256": _sha256(path)}
+    files = {name: asdict(WrittenFile.of(path)) for name, path in sorted(_files(folder).items())}
     manifest: dict[str, Any] = {"format_version": FORMAT_VERSION, "step": step, "files": files}
     if score is not None:
         manifest["score"] = score
@@ -64,14 +84,7 @@ def verify(folder: Path, parts: Collection[str] | None) -> dict[str, Any]:
     if foreign := selected(present) - manifest["files"].keys():
         raise DamagedCheckpointError(f"{folder / min(foreign)} is not part of the checkpoint: remove it")
     for name in sorted(selected(present)):
-        written = manifest["files"][name]
-        size = present[name].stat().st_size
-        if size != written["size_bytes"]:
-            raise DamagedCheckpointError(
-                f"{present[name]} has {size} bytes, {written['size_bytes']} were written: {_REMEDY}"
-            )
-        if _sha256(present[name]) != written["sha256"]:
-            raise DamagedCheckpointError(f"{present[name]} was altered, its SHA-256 does not match: {_REMEDY}")
+        WrittenFile(**manifest["files"][name]).require(present[name], _REMEDY)
     return manifest
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from gato.checkpoint.arrays import Arrays, Placement, load_arrays
-from gato.checkpoint.folders import MANIFEST_FILE, checkpoints_folder, latest_checkpoint
+from gato.checkpoint.folders import MANIFEST_FILE, latest_checkpoint
 from gato.checkpoint.manifest import DamagedCheckpointError, manifest_digest, verify
 from gato.config import RunConfig
-from gato.run_files import CONFIG_FILE, TOKENIZER_FILE
+from gato.run_files import CHECKPOINTS_FOLDER, CONFIG_FILE, TOKENIZER_FILE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,7 @@ def _find(path: Path) -> Path:
     """Finds the step folder that a path means."""
     if (path / MANIFEST_FILE).is_file():
         return path
-    if checkpoints_folder(path).is_dir():
+    if (path / CHECKPOINTS_FOLDER).is_dir():
         latest = latest_checkpoint(path)
         if latest is None:
             raise FileNotFoundError(f"run folder {path} holds no complete checkpoint yet: train it first")

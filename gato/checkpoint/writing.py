@@ -15,7 +15,6 @@ from orbax.checkpoint import v1 as ocp
 
 from gato.checkpoint.arrays import Arrays, start_saving
 from gato.checkpoint.folders import (
-    checkpoints_folder,
     latest_checkpoint,
     list_checkpoints,
     remove,
@@ -119,11 +118,12 @@ class CheckpointWriter:
         if self._is_first:
             if folder.exists():
                 raise FileExistsError(f"{folder} exists: a checkpoint is never overwritten, choose another run folder")
-            checkpoints_folder(self._run_folder).mkdir(parents=True, exist_ok=True)
+            folder.parent.mkdir(parents=True, exist_ok=True)
             sweep(self._run_folder)
             unfinished.mkdir()
         with jax.transfer_guard("allow"):
-            _meet(f"checkpoint {step}")
+            if jax.process_count() > 1:
+                multihost_utils.sync_global_devices(f"checkpoint {step}")  # until the folder is made
             arrays = [
                 start_saving(unfinished / "params", params),
                 start_saving(unfinished / "train_state", train_state),
@@ -202,12 +202,6 @@ def save_checkpoint(
     with CheckpointWriter(run_folder, config, tokenizer_model=tokenizer_model, retention=retention) as writer:
         writer.save(step, params=params, train_state=train_state, data_state=data_state)
     return step_folder(run_folder, step)
-
-
-def _meet(name: str) -> None:
-    """Waits until every process of the run has come here."""
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices(name)
 
 
 def _score_or_none(folder: Path) -> float | None:

@@ -16,6 +16,7 @@ from gato.experiments.run_configs import load_config, load_sources, read_json
 from gato.reports.audit_page import audit_page
 from gato.reports.audit_tables import kind_table, summary_table
 from gato.reports.page import write_page
+from gato.training.progress import line_printer
 
 _LIMITS = AuditLimits()
 
@@ -76,19 +77,13 @@ def _load(config: str, sources: Path | None) -> RunConfig:
 
 
 def _print(console: Console, mixture: MixtureAudit, advice: list[Advice], note: str) -> None:
-    console.print(str(kind_table(mixture)), soft_wrap=True, highlight=False, markup=False)
-    console.print()
-    console.print(str(summary_table(mixture)), soft_wrap=True, highlight=False, markup=False)
-    console.print()
+    say = line_printer(console)
+    say(f"{kind_table(mixture)}\n")
+    say(f"{summary_table(mixture)}\n")
     for same in group(advice):
         first = same[0]
         such = f"{len(same)} sources, such as {first.source}: " if len(same) > 1 else ""
-        console.print(
-            f"{first.verb} {name_sources(same)}: {such}{first.text}  [{first.rule}]",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+        say(f"{first.verb} {name_sources(same)}: {such}{first.text}  [{first.rule}]")
     if not advice:
         console.print("no rule found anything to change")
     if note:

@@ -2,11 +2,11 @@
 
 import os
 import select
-from typing import TextIO
+from typing import Any, TextIO
 
 
 class LastingOutput:
-    """The part of a text stream that a console needs; discards what is written once the other side is gone."""
+    """A text stream that discards what is written once the other side is gone."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -15,27 +15,17 @@ class LastingOutput:
         try:
             return self._stream.write(text)
         except OSError:
-            self._give_up()
+            send_to_nowhere(self._stream)
             return len(text)
 
     def flush(self) -> None:
         try:
             self._stream.flush()
         except OSError:
-            self._give_up()
+            send_to_nowhere(self._stream)
 
-    def isatty(self) -> bool:
-        return self._stream.isatty()
-
-    def fileno(self) -> int:
-        return self._stream.fileno()
-
-    @property
-    def encoding(self) -> str:
-        return self._stream.encoding
-
-    def _give_up(self) -> None:
-        send_to_nowhere(self._stream)
+    def __getattr__(self, name: str) -> Any:  # Any: whatever else the stream has
+        return getattr(self._stream, name)
 
 
 def nobody_reads(stream: TextIO) -> bool:

@@ -1,89 +1,40 @@
 """The console entry point: `gato COMMAND ...`. The module of a command is imported when the command is chosen."""
 
+import ast
 import difflib
 import importlib
+import pkgutil
 import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from gato.cli.compiled import keep_compiled_programs
 from gato.cli.lasting_output import nobody_reads, send_to_nowhere
 
-# Command: its module in gato.cli, its function there, and the first line of that function's docstring.
-COMMANDS: dict[str, tuple[str, str, str]] = {
-    "quickstart": (
-        "quickstart",
-        "quickstart",
-        "Makes data, trains one network, measures it and writes a report. Example: gato quickstart",
-    ),
-    "tasks": ("tasks", "tasks", "Lists the tasks. Example: gato tasks --family babyai"),
-    "data report": (
-        "data_report",
-        "report",
-        "Measures the data of a run. Example: gato data report sources.json --html report.html",
-    ),
-    "data prepare": (
-        "data_prepare",
-        "prepare",
-        "Encodes the sources of a run. Example: gato data prepare gato-79m --sources sources.json --out prepared",
-    ),
-    "collect": (
-        "collect",
-        "collect",
-        "Records expert demonstrations. Example: gato collect cartpole 'babyai-go-to-*' --episodes 50",
-    ),
-    "measure": (
-        "measure",
-        "measure",
-        "Measures the random policy and the expert of each task. Example: gato measure --family sokoban",
-    ),
-    "train": (
-        "train",
-        "train",
-        "Trains a network. Example: gato train gato-79m --sources sources.json --run runs/mine",
-    ),
-    "finetune": (
-        "finetune",
-        "finetune",
-        "Fine-tunes a checkpoint on few episodes of a task. Example: gato finetune runs/mine --sources new.json",
-    ),
-    "report": (
-        "report",
-        "report",
-        "Draws the losses, the optimizer and the speed of a run. Example: gato report runs/mine",
-    ),
-    "baseline": (
-        "baseline_runs",
-        "baseline",
-        "Trains what a run is compared with, on its demonstrations. Example: gato baseline bc runs/mine",
-    ),
-    "evaluate": (
-        "evaluate",
-        "evaluate",
-        "Measures an agent. Example: gato evaluate runs/quickstart --tasks cartpole --episodes 50",
-    ),
-    "compare": (
-        "compare",
-        "compare_scores",
-        "Compares two measurements. Example: gato compare runs/before runs/after --out comparison",
-    ),
-    "play": ("play", "play", "Plays a task and shows it. Example: gato play runs/quickstart lunar-lander"),
-    "chat": ("chat", "chat", "Talks until the input ends (Ctrl-D). Example: gato chat runs/quickstart"),
-    "caption": ("caption", "caption", "Describes pictures. Example: gato caption runs/quickstart picture.png"),
-    "ask": (
-        "caption",
-        "ask",
-        'Answers a question about a picture. Example: gato ask runs/quickstart picture.png "what color is the key?"',
-    ),
-    "info": ("info", "info", "States sizes, FLOPs and memory of a run. Example: gato info gato-364m"),
-    "export": (
-        "export",
-        "export",
-        "Writes weights to share. Example: gato export runs/quickstart agent --license apache-2.0",
-    ),
-    "push": ("hub", "push", "Uploads what `gato export` wrote (extra: hub). Example: gato push agent me/agent"),
-    "pull": ("hub", "pull", "Fetches and verifies a release (extra: hub). Example: gato pull me/agent agent"),
+# Command: its function, as an entry point writes it. The first line of the function's docstring tells what it does.
+COMMANDS: dict[str, str] = {
+    "quickstart": "gato.cli.quickstart:quickstart",
+    "tasks": "gato.cli.tasks:tasks",
+    "data report": "gato.cli.data_report:report",
+    "data prepare": "gato.cli.data_prepare:prepare",
+    "collect": "gato.cli.collect:collect",
+    "measure": "gato.cli.measure:measure",
+    "train": "gato.cli.train:train",
+    "finetune": "gato.cli.finetune:finetune",
+    "report": "gato.cli.report:report",
+    "baseline": "gato.cli.baseline_runs:baseline",
+    "evaluate": "gato.cli.evaluate:evaluate",
+    "compare": "gato.cli.compare:compare_scores",
+    "play": "gato.cli.play:play",
+    "chat": "gato.cli.chat:chat",
+    "caption": "gato.cli.caption:caption",
+    "ask": "gato.cli.caption:ask",
+    "info": "gato.cli.info:info",
+    "export": "gato.cli.export:export",
+    "push": "gato.cli.hub:push",
+    "pull": "gato.cli.hub:pull",
 }
 _HELP = ("-h", "--help")
 
@@ -117,8 +68,15 @@ def command_of(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
 
 def load_command(name: str) -> Callable[..., None]:
     """Imports the function of a command."""
-    module, function, _ = COMMANDS[name]
-    return getattr(importlib.import_module(f"gato.cli.{module}"), function)
+    return pkgutil.resolve_name(COMMANDS[name])
+
+
+def about(name: str) -> str:
+    """Returns what a command does, with its example: read from its source, since importing it would take seconds."""
+    module, _, function = COMMANDS[name].partition(":")
+    source = Path(__file__).with_name(f"{module.rpartition('.')[2]}.py").read_text(encoding="utf-8")
+    (found,) = (node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef) and node.name == function)
+    return (ast.get_docstring(found) or "").partition("\n")[0]
 
 
 def _run(arguments: Sequence[str]) -> None:
@@ -153,7 +111,7 @@ def _help(names: Sequence[str]) -> str:
     widest = max(map(len, names)) + 4
     lines = [
         textwrap.fill(
-            COMMANDS[name][2],
+            about(name),
             max(columns, 2 * widest),
             initial_indent=f"  {name}".ljust(widest),
             subsequent_indent=" " * widest,

@@ -14,6 +14,7 @@ from gato.reports.run_plots import run_panels
 from gato.reports.style import save_figure
 from gato.run_files import CONFIG_FILE, EVENTS_FILE, METRICS_FILE
 from gato.training.events import read_events
+from gato.training.progress import line_printer
 from gato.training.writers import read_metrics
 
 REPORT_FILE = "training.html"  # in the run folder, if no other name is given
@@ -56,4 +57,4 @@ def report(run: Annotated[Path, tyro.conf.Positional], out: Path | None = None) 
         write_page(out, page)
     else:
         save_figure(out, run_panels(training_figure_panels(metrics), marks_of(metrics, resumed)))
-    Console().print(f"{page.lead} {out}", markup=False, highlight=False, soft_wrap=True)
+    line_printer(Console())(f"{page.lead} {out}")

@@ -13,6 +13,7 @@ from gato.experiments.run_configs import load_settings
 from gato.experiments.training import train_run, with_text
 from gato.run_files import TOKENIZER_FILE
 from gato.training.processes import join_processes
+from gato.training.progress import line_printer
 from gato.training.run_folder import require_startable
 
 # Exit statuses of a run, beside 0 for its end and 2 for what the user has to change, with the names of sysexits.h.
@@ -77,6 +78,4 @@ def train(
     if result.interrupted:
         sys.exit(INTERRUPTED)
     if jax.process_index() == 0:
-        console.print(
-            f"finished, saved in {run}; plots: gato report {run}", markup=False, highlight=False, soft_wrap=True
-        )
+        line_printer(console)(f"finished, saved in {run}; plots: gato report {run}")

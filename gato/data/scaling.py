@@ -104,7 +104,7 @@ def with_scales(
     tokenizer: TokenizerConfig,
     text: TextTokenizer | None,
     *,
-    report_progress: Callable[[str], None] = lambda name: None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> DataConfig:
     """Returns the config with the fields of every source that asks for scaling and has none yet.
 
@@ -112,14 +112,14 @@ def with_scales(
         data: the sources.
         tokenizer: decides which numbers are continuous.
         text: needed where a source holds text.
-        report_progress: called with the name of each source before it is measured.
+        report: gets a line about each source before it is measured.
 
     Raises:
         FileNotFoundError: a path does not exist.
         ValueError: a source holds no episodes, or is prepared and came without its fields; or as `measure`.
     """
     return dataclasses.replace(
-        data, sources=tuple(_with_scale(source, tokenizer, text, report_progress) for source in data.sources)
+        data, sources=tuple(_with_scale(source, tokenizer, text, report) for source in data.sources)
     )
 
 
@@ -133,7 +133,7 @@ def _with_scale(
             f"{source.name}: scaling is {source.scaling!r}, but a prepared source has no numbers left to measure: use "
             "the sources.json beside it, which holds its fields"
         )
-    report(source.name)
+    report(f"measuring the fields of {source.name}")
     opened = open_source(source)
     if not isinstance(opened, ControlSource):
         raise ValueError(f"{source.name}: scaling is {source.scaling!r}, but it holds no episodes: leave scaling out")

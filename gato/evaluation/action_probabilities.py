@@ -2,8 +2,8 @@
 
 Rows are what training would make of them: the demonstration, then the timesteps that were in the context, in one
 uncached pass. As long as nothing has left the context these are the probabilities that the agent drew from, up to
-rounding. Once something has, they are what it would say to the same window with a fresh memory: what the acting agent
-keeps of the window has seen what came before it.
+rounding. Once something has, they are what it would say to the same window with an empty KV cache: the acting agent's
+cache of the window has seen what came before it.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ class Prediction:
     num_prompt: int  # tokens of the demonstration that were in the context
     first_visible: int  # timestep of the episode
     num_tokens: int  # in the context, this timestep's action included
-    afresh: bool  # the acting agent's memory had seen what has left the context, see the module
+    after_eviction: bool  # the acting agent's KV cache had seen what has left the context, see the module
 
 
 def action_probabilities(
@@ -48,7 +48,7 @@ def action_probabilities(
     policy: PolicyConfig,
     tokenizer: TokenizerConfig,
 ) -> list[Prediction]:
-    """The probabilities at some timesteps, at the temperature that the agent acts with, or at 1 where that is 0.
+    """Computes the probabilities at some timesteps, at the temperature that the agent acts with, at 1 if that is 0.
 
     Args:
         logits_of: one uncached pass of the network.
@@ -71,12 +71,12 @@ def action_probabilities(
     starts = sequence.starts
 
     window = KVCacheWindow(policy.context_length, num_head)
-    wanted = {lead + timestep for timestep in timesteps}
-    rows: dict[int, tuple[int, list[int]]] = {}  # by the last timestep: the first one, and those wanted of it
+    chosen = {lead + timestep for timestep in timesteps}
+    rows: dict[int, tuple[int, list[int]]] = {}  # by the last timestep: the first one, and those chosen of it
     predictions: dict[int, tuple[int, int, bool]] = {}
-    for index in range(max(wanted, default=-1) + 1):
+    for index in range(max(chosen, default=-1) + 1):
         window.begin_timestep(int(starts[index + 1] - starts[index]))
-        if index not in wanted:
+        if index not in chosen:
             continue
         first = int(np.searchsorted(starts, window.window_start - num_head))
         predictions[index] = first, window.num_visible, window.num_evicted > 0 and policy.refresh_every != 1
@@ -100,7 +100,7 @@ def action_probabilities(
         logits = logits_of(batch, filled.astype(np.int32), table.token_ids)[: len(places)]
         logits = logits.reshape(len(own), len(ranges), -1).astype(np.float64)
         for index, own_logits in zip(own, logits, strict=True):
-            start, num_tokens, afresh = predictions[index]
+            start, num_tokens, after_eviction = predictions[index]
             found.append(
                 Prediction(
                     timestep=index - lead,
@@ -117,7 +117,7 @@ def action_probabilities(
                     num_prompt=num_head + int(starts[max(lead, start)] - starts[start]),
                     first_visible=max(start - lead, 0),
                     num_tokens=num_tokens,
-                    afresh=afresh,
+                    after_eviction=after_eviction,
                 )
             )
     return found
@@ -126,7 +126,7 @@ def action_probabilities(
 def _layout(
     head: TokenSequence | None, sequence: TokenSequence, rows: dict[int, tuple[int, list[int]]], num_action_tokens: int
 ) -> DataConfig:
-    """One padded size for all rows of an episode, so that few are compiled."""
+    """Chooses one padded size for all rows of an episode, so that few sizes are compiled."""
     patches = np.searchsorted(sequence.patch_indices, sequence.starts)
     sizes = [
         (sequence.starts[last + 1] - sequence.starts[first], patches[last + 1] - patches[first])

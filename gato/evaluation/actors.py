@@ -1,4 +1,4 @@
-"""Who can play a rollout: chance, and a scripted expert."""
+"""Actors without a network: random actions, and a scripted expert."""
 
 import contextlib
 import copy
@@ -41,7 +41,7 @@ class ExpertActor:
     def __init__(
         self, make_expert: Callable[[gym.Env, np.random.Generator], Expert], *, cpu_seconds: float | None = None
     ) -> None:
-        """Nothing is made before an episode starts.
+        """Keeps how experts are made; one is made when an episode starts.
 
         Args:
             make_expert: builds an expert for an environment; the generator is its own.

@@ -26,7 +26,7 @@ class Judged:
     """One evaluation of a run."""
 
     step: int
-    value: float  # mean return of the episodes, or nats a target
+    value: float  # mean return of the episodes, or nats per target
     smoothed: float
 
 
@@ -78,7 +78,7 @@ class FewShotResults:
     runs: tuple[FewShotRun, ...] = field(default_factory=tuple)
 
     def score(self, value: float) -> float:
-        """The normalised score of a return where the task has references, or else the value itself."""
+        """Returns the normalised score of a return where the task has references, or else the value itself."""
         normalized = self._normalized(value)
         return value if normalized is None else normalized
 
@@ -99,7 +99,7 @@ class FewShotResults:
 
 
 def smoothed(values: Sequence[float], before: float, window: int, measure: Measure) -> float:
-    """Mean of the last `window` values.
+    """Averages the last `window` values.
 
     Where there are fewer, the worst of them and of `before` stands for each that is missing: a lucky first evaluation
     is no best one, and nothing is made better by what the run began with.
@@ -116,7 +116,7 @@ def smoothed(values: Sequence[float], before: float, window: int, measure: Measu
 
 
 def best_of(evaluations: Sequence[Judged], measure: Measure) -> Judged:
-    """The evaluation of the best smoothed value; of equal ones the first."""
+    """Returns the evaluation of the best smoothed value; of equal ones the first."""
     pick = max if measure == "return" else min
     return pick(evaluations, key=lambda judged: judged.smoothed)
 
@@ -136,7 +136,7 @@ class CurvePoint:
 
 
 def curve(results: FewShotResults) -> list[CurvePoint]:
-    """The points in order of start and number of episodes."""
+    """Returns the points in order of start and number of episodes."""
     groups: dict[tuple[Start, int], list[FewShotRun]] = {}
     for run in sorted(results.runs, key=lambda run: (run.start, run.episodes, run.cascade)):
         groups.setdefault((run.start, run.episodes), []).append(run)
@@ -152,5 +152,5 @@ def curve(results: FewShotResults) -> list[CurvePoint]:
 
 
 def starting_score(results: FewShotResults) -> float | None:
-    """What the checkpoint reached before any step; None if no run began with it."""
+    """Returns what the checkpoint reached before any step; None if no run began with it."""
     return next((results.score(run.before) for run in results.runs if run.start == "checkpoint"), None)

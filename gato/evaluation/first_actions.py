@@ -26,7 +26,7 @@ def first_action_nll(
     *,
     num_actions: int = 2,
 ) -> np.ndarray:
-    """Negative log-likelihood of the first actions of each episode, in nats, (episodes,).
+    """Computes the negative log-likelihood of the first actions of each episode, in nats, (episodes,).
 
     It is the sum over all tokens of these actions, each predicted from everything before it with the softmax over the
     whole vocabulary, as the training loss has it. An episode that is shorter counts with what it has.
@@ -67,7 +67,7 @@ def first_action_nll(
 def _row(
     prompt: TokenSequence | None, episode: TokenSequence, num_actions: int, tokenizer: TokenizerConfig
 ) -> TokenSequence:
-    """The prompt, then the episode's first timesteps, whose action tokens are the only targets."""
+    """Joins the prompt and the episode's first timesteps, whose action tokens are the only targets."""
     beginning = episode.timesteps(0, min(num_actions, episode.num_timesteps))
     beginning = dataclasses.replace(beginning, loss_mask=beginning.local_positions == tokenizer.action_position)
     if prompt is None:

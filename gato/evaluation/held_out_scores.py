@@ -46,7 +46,7 @@ class HeldOutScore:
         num_rows: int,
         num_bytes: int,
     ) -> "HeldOutScore":
-        """The score of sums over targets, the loss in nats and the bytes those that the targets spell.
+        """Makes the score of sums over targets, the loss in nats and the bytes those that the targets spell.
 
         Bits per byte are all nats of the targets in bits, end marks included, over the bytes of the text. So what the
         vocabulary is like does not matter, and texts that are tokenized otherwise compare.
@@ -61,7 +61,7 @@ class HeldOutScore:
         )
 
     def to_json(self) -> dict[str, float | int]:
-        """Without what there is none of."""
+        """Returns the fields that are not None."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
@@ -70,12 +70,12 @@ HeldOutScores: TypeAlias = Mapping[str, Mapping[str, HeldOutScore]]
 
 
 def held_out_section(scores: HeldOutScores) -> dict[str, Any]:
-    """The section "held_out" of a file of scores, as JSON values."""
+    """Returns the section "held_out" of a file of scores, as JSON values."""
     return {source: {kind: score.to_json() for kind, score in kinds.items()} for source, kinds in scores.items()}
 
 
 def language_section(scores: Mapping[str, LanguageScore]) -> dict[str, Any]:
-    """The section "language": by source and kind, the share of texts that are exactly right."""
+    """Returns the section "language": by source and kind, the fraction of texts that are exactly right."""
     return {
         source: {
             score.kind: {
@@ -90,7 +90,7 @@ def language_section(scores: Mapping[str, LanguageScore]) -> dict[str, Any]:
 
 
 def piece_bytes(text: TextTokenizer) -> np.ndarray:
-    """(vocab_size,) int64: UTF-8 bytes of the text that each id adds; 0 for marks."""
+    """Returns (vocab_size,) int64: UTF-8 bytes of the text that each id adds; 0 for marks."""
     lost = "\ufffd"  # what a byte that is no character by itself decodes to
     own = text.encode(lost).tolist()
     sizes = np.empty(text.vocab_size, np.int64)
@@ -101,7 +101,7 @@ def piece_bytes(text: TextTokenizer) -> np.ndarray:
 
 
 def text_bytes(batch: Batch, sizes: np.ndarray, tokenizer: TokenizerConfig) -> int:
-    """UTF-8 bytes that the text targets of a batch spell.
+    """Counts the UTF-8 bytes that the text targets of a batch spell.
 
     Args:
         batch: of numpy arrays.

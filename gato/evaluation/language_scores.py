@@ -10,7 +10,7 @@ from gato.evaluation.statistics import Interval, wilson_interval
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageExample:
-    """A picture to be described, or asked about, and the text that is right."""
+    """An image to be described, or asked about, and the text that is right."""
 
     image: np.ndarray  # (height, width[, channels]) uint8
     reference: str
@@ -19,7 +19,7 @@ class LanguageExample:
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageTrial:
-    """One picture, what was asked about it and what the agent said."""
+    """One image, what was asked about it and what the agent said."""
 
     example: LanguageExample
     kind: str  # such as "caption" or "colour"; scores are reported by it
@@ -47,10 +47,10 @@ def evaluate_language(
     *,
     batch_size: int = 32,
 ) -> list[LanguageTrial]:
-    """Lets the agent describe each picture, or answer the question about it.
+    """Has the agent describe each image, or answer the question about it.
 
     Args:
-        kinds: one name an example.
+        kinds: one name per example.
         answer: a batch of examples -> what the agent says to each, without looking at their reference texts.
     """
     if len(kinds) != len(examples):
@@ -69,7 +69,7 @@ def evaluate_language(
 
 
 def score_language(trials: Sequence[LanguageTrial]) -> list[LanguageScore]:
-    """The accuracy of each kind with its Wilson interval, in the order in which the kinds first appear."""
+    """Computes the accuracy of each kind with its Wilson interval, in the order in which the kinds first appear."""
     by_kind: dict[str, list[bool]] = {}
     for trial in trials:
         by_kind.setdefault(trial.kind, []).append(trial.correct)

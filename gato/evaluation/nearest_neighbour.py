@@ -6,15 +6,15 @@ recorded state. How near two observations are, and what decides between equally 
 - Every leaf of the observation space weighs the same: its distance is the mean over its elements.
 - Numbers are standardised element by element over the demonstrations; their squared difference counts. What never
   varies there tells no two timesteps apart and is left out.
-- Pictures are averaged over square blocks, and their squared difference counts in units of the variance of the whole
-  picture, so that a pixel that hardly ever changes is not magnified.
+- Images are averaged over square blocks, and their squared difference counts in units of the variance of the whole
+  image, so that a pixel that hardly ever changes is not magnified.
 - Discrete values and texts are equal or not; an unequal one counts as much as two independent draws of a standardised
   number do on average.
 - Among equally near timesteps, the earliest one that is still to come in the episode being replayed is taken; without
   any, the earliest recorded one.
 - Timesteps whose action is not to be imitated are never replayed.
 
-Which leaves are pictures and which are discrete is the tokenizer's rule, so that replay and agent are shown the same.
+Which leaves are images and which are discrete is the tokenizer's rule, so that replay and agent are shown the same.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,10 +29,10 @@ from gato.evaluation.rollout import EpisodeStart
 from gato.tokenizer.rules import is_discrete, is_image
 from gato.tokenizer.tree import flatten, leaf_spaces, unflatten
 
-MAX_CELLS = 16  # blocks along the longer side of a picture
+MAX_CELLS = 16  # blocks along the longer side of a image
 _UNEQUAL = 2.0  # the mean squared difference of two independent numbers of variance 1
 _CONSTANT = 1e-6  # standard deviations below this part of a number's size are rounding
-_FRAMES = 64  # pictures that are widened to floats at a time
+_FRAMES = 64  # images that are widened to floats at a time
 _FARTHEST = 1e6  # standard deviations; what lies beyond is as far, so that squares stay finite
 
 
@@ -43,7 +43,7 @@ class _Leaf(Protocol):
     equality: bool  # columns are equal or not; otherwise their squared difference counts
 
     def columns(self, values: Any) -> np.ndarray:
-        """(n, k) of n values, as they stand in an episode's tree."""
+        """Returns (n, k) of n values, as they stand in an episode's tree."""
 
 
 class _Numbers:
@@ -62,7 +62,7 @@ class _Numbers:
         return array
 
 
-class _Picture:
+class _Image:
     equality = False
 
     def __init__(self, path: str, shape: tuple[int, ...]) -> None:
@@ -112,7 +112,7 @@ def _leaf(path: str, space: gym.Space, tokenizer: TokenizerConfig) -> _Leaf:
             return _Texts(path)
         case gym.spaces.Box():
             if is_image(space, tokenizer):
-                return _Picture(path, space.shape)
+                return _Image(path, space.shape)
             return _Choices(path) if is_discrete(space, tokenizer) else _Numbers(path)
         case gym.spaces.Discrete() | gym.spaces.MultiDiscrete() | gym.spaces.MultiBinary():
             return _Choices(path)
@@ -138,7 +138,7 @@ class Memory:
             observation_space: of the episodes.
             action_space: likewise.
             episodes: read once, in this order.
-            tokenizer: tells pictures and discrete values.
+            tokenizer: tells images and discrete values.
 
         Raises:
             ValueError: no timestep whose action is to be imitated, a number that is not finite, or a kind of space that
@@ -171,11 +171,11 @@ class Memory:
         return len(self._actions)
 
     def action(self, timestep: int) -> Any:
-        """What was done there, a member of the action space."""
+        """Returns what was done there, a member of the action space."""
         return self._actions[timestep]
 
     def nearest(self, observation: Any, last: int | None = None) -> int:
-        """The timestep that this module's rule gives.
+        """Returns the timestep that this module's rule gives.
 
         Args:
             observation: a member of the observation space.
@@ -202,7 +202,7 @@ class Memory:
         return int(ties[0])
 
     def _compared(self, columns: Sequence[np.ndarray]) -> np.ndarray:
-        """(n, k) float32, whose squared differences add up to the distances of all leaves of numbers and pictures."""
+        """Returns (n, k) float32, whose squared differences add up to the distances of number and image leaves."""
         parts = [np.zeros((len(columns[0]) if columns else 0, 0), np.float32)]
         for leaf, values, scale in zip(self._leaves, columns, self._scales, strict=True):
             if not leaf.equality:
@@ -241,12 +241,12 @@ def _batch_of_one(value: Any) -> Any:
 
 
 def _scale(leaf: _Leaf, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Centre and spread, (k,) each; infinite spread makes a column vanish."""
+    """Returns centre and spread, (k,) each; infinite spread makes a column vanish."""
     if leaf.equality:
         return np.zeros(0), np.zeros(0)
     centre, spread = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
     varies = spread > _CONSTANT * np.maximum(np.abs(centre), _CONSTANT)
-    if isinstance(leaf, _Picture):
+    if isinstance(leaf, _Image):
         whole = np.sqrt(np.square(spread).mean())
         return centre, np.full_like(spread, whole if varies.any() else np.inf)
     return centre, np.where(varies, spread, np.inf)

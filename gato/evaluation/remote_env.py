@@ -28,7 +28,7 @@ class EnvWorkers:
     def make(
         self, make_env: Callable[[], gym.Env], observation_space: gym.Space, action_space: gym.Space
     ) -> "RemoteEnv":
-        """An environment in the process that holds fewest.
+        """Makes an environment in the process that holds fewest.
 
         Args:
             make_env: a function of a module, or a `functools.partial` of one, since it runs in another process.
@@ -70,7 +70,7 @@ class RemoteEnv(gym.Env):
         self._ask("reset", seed, options)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Also seeds the environment's own action space, as a rollout does."""
+        """Resets the environment and seeds its action space, as a rollout does."""
         return self._call("reset", seed, options)
 
     def ask_step(self, action: Any) -> None:
@@ -121,7 +121,7 @@ class _Worker:
             raise self._died() from error
 
     def receive(self, number: int) -> Any:
-        """The reply to the environment's last request; those to others are kept for them."""
+        """Returns the reply to the environment's last request; those to others are kept for them."""
         while number not in self._replies:
             try:
                 replier, succeeded, value = self._pipe.recv()
@@ -134,7 +134,7 @@ class _Worker:
         return value
 
     def stop(self) -> None:
-        """The end of the pipe ends the process."""
+        """Ends the process by ending its pipe."""
         self.is_alive = False
         self._pipe.close()
         self._process.join(timeout=5)
@@ -147,7 +147,7 @@ class _Worker:
 
 
 def _serve(pipe: Connection) -> None:
-    """The life of a worker process."""
+    """Answers requests in a worker process until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes: the parent decides what becomes of it
     environments: dict[int, gym.Env] = {}
     while True:

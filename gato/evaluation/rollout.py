@@ -55,7 +55,7 @@ class Actor(Protocol):
         """Forgets the past of the named slots: a new episode begins there."""
 
     def act(self, observations: Sequence[Any]) -> Sequence[Any]:
-        """One action for each slot that has an observation; a slot that idles holds None in both lists."""
+        """Returns one action for each slot that has an observation; a slot that idles holds None in both lists."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +84,10 @@ def rollout(
     Episodes depend on their seed only, never on `num_envs`, provided the actor's choices do not.
 
     Args:
-        make_env: called once a slot; every environment is the same task and ends its episodes by itself.
+        make_env: called once per slot; every environment is the same task and ends its episodes by itself.
         actor: sees one slot for each environment, that is min(num_envs, len(seeds)).
         seeds: of `env.reset` and of the action space.
-        options: reset options, one mapping an episode.
+        options: reset options, one mapping per episode.
         noise: [low, high]: each episode draws a probability from this range, with which any executed action is a
             random one instead. Such actions are recorded, and False in the episode's `action_mask`.
         noise_strength: of such an action in a Box of floats: how far it lies on the way from the actor's to a random
@@ -100,7 +100,7 @@ def rollout(
             steps_after_success below 0.
     """
     if options is not None and len(options) != len(seeds):
-        raise ValueError(f"{len(options)} reset options came for {len(seeds)} seeds: give one an episode, or None")
+        raise ValueError(f"{len(options)} reset options came for {len(seeds)} seeds: give one per episode, or None")
     jobs = [
         EpisodeJob(
             make_env=make_env,
@@ -294,7 +294,7 @@ class _Recorder:
         return self.terminated or self.truncated
 
     def _disturbed(self, action: Any) -> Any:
-        """A random action, or one on the way there."""
+        """Returns a random action, or one on the way there."""
         space = self.noise_space
         random_action = space.sample()
         if not isinstance(space, gym.spaces.Box) or space.dtype.kind != "f" or self.noise_strength == 1:

@@ -34,13 +34,13 @@ Variants = Literal["all", "trained", "held-out"]
 
 EXPERT_SHARES = (0.5, 0.8, 1.0)  # of the expert's score, at which solved tasks are counted
 SCORES_VERSION = 2  # of the file; raised when a reader of the old form would misread the new one
-# What was measured beside the agent's episodes: other players on the same seeds, losses on data that training never
+# What was measured beside the agent's episodes: baselines on the same seeds, losses on data that training never
 # saw, and texts that are exactly right.
 SECTIONS = ("baselines", "held_out", "language")
 
 
 def normalized_score(mean_return: float, random_mean: float, expert_mean: float) -> float | None:
-    """0 at the random policy's mean return, 1 at the expert's; None where the expert is not above random.
+    """Returns 0 at the random policy's mean return, 1 at the expert's; None where the expert is not above random.
 
     Source: Gato (Reed et al., 2022), section 4.
     """
@@ -70,7 +70,7 @@ class ScoreRecord:
     followed: float | None = None  # share of episodes that did what the demonstration showed
     followed_by_chance: float | None = None  # the same of random actions in these episodes
     first_actions_nll: float | None = None  # nats of an expert's first actions under such prompts, mean of episodes
-    returns: tuple[float, ...]  # one an episode
+    returns: tuple[float, ...]  # one per episode
 
     def __post_init__(self) -> None:
         where = f"score of {self.task!r}"
@@ -112,7 +112,7 @@ class ScoreRecord:
         followed_by_chance: float | None = None,
         first_actions_nll: float | None = None,
     ) -> Self:
-        """The record of these episodes: mean, spread, normalised score and its bootstrap interval."""
+        """Makes the record of these episodes: mean, spread, normalised score and its bootstrap interval."""
         interval = bootstrap_interval(returns, seed=seed)
         return cls(
             task=task,
@@ -152,7 +152,7 @@ class ScoreRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineScores:
-    """How another player went in the episodes that the agent was measured in."""
+    """How a baseline scored in the episodes that the agent was measured in."""
 
     measured: Mapping[str, Any]  # JSON values that tell how: which demonstrations, which checkpoint
     records: tuple[ScoreRecord, ...]
@@ -160,7 +160,7 @@ class BaselineScores:
 
 
 def labels_of(records: Sequence[ScoreRecord]) -> list[str]:
-    """Task names, with what tells several records of one task apart."""
+    """Returns task names, with what tells several records of one task apart."""
     names = Counter(record.task for record in records)
     return [record.task if names[record.task] == 1 else f"{record.task}, {_setting(record)}" for record in records]
 
@@ -184,7 +184,7 @@ class Aggregate:
 
 
 def strata_of(records: Sequence[ScoreRecord]) -> list[np.ndarray]:
-    """Normalised scores of the episodes of each task that has any, for `gato.evaluation.statistics`.
+    """Returns the normalised scores of the episodes of each task that has any, for `gato.evaluation.statistics`.
 
     Raises:
         ValueError: two records of one task, which would let it weigh twice.
@@ -196,7 +196,7 @@ def strata_of(records: Sequence[ScoreRecord]) -> list[np.ndarray]:
 
 
 def aggregate(records: Iterable[ScoreRecord], *, seed: int = 0) -> Aggregate | None:
-    """The statistics of the normalised scores; None when no record has one.
+    """Computes the statistics of the normalised scores; None when no record has one.
 
     Raises:
         ValueError: two records of one task.
@@ -218,7 +218,7 @@ def aggregate(records: Iterable[ScoreRecord], *, seed: int = 0) -> Aggregate | N
 
 
 def _all_of_them(scores: Strata, weights: Strata) -> np.ndarray:
-    """One pass over the redrawn episodes for all statistics."""
+    """Computes all statistics in one pass over the redrawn episodes."""
     singles = (interquartile_mean_of_tasks, mean_of_tasks, median_of_tasks, optimality_gap)
     columns = np.stack([statistic(scores, weights) for statistic in singles], axis=-1)
     return np.concatenate([columns, share_above(EXPERT_SHARES)(scores, weights)], axis=-1)
@@ -278,7 +278,7 @@ def by_family(records: Iterable[ScoreRecord]) -> dict[str, list[ScoreRecord]]:
 
 
 def groups_of(records: Iterable[ScoreRecord]) -> dict[str, list[ScoreRecord]]:
-    """What is aggregated, by label: all tasks, and each family where there are several.
+    """Groups what is aggregated, by label: all tasks, and each family where there are several.
 
     Scores under a right and a wrong prompt, or of trained and held-out variants, are not of one kind: each such setting
     has its own groups.
@@ -305,7 +305,7 @@ def write_scores(
 
     Args:
         path: of the file.
-        records: one a task, prompt and group of variants.
+        records: one per task, prompt and group of variants.
         measured: JSON values that tell how: checkpoint, prompt policy, seeds. For people; `read_scores` passes it over.
         sections: JSON values under names of `SECTIONS`; empty ones are left out.
 
@@ -325,7 +325,7 @@ def write_scores(
 
 
 def baselines_section(baselines: Mapping[str, BaselineScores]) -> dict[str, Any]:
-    """The section "baselines", by player; `read_baselines` reads it back."""
+    """Returns the section "baselines", by name; `read_baselines` reads it back."""
     return {
         name: {
             "measured": dict(scores.measured),
@@ -347,10 +347,10 @@ def read_scores(path: Path) -> list[ScoreRecord]:
 
 
 def read_baselines(path: Path) -> dict[str, BaselineScores]:
-    """The other players of a file of scores by name, none where none were measured; raises as `read_scores`."""
+    """Reads the baselines of a file of scores by name, none where none were measured; raises as `read_scores`."""
     section = _content(path).get("baselines", {})
     if not isinstance(section, dict):
-        raise ValueError(f"{path}: baselines is {type(section).__name__}, expected an object of players by name")
+        raise ValueError(f"{path}: baselines is {type(section).__name__}, expected an object of baselines by name")
     found = {}
     for name, entry in section.items():
         if not isinstance(entry, dict) or set(entry) != {"measured", "left_out", "records"}:
@@ -362,7 +362,7 @@ def read_baselines(path: Path) -> dict[str, BaselineScores]:
 
 
 def _content(path: Path) -> dict[str, Any]:
-    """The file as JSON, if it is one of ours; `Any` because its sections are of several kinds."""
+    """Returns the file as JSON, if it is one of ours; `Any` because its sections are of several kinds."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -380,14 +380,14 @@ def _content(path: Path) -> dict[str, Any]:
 
 
 def _records_from_json(entries: Any, where: str) -> list[ScoreRecord]:
-    """`Any` because the file may hold anything."""
+    """Checks every entry; `Any` because the file may hold anything."""
     if not isinstance(entries, list):
         raise ValueError(f"{where}: records is {type(entries).__name__}, expected a list of score records")
     return [_record_from_json(entry, f"{where}, record {i}") for i, entry in enumerate(entries)]
 
 
 def _record_from_json(entry: Any, where: str) -> ScoreRecord:
-    """`Any` because the file may hold anything."""
+    """Checks one entry; `Any` because the file may hold anything."""
     names = {field.name for field in fields(ScoreRecord)}
     if not isinstance(entry, dict) or set(entry) != names:
         found = sorted(entry) if isinstance(entry, dict) else type(entry).__name__

@@ -70,7 +70,7 @@ def stratified_intervals(
     """
     data = [_finite(values) for values in strata]
     if not data:
-        raise ValueError("no task to aggregate: give one sequence of scores a task")
+        raise ValueError("no task to aggregate: give one sequence of scores per task")
     rng = np.random.default_rng(seed)
     at_once = max(1, _WEIGHTS_AT_ONCE // sum(len(values) for values in data))
     drawn = []
@@ -208,7 +208,7 @@ def wilson_interval(successes: int, trials: int) -> Interval:
 
 
 def _means(scores: Strata, weights: Strata) -> np.ndarray:
-    """(..., tasks)."""
+    """Returns each task's mean, (..., tasks)."""
     return np.stack([drawn @ values / len(values) for values, drawn in zip(scores, weights, strict=True)], axis=-1)
 
 

@@ -281,7 +281,7 @@ def _first_of(episodes: Iterator[Episode]) -> Iterator[Episode]:
 
 
 def _shapes(space: Any) -> list[tuple[str, type, Any]]:
-    """What has to be equal for values to be compared and replayed; bounds need not be. `Any`: of any element type."""
+    """Lists what has to be equal for values to be compared and replayed; bounds need not be. `Any`: any type."""
     return [(path, type(leaf), leaf.shape) for path, leaf in leaf_spaces(space, "")]
 
 

@@ -1,5 +1,6 @@
 """Audits the data of a run, with a text tokenizer and reference scores found for it."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from gato.data.corpus import corpus
 from gato.data.sources.minari_format import reference_scores
 from gato.data.sources.opening import open_source
 from gato.envs import find_task
+from gato.run_files import TOKENIZER_FILE
 from gato.tokenizer.language import SPEAKERS
 from gato.tokenizer.text import TextTokenizer
 
@@ -63,17 +65,14 @@ def _text_tokenizer(
     data: DataConfig, vocab_size: int, given: Path | None, config: Path
 ) -> tuple[TextTokenizer | None, str]:
     """Returns a text tokenizer and a sentence on it; None where the sources hold no text."""
-    kept = config.parent / "tokenizer.model"
+    kept = config.parent / TOKENIZER_FILE
     if given is not None or (config.is_file() and kept.is_file()):
         path = given or kept
         return TextTokenizer.load(path), f"Text is counted in the pieces of {path.name}."
-    opened = []
+    texts: list[str] = []
     for source in data.sources:
-        try:
-            opened.append(open_source(source))
-        except (ValueError, FileNotFoundError, ImportError):
-            continue  # the audit says so
-    texts = _readable(opened)
+        with contextlib.suppress(ValueError, FileNotFoundError, ImportError):  # the audit says so
+            texts += list(corpus([open_source(source)], _LEARNED_RECORDS))
     if not any(texts):
         return None, ""
     for size in _LEARNED_PIECES:
@@ -87,26 +86,14 @@ def _text_tokenizer(
     raise ValueError("the sources hold too little text to learn a tokenizer from: give one with --tokenizer")
 
 
-def _readable(opened: list) -> list[str]:
-    """Reads the texts of the sources that can be read."""
-    texts = []
-    for source in opened:
-        try:
-            texts += list(corpus([source], _LEARNED_RECORDS))
-        except ValueError:
-            continue  # the audit says so
-    return texts
-
-
 def _references(data: DataConfig) -> dict[str, References]:
     """Returns scores of the tasks that have the names of sources, or else those that a Minari dataset states."""
     found = {}
     for source in data.sources:
         task = find_task(source.name)
-        scores = None if task is None else task.scores
-        if scores is not None:
-            expert = None if scores.expert is None else scores.expert.mean
-            found[source.name] = References(random=scores.random.mean, expert=expert)
+        if task is not None and task.scores is not None:
+            expert = None if task.scores.expert is None else task.scores.expert.mean
+            found[source.name] = References(random=task.scores.random.mean, expert=expert)
         elif source.kind == "minari" and (stated := reference_scores(source.path)) is not None:
             found[source.name] = References(random=stated[0], expert=stated[1])
     return found

@@ -117,7 +117,7 @@ def _not_played(reasons: Mapping[str, str]) -> Iterator[str]:
 def _write_films(folder: Path, shown: Sequence[ShownEpisode]) -> None:
     for episode in shown:
         if episode.video is not None:
-            spec, rank = episode.choice.spec, episode.choice.rank.replace(" ", "-")
+            spec, rank = episode.spec, episode.rank.replace(" ", "-")
             setting = "" if spec.variants == "all" else f"-{spec.prompt}-{spec.variants}"
             folder.mkdir(exist_ok=True)
             (folder / f"{spec.task}{setting}-{rank}.gif").write_bytes(episode.video)

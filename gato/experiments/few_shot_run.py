@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TypeAlias
 
 import jax
 import numpy as np
@@ -35,35 +35,24 @@ RESULT_FILE = "result.json"
 SMOOTHED = "judged/smoothed"  # the metric that the best checkpoint is kept by
 
 
-class Judge(Protocol):
-    """Scores parameters."""
-
-    measure: Measure
-    metric: str  # name of the value among the metrics
-
-    def judge(self, params: Parameters, number: int) -> dict[str, float]:
-        """Returns metrics, the value among them; evaluations of different numbers play different episodes."""
-
-    def retest(self, params: Parameters, number: int) -> tuple[float, ...]:
-        """Plays other episodes and returns their returns; empty where nothing is played."""
-
-
 class PlayJudge:
     """Scores parameters by the mean return in episodes of the task."""
 
     measure: Measure = "return"
-    metric = "play/return"
+    metric = "play/return"  # name of the value among the metrics
 
     def __init__(self, config: RunConfig, task: Task, text: TextTokenizer | None) -> None:
         self._config, self._task, self._text = config, task, text
 
     def judge(self, params: Parameters, number: int) -> dict[str, float]:
+        """Returns metrics, the value among them; evaluations of different numbers play different episodes."""
         settings = self._config.evaluation
         returns, normalized = self._play(params, settings.episodes, settings.seed + number * settings.episodes)
         metrics = {self.metric: float(np.mean(returns)), "play/return_std": float(np.std(returns))}
         return metrics if normalized is None else {**metrics, "play/normalized": normalized}
 
     def retest(self, params: Parameters, number: int) -> tuple[float, ...]:
+        """Plays other episodes and returns their returns."""
         settings, num_episodes = self._config.evaluation, self._config.finetune.retest_episodes
         return self._play(params, num_episodes, settings.seed + number * settings.episodes)[0] if num_episodes else ()
 
@@ -99,18 +88,23 @@ class HeldOutJudge:
         batches()  # fails early if nothing is held out
 
     def judge(self, params: Parameters, number: int) -> dict[str, float]:
+        """Returns metrics, the value among them."""
         return self._loss(self._sharding.put(params), number)
 
     def retest(self, params: Parameters, number: int) -> tuple[float, ...]:
+        """Plays nothing."""
         return ()
+
+
+Judge: TypeAlias = PlayJudge | HeldOutJudge
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subset:
     """The episodes that a run is trained on, and what it starts from."""
 
-    source: str
-    chosen: tuple[int, ...]  # indices of its episodes
+    size: int  # number of episodes that was asked for; 0 = all
+    chosen: tuple[int, ...]  # indices of the episodes
     cascade: int
     start: Start
 
@@ -187,7 +181,7 @@ def run_subset(
         config.tokenizer,
         text,
         seed=config.seed,
-        source=subset.source,
+        source=config.finetune.task,
         episodes=subset.chosen,
         num_rows=num_rows,
     )

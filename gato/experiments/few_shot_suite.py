@@ -36,7 +36,8 @@ from gato.model.gato import Parameters
 from gato.reports.few_shot_plot import few_shot_plot
 from gato.reports.few_shot_tables import few_shot_table
 from gato.reports.style import save_figure
-from gato.training.lock import RunLock
+from gato.training.lock import lock_run
+from gato.training.progress import line_printer
 from gato.training.trainable import num_trainable
 
 RESULTS_FILE = "results.json"
@@ -59,7 +60,7 @@ def finetune_suite(config: RunConfig, agent: Agent, base: dict[str, Any], out: P
     Raises:
         ValueError: the folder holds runs of other weights or settings; or as `gato.training.loop.train`.
     """
-    with RunLock(out, lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True)):
+    with lock_run(out, line_printer(console)):
         return _Suite(config, agent, base, out, console).run()
 
 
@@ -110,7 +111,7 @@ class _Suite:
     """All runs of one call."""
 
     def __init__(self, config: RunConfig, agent: Agent, base: dict[str, Any], out: Path, console: Console) -> None:
-        self._base, self._out, self._console = base, out, console
+        self._base, self._out, self._console, self._say = base, out, console, line_printer(console)
         self._text = agent.text
         self._params: Parameters = jax.tree.map(np.array, jax.device_get(agent.params))
         self._task = config.finetune.task
@@ -131,15 +132,15 @@ class _Suite:
         self._check_folder()
         results = self._write()
         before = self._value_before()
-        for number, (subset, size) in enumerate(self._subsets, start=1):
-            config = self._of_run(subset, size)
-            start = "the checkpoint" if subset.start == "checkpoint" else "scratch"
+        for number, subset in enumerate(self._subsets, start=1):
+            config = self._of_run(subset)
+            from_checkpoint = subset.start == "checkpoint"
+            start = "the checkpoint" if from_checkpoint else "scratch"
             text = f"from {start}, {len(subset.chosen)} episode(s), cascade {subset.cascade}"
             self._console.print(Rule(f"{number}/{len(self._subsets)} {text}"))
-            from_checkpoint = subset.start == "checkpoint"
             finished = run_subset(
                 config,
-                self._out / _name(subset, size),
+                self._out / _name(subset),
                 subset,
                 self._judge(config),
                 params=self._copied if from_checkpoint else functools.partial(fresh_parameters, config),
@@ -183,15 +184,10 @@ class _Suite:
             for source in config.data.sources
         )
         data = dataclasses.replace(config.data, sources=sources)
-        return with_scales(
-            data,
-            config.tokenizer,
-            self._text,
-            report_progress=lambda name: self._say(f"measuring the fields of {name}"),
-        )
+        return with_scales(data, config.tokenizer, self._text, report=self._say)
 
-    def _draw(self) -> Iterator[tuple[Subset, int]]:
-        """Yields every subset with the requested size: small ones first, from the checkpoint before from scratch."""
+    def _draw(self) -> Iterator[Subset]:
+        """Yields every subset: small ones first, from the checkpoint before from scratch."""
         config, settings = self._config, self._config.finetune
         (source,) = (source for source in config.data.sources if source.name == self._task)
         pool = open_pool(source, config.data, config.tokenizer, self._text, best=settings.best_episodes)
@@ -206,13 +202,13 @@ class _Suite:
             for cascade in settings.cascades:
                 chosen = tuple(draw_subset(pool, size, cascade).tolist())
                 for start in starts:
-                    yield Subset(source=self._task, chosen=chosen, cascade=cascade, start=start), size
+                    yield Subset(size=size, chosen=chosen, cascade=cascade, start=start)
 
-    def _of_run(self, subset: Subset, size: int) -> RunConfig:
+    def _of_run(self, subset: Subset) -> RunConfig:
         """Returns the config of one run. Runs of one cascade share their seed, so that only their subsets differ."""
         config = self._config
         finetune = dataclasses.replace(
-            config.finetune, episodes=(size,), cascades=(subset.cascade,), scratch=subset.start == "scratch"
+            config.finetune, episodes=(subset.size,), cascades=(subset.cascade,), scratch=subset.start == "scratch"
         )
         optimizer = config.optimizer
         if subset.start == "scratch":
@@ -227,7 +223,7 @@ class _Suite:
         training = dataclasses.replace(config.training, keep_best=SMOOTHED, best_is="lowest" if lowest else "highest")
         return dataclasses.replace(
             config,
-            name=f"{config.name} {_name(subset, size)}",
+            name=f"{config.name} {_name(subset)}",
             seed=config.seed + subset.cascade,
             finetune=finetune,
             optimizer=optimizer,
@@ -286,12 +282,9 @@ class _Suite:
         save_figure(self._out / "few_shot.png", few_shot_plot(results))
         return results
 
-    def _say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-
-def _name(subset: Subset, size: int) -> str:
-    return f"{subset.start}-{size or 'all'}-episodes-cascade-{subset.cascade}"
+def _name(subset: Subset) -> str:
+    return f"{subset.start}-{subset.size or 'all'}-episodes-cascade-{subset.cascade}"
 
 
 def _place(run: FewShotRun) -> tuple[int, int, str]:

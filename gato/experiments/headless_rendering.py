@@ -1,11 +1,11 @@
-"""Pictures of environments for films, where nobody wants a window."""
+"""Headless rendering."""
 
 import os
 
 
 def draw_off_screen() -> None:
-    """Has environments that draw with pygame look for no screen, where there is none with a complaint.
+    """Lets pygame draw without a screen.
 
-    To be called before the first of them is made. A driver that the user has chosen is kept.
+    Call it before the first environment is made. A driver that the user has chosen is kept.
     """
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")

@@ -127,7 +127,7 @@ def _predict(
     rows_a_batch: int,
     num_batches: int,
 ) -> dict[str, HeldOutScore]:
-    """The scores of one source by kind; kinds without targets have none."""
+    """Scores one source by kind; kinds without targets have none."""
     # On the host in double precision: sums of millions of targets would round in float32.
     sums = {field.name: np.zeros(len(TARGET_KINDS)) for field in dataclasses.fields(LossSums)}
     num_bytes = 0

@@ -16,6 +16,7 @@ from gato.data.scaling import with_scales
 from gato.experiments.training import with_text
 from gato.files import replace_file
 from gato.run_files import TOKENIZER_FILE
+from gato.training.progress import line_printer
 
 SOURCES_FILE = "sources.json"
 
@@ -32,17 +33,13 @@ def prepare_sources(settings: RunConfig, out: Path, tokenizer: Path | None, cons
     Returns:
         The tokenizer in the folder, None where the sources hold no text.
     """
+    say = line_printer(console)
     kept = out / TOKENIZER_FILE
     settings, text = with_text(settings, tokenizer or (kept if kept.exists() else None))
     out.mkdir(parents=True, exist_ok=True)
     if text is not None:
         replace_file(kept, text.to_bytes())
-    data = with_scales(
-        settings.data,
-        settings.tokenizer,
-        text,
-        report_progress=lambda name: console.print(f"measuring the fields of {name}", markup=False, highlight=False),
-    )
+    data = with_scales(settings.data, settings.tokenizer, text, report=say)
     entries = []
     with Progress(console=console) as progress:
         for source in data.sources:
@@ -65,7 +62,7 @@ def prepare_sources(settings: RunConfig, out: Path, tokenizer: Path | None, cons
                     advance=functools.partial(progress.advance, bar),
                 )
                 for reason in bad.values():
-                    progress.console.print(f"skipped {reason}", markup=False, highlight=False, soft_wrap=True)
+                    say(f"skipped {reason}")
             entry = dataclasses.asdict(dataclasses.replace(source, kind="prepared", path=source.name, options={}))
             entries.append(entry)
     replace_file(out / SOURCES_FILE, json.dumps(entries, indent=2) + "\n")

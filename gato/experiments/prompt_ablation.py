@@ -62,7 +62,7 @@ def reference_metrics(
 
 
 def row_nll(agent: Agent) -> Callable[[Batch], np.ndarray]:
-    """(batch of B rows) -> (B,) nats over the targets of each row: the held-out loss, each row a source of its own."""
+    """Makes (batch of B rows) -> (B,) nats over the targets of each row: the held-out loss, each row its own source."""
     meters: dict[int, LossMeter] = {}
 
     def nll_of(batch: Batch) -> np.ndarray:

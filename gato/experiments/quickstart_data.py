@@ -28,8 +28,14 @@ DEMONSTRATIONS = (
     Recording(task="dark-room", episodes=4_000, keep="all"),
 )
 # The tasks that texts and dialogues are about: few enough for a small network.
-TOLD_FAMILIES = ("classic_control", "toy_text", "box2d")
-TOLD_TASKS = ("babyai-go-to-red-ball-grey", "babyai-go-to-local", "babyai-open-door", "babyai-pickup-loc", "dark-room")
+DESCRIBED_FAMILIES = ("classic_control", "toy_text", "box2d")
+DESCRIBED_TASKS = (
+    "babyai-go-to-red-ball-grey",
+    "babyai-go-to-local",
+    "babyai-open-door",
+    "babyai-pickup-loc",
+    "dark-room",
+)
 NUM_SCENES = 20_000
 NUM_HELD_OUT_SCENES = 400
 NUM_TEXTS = 4_000
@@ -39,7 +45,7 @@ def prepare(folder: Path, *, share: float, seed: int, console: Console) -> None:
     """Makes every dataset of the quickstart that is not in the folder yet.
 
     Args:
-        share: of the full amount of everything; 1 for the real thing.
+        share: fraction of the full amount of everything; 1 for the real thing.
     """
     recordings = [
         dataclasses.replace(full, episodes=max(round(full.episodes * share), 4), seed=seed) for full in DEMONSTRATIONS
@@ -51,12 +57,12 @@ def prepare(folder: Path, *, share: float, seed: int, console: Console) -> None:
         _write_images(folder / f"{split}captions.zip", _captions(drawn))
         _write_images(folder / f"{split}questions.zip", _questions(drawn))
     num_texts = max(round(NUM_TEXTS * share), 40)
-    told = select_tasks(TOLD_TASKS, TOLD_FAMILIES)
+    tasks = select_tasks(DESCRIBED_TASKS, DESCRIBED_FAMILIES)
     talks = [
-        {"turns": [{"speaker": who, "text": text} for who, text in talk]} for talk in dialogues(rng, num_texts, told)
+        {"turns": [{"speaker": who, "text": text} for who, text in talk]} for talk in dialogues(rng, num_texts, tasks)
     ]
     _write_lines(folder / "dialogues.jsonl", talks)
-    texts = [*descriptions(rng, num_texts, told), *_documentation()]
+    texts = [*descriptions(rng, num_texts, tasks), *_documentation()]
     _write_lines(folder / "text.jsonl", [{"text": text} for text in texts])
     console.print(
         f"  {len(training)} scenes with captions and questions ({len(held_out)} more held out), "
@@ -78,7 +84,7 @@ def _questions(drawn: Sequence[Scene]) -> Iterator[Dialogue]:
 
 
 def _documentation() -> Iterator[str]:
-    """The language reference that Python ships as text, paragraph by paragraph."""
+    """Yields the language reference that Python ships as text, paragraph by paragraph."""
     for topic in topics.values():
         yield from (paragraph for part in topic.split("\n\n") if (paragraph := part.strip()))
 

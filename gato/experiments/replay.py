@@ -17,7 +17,7 @@ from gato.experiments.headless_rendering import draw_off_screen
 from gato.experiments.session import EvaluationSession, make_task
 from gato.inference.agent import Agent
 from gato.model.gato import Parameters, rebuild
-from gato.reports.shown_episodes import Choice, ShownEpisode
+from gato.reports.shown_episodes import ShownEpisode
 from gato.reports.token_view import TokenView, spread
 from gato.reports.videos import Clip, gif_bytes
 
@@ -32,7 +32,7 @@ _MOST_FRAMES = 90  # of a film
 _FPS = 12
 
 
-def replay(session: EvaluationSession, chosen: Sequence[Choice]) -> list[ShownEpisode]:
+def replay(session: EvaluationSession, chosen: Sequence[ShownEpisode]) -> list[ShownEpisode]:
     """Plays each chosen episode, with its film where the task can be drawn, and its timesteps.
 
     What a simulator or its renderer raises costs an episode its film, or all that is shown of it, and nothing else.
@@ -44,18 +44,18 @@ def replay(session: EvaluationSession, chosen: Sequence[Choice]) -> list[ShownEp
     logits_of = row_logits(session.agent)
     page_bytes = _PAGE_BYTES // max(len(chosen), 1)
     shown = []
-    for choice in chosen:
+    for episode in chosen:
         # Simulators and renderers raise what they like, and the scores are complete without a film.
         try:
-            shown.append(_play(session, choice, logits_of, page_bytes, drawn=True))
+            shown.append(_play(session, episode, logits_of, page_bytes, drawn=True))
         except Exception as error:
             problem = f"No film: drawing the task failed with {_named(error)}."
             try:
-                one = _play(session, choice, logits_of, page_bytes, drawn=False)
+                one = _play(session, episode, logits_of, page_bytes, drawn=False)
                 shown.append(dataclasses.replace(one, problem=problem))
             except Exception as again:
                 problem = f"This episode could not be played again: {_named(again)}."
-                shown.append(ShownEpisode(choice=choice, problem=problem))
+                shown.append(dataclasses.replace(episode, problem=problem))
     return shown
 
 
@@ -75,17 +75,17 @@ def row_logits(agent: Agent) -> LogitsOf:
 
 
 def _play(
-    session: EvaluationSession, choice: Choice, logits_of: LogitsOf, page_bytes: int, *, drawn: bool
+    session: EvaluationSession, asked: ShownEpisode, logits_of: LogitsOf, page_bytes: int, *, drawn: bool
 ) -> ShownEpisode:
-    spec, agent = choice.spec, session.agent
+    spec, agent = asked.spec, session.agent
     task, prompt = session.tasks[spec.task], session.prompt_at([spec], 0)
     num_prompt = 0 if prompt is None else len(prompt)
-    timesteps = shown_timesteps(choice.result.length, task.num_tokens, agent.policy.context_length - num_prompt)
+    timesteps = shown_timesteps(asked.result.length, task.num_tokens, agent.policy.context_length - num_prompt)
     draw_off_screen()
     filmed: list[FilmedEnv] = []
 
     def make_env() -> gym.Env:
-        steps = {*timesteps, *spread(choice.result.length + 1, _MOST_FRAMES)}
+        steps = {*timesteps, *spread(asked.result.length + 1, _MOST_FRAMES)}
         filmed.append(FilmedEnv(make_task(spec.task, render_mode="rgb_array"), steps, _FRAME_WIDTH))
         return filmed[-1]
 
@@ -112,18 +112,18 @@ def _play(
         fields=agent.fields_of(task.source),
         action_names=task.task.action_names,
     )
-    return ShownEpisode(
-        choice=choice,
+    return dataclasses.replace(
+        asked,
         replayed_return=episode.episode_return,
         replayed_length=len(episode),
-        video=_film(choice, episode, list(frames.values()), page_bytes) if frames else None,
+        video=_film(asked, episode, list(frames.values()), page_bytes) if frames else None,
         content=view.content(episode, predictions, frames=frames, max_bytes=int(page_bytes * (1 - _FILM_SHARE))),
     )
 
 
-def _film(choice: Choice, episode: Episode, frames: Sequence[np.ndarray], page_bytes: int) -> bytes:
+def _film(asked: ShownEpisode, episode: Episode, frames: Sequence[np.ndarray], page_bytes: int) -> bytes:
     clip = Clip(
-        frames=np.stack(frames), title=choice.spec.task, note=f"{choice.rank}, return {episode.episode_return:.1f}"
+        frames=np.stack(frames), title=asked.spec.task, note=f"{asked.rank}, return {episode.episode_return:.1f}"
     )
     most_bytes = min(_FILM_BYTES, int(page_bytes * _FILM_SHARE / _BASE64))
     # Where steps were left out the film is slower, as `gif_bytes` has it where it leaves frames out itself.

@@ -22,10 +22,11 @@ from gato.run_files import TOKENIZER_FILE
 from gato.tokenizer.language import SPEAKERS
 from gato.tokenizer.text import TextTokenizer
 from gato.training.held_out import HeldOutLoss
-from gato.training.lock import RunLock
-from gato.training.loop import Evaluator, TrainResult
+from gato.training.lock import lock_run
+from gato.training.loop import TrainResult
 from gato.training.loop import train as run_training
 from gato.training.parallel import MeshSharding
+from gato.training.progress import line_printer
 from gato.training.run_folder import require_startable
 from gato.training.skip_log import SkipLog
 from gato.training.step import model_loss
@@ -50,77 +51,54 @@ def train_run(
         FileExistsError: another process trains in the folder, or `gato.training.loop.train` refuses it.
         ValueError: the folder holds another text tokenizer; or as `gato.training.loop.train`.
     """
+    say = line_printer(console)
     # Of the processes of one run, the first locks the folder for all.
-    lock = RunLock(run, _plainly(console)) if jax.process_index() == 0 else contextlib.nullcontext()
-    with lock:
+    with lock_run(run, say) if jax.process_index() == 0 else contextlib.nullcontext():
         require_startable(run, resume=resume, overwrite=overwrite)
         if text is not None and jax.process_index() == 0:
             _keep_tokenizer(run / TOKENIZER_FILE, text, resume=resume)
-        return _train_locked(
-            config, run, text=text, resume=resume, overwrite=overwrite, tensorboard=tensorboard, console=console
+        config = _with_scales(config, run, text, resume=resume, say=say)
+        num_rows = config.training.num_steps * config.data.batch_size
+        sharding = MeshSharding(config.parallel)
+        build = functools.partial(
+            build_mixture,
+            config.data,
+            config.tokenizer,
+            text,
+            seed=config.seed,
+            process_index=jax.process_index(),
+            process_count=jax.process_count(),
         )
-
-
-def _train_locked(
-    config: RunConfig,
-    run: Path,
-    *,
-    text: TextTokenizer | None,
-    resume: bool,
-    overwrite: bool,
-    tensorboard: bool,
-    console: Console,
-) -> TrainResult:
-    config = _with_scales(config, run, text, resume=resume, console=console)
-    num_rows = config.training.num_steps * config.data.batch_size
-    sharding = MeshSharding(config.parallel)
-    build = functools.partial(
-        build_mixture,
-        config.data,
-        config.tokenizer,
-        text,
-        seed=config.seed,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-    )
-    batches = build(num_rows=num_rows)
-    if any(source.max_epochs or source.max_tokens for source in config.data.sources):
-        shares = ", ".join(
-            f"{name} {share:.1%}" for name, share in zip(batches.source_names, batches.row_shares, strict=True)
-        )
-        _plainly(console)(f"rows by source, within their budgets: {shares}")
-    loss_function = model_loss(config.model, config.tokenizer, len(batches.source_names), sharding)
-    evaluators: list[Evaluator] = []
-    if config.training.evaluate_every:
-        evaluators.append(
-            HeldOutLoss(
-                loss_function,
-                lambda: SkipLog(build(held_out=True), run, console, resume=True),
-                config.training.held_out_batches,
-                batches.source_names,
-                put=sharding.put_rows,
+        batches = build(num_rows=num_rows)
+        if any(source.max_epochs or source.max_tokens for source in config.data.sources):
+            shares = ", ".join(
+                f"{name} {share:.1%}" for name, share in zip(batches.source_names, batches.row_shares, strict=True)
             )
+            say(f"rows by source, within their budgets: {shares}")
+        loss_function = model_loss(config.model, config.tokenizer, len(batches.source_names), sharding)
+        held_out = HeldOutLoss(
+            loss_function,
+            lambda: SkipLog(build(held_out=True), run, console, resume=True),
+            config.training.held_out_batches,
+            batches.source_names,
+            put=sharding.put_rows,
         )
-    parameter_key, step_key = jax.random.split(jax.random.key(config.seed))
-    return run_training(
-        config,
-        run_folder=run,
-        params=sharding.make(functools.partial(init_parameters, config.model, config.tokenizer), parameter_key),
-        loss_function=freeze(loss_function, config.optimizer),
-        batches=SkipLog(batches, run, console, resume=resume),
-        key=step_key,
-        evaluators=evaluators,
-        tokenizer_model=None if text is None else text.to_bytes(),
-        resume=resume,
-        overwrite=overwrite,
-        tensorboard=tensorboard,
-        console=console,
-        sharding=sharding,
-    )
-
-
-def _plainly(console: Console) -> Callable[[str], None]:
-    return functools.partial(console.print, markup=False, highlight=False, soft_wrap=True)
+        parameter_key, step_key = jax.random.split(jax.random.key(config.seed))
+        return run_training(
+            config,
+            run_folder=run,
+            params=sharding.make(functools.partial(init_parameters, config.model, config.tokenizer), parameter_key),
+            loss_function=freeze(loss_function, config.optimizer),
+            batches=SkipLog(batches, run, console, resume=resume),
+            key=step_key,
+            evaluators=[held_out] if config.training.evaluate_every else [],
+            tokenizer_model=None if text is None else text.to_bytes(),
+            resume=resume,
+            overwrite=overwrite,
+            tensorboard=tensorboard,
+            console=console,
+            sharding=sharding,
+        )
 
 
 def _keep_tokenizer(path: Path, text: TextTokenizer, *, resume: bool) -> None:
@@ -135,7 +113,7 @@ def _keep_tokenizer(path: Path, text: TextTokenizer, *, resume: bool) -> None:
 
 
 def _with_scales(
-    config: RunConfig, run: Path, text: TextTokenizer | None, *, resume: bool, console: Console
+    config: RunConfig, run: Path, text: TextTokenizer | None, *, resume: bool, say: Callable[[str], None]
 ) -> RunConfig:
     """Returns the run with the fields of its scaled sources: those it was started with, or else newly measured ones.
 
@@ -155,13 +133,7 @@ def _with_scales(
                 )
             sources.append(dataclasses.replace(source, fields=source.fields or before.fields))
         data = dataclasses.replace(data, sources=tuple(sources))
-    data = with_scales(
-        data,
-        config.tokenizer,
-        text,
-        report_progress=lambda name: _plainly(console)(f"measuring the fields of {name}"),
-    )
-    return dataclasses.replace(config, data=data)
+    return dataclasses.replace(config, data=with_scales(data, config.tokenizer, text, report=say))
 
 
 def _saved_config(run: Path) -> RunConfig | None:

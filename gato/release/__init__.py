@@ -12,14 +12,12 @@ A digest tells that files are what was written, not who wrote them. Reading them
 and a SentencePiece model are parsed, nothing is unpickled or imported.
 """
 
-from gato.release.folder import DTYPES, write_release
+from gato.release.folder import write_release
 from gato.release.opening import identity, load_checkpoint, load_config
-from gato.release.record import RELEASE_FILE, RELEASE_VERSION
+from gato.release.record import RELEASE_FILE
 
 __all__ = [
-    "DTYPES",
     "RELEASE_FILE",
-    "RELEASE_VERSION",
     "identity",
     "load_checkpoint",
     "load_config",

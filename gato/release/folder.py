@@ -20,7 +20,6 @@ from gato.release.tensors import expected_parameters, load_parameters, save_para
 from gato.release.withheld import public_config, public_tokenizer
 from gato.run_files import CONFIG_FILE, SCORES_FILE, TOKENIZER_FILE
 
-DTYPES: tuple[DType, ...] = get_args(DType)
 MAX_SHARD_BYTES = 5_000_000_000  # of one file of parameters
 NO_OVERWRITE = "a release is never overwritten, choose another folder"
 
@@ -52,8 +51,8 @@ def write_release(
         FileExistsError: the folder exists.
         ValueError: the parameters are not those of the config, or not finite; a setting holds a path.
     """
-    if dtype not in DTYPES:
-        raise ValueError(f"dtype is {dtype!r}, expected one of {list(DTYPES)}")
+    if dtype not in get_args(DType):
+        raise ValueError(f"dtype is {dtype!r}, expected one of {list(get_args(DType))}")
     if max_shard_bytes < 1:
         raise ValueError(f"max_shard_bytes is {max_shard_bytes}, needs 1 or more")
     config = public_config(checkpoint.config)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import rmtree
-from typing import Any, Protocol
+from typing import Any
 
 from gato.files import new_folder
 from gato.release.folder import NO_OVERWRITE, load_release
@@ -26,20 +26,6 @@ _DOWNLOAD_STATE = ".cache"  # where the client keeps what it knows about a local
 _MAX_RECORD_BYTES = 10_000_000
 
 
-class HubApi(Protocol):
-    """The part of `huggingface_hub.HfApi` that is used; `Any` where its own types would be needed."""
-
-    def create_repo(self, repo_id: str, *, private: bool, exist_ok: bool) -> Any: ...
-
-    def create_commit(
-        self, repo_id: str, operations: list[Any], *, commit_message: str, revision: str | None
-    ) -> Any: ...
-
-    def repo_info(self, repo_id: str, *, revision: str | None, files_metadata: bool) -> Any: ...
-
-    def hf_hub_download(self, repo_id: str, filename: str, *, revision: str, local_dir: Path) -> str: ...
-
-
 def push(
     folder: Path,
     repo_id: str,
@@ -47,7 +33,7 @@ def push(
     public: bool = False,
     revision: str | None = None,
     message: str | None = None,
-    api: HubApi | None = None,
+    api: Any = None,  # Any: the client is an optional package
 ) -> str:
     """Uploads a released folder as one commit, after it was loaded to see that others can.
 
@@ -57,7 +43,7 @@ def push(
         public: who can see it, if it is made.
         revision: branch; the main one if not given.
         message: of the commit.
-        api: the hub; Hugging Face's, with the token that its command line keeps, if not given.
+        api: a `huggingface_hub.HfApi`; if not given, the hub's own with the token that its command line keeps.
 
     Returns:
         Where it can be seen.
@@ -85,7 +71,7 @@ def push(
     return str(getattr(commit, "commit_url", commit))
 
 
-def pull(repo_id: str, folder: Path, *, revision: str | None = None, api: HubApi | None = None) -> Path:
+def pull(repo_id: str, folder: Path, *, revision: str | None = None, api: Any = None) -> Path:
     """Fetches a released folder, which appears complete and verified or not at all.
 
     Args:
@@ -153,7 +139,7 @@ def _compare_sizes(repo_id: str, record: ReleaseRecord, sizes: dict[str, int | N
             )
 
 
-def _hugging_face() -> HubApi:
+def _hugging_face() -> Any:
     if find_spec("huggingface_hub") is None:
         raise ValueError("a hub is reached with huggingface_hub: pip install 'gato-jax[hub]'")
     from huggingface_hub import HfApi  # an optional extra
@@ -164,11 +150,13 @@ def _hugging_face() -> HubApi:
 @contextmanager
 def _told(repo_id: str) -> Iterator[None]:
     """Turns the client's errors into ours, which say what to do."""
+    from huggingface_hub.errors import HTTPError  # of the network below it, which is no OSError
+
     try:
         yield
     except FileNotFoundError:
         raise
-    except _client_errors() as error:
+    except (OSError, HTTPError) as error:
         status = getattr(getattr(error, "response", None), "status_code", None)
         said = " ".join(str(error).split())
         if status in (401, 403, 404):
@@ -177,11 +165,3 @@ def _told(repo_id: str) -> Iterator[None]:
                 "log in with `hf auth login` if it is private, or to write to it"
             ) from error
         raise ValueError(f"{repo_id}: the hub could not be used ({said}): try again later") from error
-
-
-def _client_errors() -> tuple[type[Exception], ...]:
-    if find_spec("huggingface_hub") is None:
-        return (OSError,)
-    from huggingface_hub.errors import HTTPError  # of the network below it, which is no OSError
-
-    return (OSError, HTTPError)

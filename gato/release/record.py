@@ -1,6 +1,5 @@
 """`release.json`: what a released folder holds, so that every change to it is found before a file is used."""
 
-import hashlib
 import json
 import re
 from collections.abc import Collection, Mapping
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gato.checkpoint import DamagedCheckpointError
-from gato.checkpoint.manifest import manifest_digest
+from gato.checkpoint.manifest import WrittenFile, manifest_digest
 from gato.files import sync
 from gato.run_files import CONFIG_FILE, SCORES_FILE, TOKENIZER_FILE
 
@@ -24,14 +23,6 @@ _FORMAT = "gato-release"
 _TENSORS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
 _PICKLES = frozenset({".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
 _REMEDY = "get the folder again, with `gato pull` if it came from a hub"
-
-
-@dataclass(frozen=True, kw_only=True)
-class WrittenFile:
-    """Size and digest of a file when it was written."""
-
-    size_bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +58,9 @@ def is_release_file(name: str) -> bool:
 
 def describe(folder: Path) -> dict[str, WrittenFile]:
     """Brings every file to the disk and describes those that a record names."""
-    files = {}
-    for path in sorted(folder.iterdir()):
-        sync(path)
-        if path.name not in (RELEASE_FILE, CARD_FILE):
-            files[path.name] = WrittenFile(size_bytes=path.stat().st_size, sha256=_sha256(path))
-    return files
+    sync(folder / CARD_FILE)
+    paths = sorted(path for path in folder.iterdir() if path.name not in (RELEASE_FILE, CARD_FILE))
+    return {path.name: WrittenFile.of(path) for path in paths}
 
 
 def read_record(folder: Path) -> ReleaseRecord:
@@ -133,14 +121,9 @@ def verify(folder: Path, record: ReleaseRecord, names: Collection[str] | None = 
         if path.name not in record.files:
             raise DamagedCheckpointError(f"{path} is not part of the release: remove it")
     for name in sorted(record.files if names is None else names):
-        path, written = folder / name, record.files[name]
-        if not path.is_file():
-            raise DamagedCheckpointError(f"{path} is missing: {_REMEDY}")
-        size = path.stat().st_size
-        if size != written.size_bytes:
-            raise DamagedCheckpointError(f"{path} has {size} bytes, {written.size_bytes} were written: {_REMEDY}")
-        if _sha256(path) != written.sha256:
-            raise DamagedCheckpointError(f"{path} was altered, its SHA-256 does not match: {_REMEDY}")
+        if not (folder / name).is_file():
+            raise DamagedCheckpointError(f"{folder / name} is missing: {_REMEDY}")
+        record.files[name].require(folder / name, _REMEDY)
 
 
 def refuse_pickles(folder: Path) -> None:
@@ -151,8 +134,3 @@ def refuse_pickles(folder: Path) -> None:
                 f"{path} looks like a pickle file, which can run any code when it is opened: gato reads parameters "
                 "from safetensors files only; delete it, or ask its author for what `gato export` writes"
             )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

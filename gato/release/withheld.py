@@ -10,11 +10,13 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from google.protobuf.message import DecodeError
+from sentencepiece.sentencepiece_model_pb2 import ModelProto
+
 from gato.config import RunConfig, SourceConfig
 
 _PUBLIC_OPTIONS = ("hub", "subset", "split")  # of a dataset of a hub
-_TRAINER_SPEC = 2  # number of a field of SentencePiece's ModelProto
-_TRAINER_PLACES = frozenset({1, 2, 54})  # of its TrainerSpec: input, model_prefix, seed_sentencepieces_file
+_TRAINER_PLACES = ("input", "model_prefix", "seed_sentencepieces_file")  # of a SentencePiece model's TrainerSpec
 
 
 def public_config(config: RunConfig) -> RunConfig:
@@ -36,18 +38,15 @@ def public_tokenizer(model: bytes) -> bytes:
 
     Raises:
         ValueError: it is no serialized model.
-
-    Source: sentencepiece_model.proto of the SentencePiece library; protocol buffers' wire format.
     """
-    kept = []
-    for number, start, content, stop in _fields(model):
-        if number != _TRAINER_SPEC:
-            kept.append(model[start:stop])
-            continue
-        spec = model[content:stop]
-        spec = b"".join(spec[begin:end] for inner, begin, _, end in _fields(spec) if inner not in _TRAINER_PLACES)
-        kept += [bytes([_TRAINER_SPEC << 3 | 2]), _varint(len(spec)), spec]
-    return b"".join(kept)
+    try:
+        proto = ModelProto.FromString(model)
+    except DecodeError as error:
+        raise ValueError(f"the SentencePiece model is damaged ({error}): take that of another checkpoint") from error
+    if proto.HasField("trainer_spec"):
+        for place in _TRAINER_PLACES:
+            proto.trainer_spec.ClearField(place)
+    return proto.SerializeToString()
 
 
 def _public_source(source: SourceConfig) -> SourceConfig:
@@ -66,47 +65,3 @@ def _strings(value: Any, where: str) -> Iterator[tuple[str, str]]:  # Any: JSON 
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _strings(item, f"{where}[{index}]")
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """Yields (number, first byte, first byte of the content, end) of every field of a serialized message."""
-    place = 0
-    while place < len(message):
-        start = place
-        tag, place = _read_varint(message, place)
-        kind = tag & 7
-        if kind == 0:
-            content = place
-            _, place = _read_varint(message, place)
-        elif kind == 2:
-            size, content = _read_varint(message, place)
-            place = content + size
-        elif kind in (1, 5):
-            content = place
-            place += 8 if kind == 1 else 4
-        else:
-            raise ValueError(f"byte {start} of the SentencePiece model begins no field: it is damaged")
-        if place > len(message):
-            raise ValueError(f"the SentencePiece model ends within the field at byte {start}: it is damaged")
-        yield tag >> 3, start, content, place
-
-
-def _read_varint(message: bytes, place: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 64, 7):
-        if place >= len(message):
-            break
-        byte = message[place]
-        place += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, place
-    raise ValueError("the SentencePiece model ends within a number: it is damaged")
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])

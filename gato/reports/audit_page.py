@@ -16,14 +16,12 @@ from gato.reports.audit_plots import (
     episode_histograms,
     field_bars,
     length_histogram,
-    mixture_shares,
     row_figure,
     share_bars,
-    token_shares,
 )
 from gato.reports.audit_tables import control_table, field_table, kind_table, language_table, summary_table
 from gato.reports.format import big_number, low_to_high, percent
-from gato.reports.page import Block, Chart, Code, Fact, Page, Paragraph, Section, draw_chart
+from gato.reports.page import Block, Chart, Code, Fact, Page, Section, draw_chart
 
 _FIELDS_DRAWN = 24
 _ACTIONS_DRAWN = 3
@@ -65,11 +63,9 @@ def _facts(mixture: MixtureAudit, advice: Sequence[Advice]) -> tuple[Fact, ...]:
     controls = [audit.control for audit in mixture.sources if audit.control is not None]
     usable = sum(not audit.failure for audit in mixture.sources)
     timesteps = sum(control.num_episodes * control.lengths.mean for control in controls)
-    shares: dict[str, float] = {}
-    for audit in mixture.sources:
-        for kind, share in audit.loss_shares.items():
-            shares[kind] = shares.get(kind, 0.0) + share
-    acted = sum(share for kind, share in shares.items() if kind.endswith("actions"))
+    shares = [(kind, share) for audit in mixture.sources for kind, share in audit.loss_shares.items()]
+    acted = sum(share for kind, share in shares if kind.endswith("actions"))
+    text = sum(share for kind, share in shares if kind == "text")
     return (
         Fact(value=f"{usable} of {len(mixture.sources)}", label="sources can be trained on"),
         Fact(
@@ -77,23 +73,19 @@ def _facts(mixture: MixtureAudit, advice: Sequence[Advice]) -> tuple[Fact, ...]:
             label="episodes",
             note=f"about {big_number(timesteps)} timesteps",
         ),
-        Fact(
-            value=percent(acted), label="of the loss falls on actions", note=f"{percent(shares.get('text', 0))} on text"
-        ),
+        Fact(value=percent(acted), label="of the loss falls on actions", note=f"{percent(text)} on text"),
         Fact(value=str(len(advice)), label="pieces of advice", note="each from a rule with a stated threshold"),
     )
 
 
 def _advice_section(advice: Sequence[Advice]) -> Section:
     if not advice:
-        return Section(title="Advice", blocks=(Paragraph(text="No rule found anything to change."),))
+        return Section(title="Advice", blocks=("No rule found anything to change.",))
     blocks: list[Block] = [
-        Paragraph(
-            text="Sources that the same rule found stand together, with the words for one of them; the section of each "
-            "source has its own. Thresholds are rules of thumb: look at the source before you follow one."
-        ),
+        "Sources that the same rule found stand together, with the words for one of them; the section of each "
+        "source has its own. Thresholds are rules of thumb: look at the source before you follow one.",
     ]
-    blocks += [Paragraph(text=_same_advice(same)) for same in group(advice)]
+    blocks += [_same_advice(same) for same in group(advice)]
     return Section(title="Advice", blocks=tuple(blocks))
 
 
@@ -108,17 +100,15 @@ def _same_advice(same: Sequence[Advice]) -> str:
 def _mixture_section(mixture: MixtureAudit) -> Section:
     data = mixture.data
     blocks: list[Block] = [
-        Paragraph(
-            text=f"A row takes {data.context_length} tokens and {data.max_patches} patches. 'rows' and 'loss' are "
-            "the shares of the mixture at its weights: of the rows, and of the weight of all predicted tokens. "
-            "'epochs' is how often the run, as long as its config says, shows the training records on average. "
-            "'repeated' are records that equal or nearly equal an earlier one; 'leaked' held-out records that also "
-            "stand in the training part; 'bad' those that cannot be used. A ≥ marks counts from a sample."
-        ),
+        f"A row takes {data.context_length} tokens and {data.max_patches} patches. 'rows' and 'loss' are "
+        "the shares of the mixture at its weights: of the rows, and of the weight of all predicted tokens. "
+        "'epochs' is how often the run, as long as its config says, shows the training records on average. "
+        "'repeated' are records that equal or nearly equal an earlier one; 'leaked' held-out records that also "
+        "stand in the training part; 'bad' those that cannot be used. A ≥ marks counts from a sample.",
         kind_table(mixture),
         summary_table(mixture),
     ]
-    shares = mixture_shares(mixture.sources)
+    shares = {audit.name: audit.loss_shares for audit in mixture.sources if audit.loss_shares}
     if shares:
         spoken = "; ".join(f"{name} {sum(parts.values()):.1%}" for name, parts in shares.items())
         blocks.append(
@@ -131,7 +121,11 @@ def _mixture_section(mixture: MixtureAudit) -> Section:
                 "same weight.",
             )
         )
-    own = token_shares(mixture.sources)
+    own = {
+        audit.name: {kind: value / sum(audit.rows.tokens.values()) for kind, value in audit.rows.tokens.items()}
+        for audit in mixture.sources
+        if audit.rows is not None
+    }
     if own:
         blocks.append(
             draw_chart(
@@ -152,14 +146,10 @@ def _mixture_section(mixture: MixtureAudit) -> Section:
 def _source_section(audit: SourceAudit, mixture: MixtureAudit, advice: Sequence[Advice]) -> Section:
     epochs = "" if audit.epochs is None else f", {audit.epochs:.3g} epochs in the run"
     shares = f"{audit.row_share:.1%} of the rows, {audit.loss_share:.1%} of the loss{epochs}"
-    blocks: list[Block] = [Paragraph(text=f"Kind {audit.source.kind}; {shares}.")]
-    blocks += [Paragraph(text=f"{one.verb}: {one.text}. (Rule: {one.rule}.)") for one in advice]
+    blocks: list[Block] = [f"Kind {audit.source.kind}; {shares}."]
+    blocks += [f"{one.verb}: {one.text}. (Rule: {one.rule}.)" for one in advice]
     if audit.source.kind == "prepared":
-        blocks.append(
-            Paragraph(
-                text="Prepared: only its rows are measured. Audit the source that it was prepared from for the rest."
-            )
-        )
+        blocks.append("Prepared: only its rows are measured. Audit the source that it was prepared from for the rest.")
     if audit.control is not None:
         blocks += _control_blocks(audit, audit.control)
     if audit.language is not None:

@@ -1,5 +1,6 @@
 """Figures of a data audit; each function takes data and a theme."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,13 +13,12 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from gato.audit.actions import ActionAudit
 from gato.audit.example import RowExample
 from gato.audit.fields import FieldAudit
-from gato.audit.mixture import References, SourceAudit
+from gato.audit.mixture import References
 from gato.audit.rows import TOKEN_KINDS
 from gato.reports.format import minus
 from gato.reports.style import (
     BLUE,
     GREEN,
-    LABEL_SIZE,
     LIGHT,
     ORANGE,
     PURPLE,
@@ -28,6 +28,8 @@ from gato.reports.style import (
     VERMILLION,
     Theme,
     legend_above,
+    name_rows,
+    new_axes,
     new_figure,
     plain_axes,
     text_above,
@@ -48,17 +50,14 @@ def share_bars(shares: Mapping[str, Mapping[str, float]], label: str, theme: The
         label: of the axis.
         theme: colours.
     """
-    figure = new_figure(theme, 9, 1.2 + 0.34 * len(shares))
-    axes = figure.subplots()
-    plain_axes(axes, theme, grid="x")
+    figure, axes = new_axes(theme, 9, 1.2 + 0.34 * len(shares), grid="x")
+    rows = name_rows(axes, list(shares), theme, margin=0.55)
     used = [kind for kind in TOKEN_KINDS if any(kind in parts for parts in shares.values())]
-    for row, parts in enumerate(shares.values()):
+    for row, parts in zip(rows, shares.values(), strict=True):
         left = 0.0
         for kind in used:
             axes.barh(row, parts.get(kind, 0.0), left=left, height=0.62, color=KIND_COLORS[kind])
             left += parts.get(kind, 0.0)
-    axes.set_yticks(range(len(shares)), list(shares), color=theme.text, fontsize=LABEL_SIZE)
-    axes.set_ylim(len(shares) - 0.45, -0.55)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))  # as many decimals as the ticks need
     axes.set_xlabel(label, fontsize=SMALL_SIZE)
     _legend(axes, used, theme)
@@ -71,11 +70,8 @@ def episode_histograms(
     """Draws returns, beside those of random and expert if they are known, and lengths of episodes."""
     figure = new_figure(theme, 9, 2.5)
     left, right = figure.subplots(1, 2)
-    marks: dict[str, float] = {}
-    if references is not None:
-        marks["random"] = references.random
-        if references.expert is not None:
-            marks["expert"] = references.expert
+    known = {} if references is None else dataclasses.asdict(references)
+    marks = {name: value for name, value in known.items() if value is not None}
     for axes, values, title in ((left, returns, "return"), (right, lengths, "timesteps")):
         plain_axes(axes, theme, grid="y")
         shown = [*values, *marks.values()] if axes is left else [*values]
@@ -93,9 +89,7 @@ def episode_histograms(
 
 def length_histogram(lengths: Sequence[int], context_length: int, theme: Theme = LIGHT) -> Figure:
     """Draws the tokens of the records of a text or image source, and where a row ends."""
-    figure = new_figure(theme, 9, 2.3)
-    axes = figure.subplots()
-    plain_axes(axes, theme, grid="y")
+    figure, axes = new_axes(theme, 9, 2.3, grid="y")
     high = float(max(*lengths, 1))
     axes.hist(lengths, bins=np.linspace(0, high, 41).tolist(), color=theme.primary)
     if context_length <= 1.2 * high:
@@ -107,10 +101,8 @@ def length_histogram(lengths: Sequence[int], context_length: int, theme: Theme =
 
 def field_bars(fields: Sequence[FieldAudit], theme: Theme = LIGHT) -> Figure:
     """Draws the effective bins of each field now and after scaling, on a logarithmic axis."""
-    figure = new_figure(theme, 9, 1.2 + 0.27 * len(fields))
-    axes = figure.subplots()
-    plain_axes(axes, theme, grid="x")
-    rows = np.arange(len(fields))
+    figure, axes = new_axes(theme, 9, 1.2 + 0.27 * len(fields), grid="x")
+    rows = name_rows(axes, [field.name for field in fields], theme, size=SMALL_SIZE)
     now = [field.effective_bins for field in fields]
     axes.barh(rows, now, height=0.55, color=theme.primary, label="now")
     quantiles = [field.effective_bins_quantiles for field in fields]
@@ -121,8 +113,6 @@ def field_bars(fields: Sequence[FieldAudit], theme: Theme = LIGHT) -> Figure:
     axes.set_xlim(0.9, 1100)
     axes.set_xticks([1, 3, 10, 32, 100, 320, 1000], ["1", "3", "10", "32", "100", "320", "1000"])
     axes.minorticks_off()
-    axes.set_yticks(rows, [field.name for field in fields], color=theme.text, fontsize=SMALL_SIZE)
-    axes.set_ylim(len(fields) - 0.4, -0.6)
     axes.set_xlabel("effective bins", fontsize=SMALL_SIZE)
     legend_above(axes, theme, columns=3)
     return figure
@@ -149,15 +139,13 @@ def action_bars(action: ActionAudit, theme: Theme = LIGHT) -> Figure:
         "… where it changes": action.neighbour_changed_score,
     }
     known = {name: value for name, value in scores.items() if value is not None}
-    rows = np.arange(len(known))
+    rows = name_rows(right, list(known), theme, size=SMALL_SIZE)
     values = np.array(list(known.values()))
     right.barh(rows, np.clip(values, -0.25, 1), height=0.6, color=theme.primary)
     for row, value in zip(rows, values, strict=True):
         shown = minus(f"{value:.2f}")
         right.text(max(min(value, 1), 0) + 0.03, row, shown, va="center", color=theme.text, fontsize=SMALL_SIZE)
-    right.set_yticks(rows, list(known), color=theme.text, fontsize=SMALL_SIZE)
     right.set_xlim(min(0, max(float(values.min()), -0.25)), 1.2)
-    right.set_ylim(len(known) - 0.4, -0.6)
     measure = "variance explained" if action.kind == "continuous" else "share predicted exactly"
     right.set_xlabel(measure, fontsize=SMALL_SIZE)
     return figure
@@ -165,15 +153,11 @@ def action_bars(action: ActionAudit, theme: Theme = LIGHT) -> Figure:
 
 def count_bars(counts: Sequence[tuple[str, int]], label: str, theme: Theme = LIGHT) -> Figure:
     """Draws the frequencies of a few texts."""
-    figure = new_figure(theme, 9, 0.9 + 0.27 * len(counts))
-    axes = figure.subplots()
-    plain_axes(axes, theme, grid="x")
-    rows = np.arange(len(counts))
-    axes.barh(rows, [count for _, count in counts], height=0.62, color=theme.primary)
+    figure, axes = new_axes(theme, 9, 0.9 + 0.27 * len(counts), grid="x")
     names = [name if len(name) <= 60 else f"{name[:59]}…" for name, _ in counts]
     # A dollar sign would start a formula.
-    axes.set_yticks(rows, [name.replace("$", r"\$") for name in names], color=theme.text, fontsize=SMALL_SIZE)
-    axes.set_ylim(len(counts) - 0.4, -0.6)
+    rows = name_rows(axes, [name.replace("$", r"\$") for name in names], theme, size=SMALL_SIZE)
+    axes.barh(rows, [count for _, count in counts], height=0.62, color=theme.primary)
     axes.set_xlabel(label, fontsize=SMALL_SIZE)
     return figure
 
@@ -185,9 +169,7 @@ def row_figure(example: RowExample, theme: Theme = LIGHT) -> Figure:
     """
     shown = min(len(example.kinds), MAX_DRAWN)
     lines = -(-shown // _ROW_COLUMNS)
-    figure = new_figure(theme, 9, 0.75 + 0.24 * lines)
-    axes = figure.subplots()
-    plain_axes(axes, theme)
+    figure, axes = new_axes(theme, 9, 0.75 + 0.24 * lines)
     # One image instead of one artist per token keeps the page small.
     axes.imshow(row_pixels(example, theme), extent=(0, _ROW_COLUMNS, lines, 0), aspect="auto", interpolation="nearest")
     axes.set_xlim(0, _ROW_COLUMNS)
@@ -225,21 +207,6 @@ def row_pixels(example: RowExample, theme: Theme) -> np.ndarray:
 
 def _rgb(color: str) -> np.ndarray:
     return (np.array(to_rgb(color)) * 255).round().astype(np.uint8)
-
-
-def mixture_shares(audits: Sequence[SourceAudit]) -> dict[str, dict[str, float]]:
-    """Returns the loss by source and kind, for `share_bars`."""
-    return {audit.name: dict(audit.loss_shares) for audit in audits if audit.loss_shares}
-
-
-def token_shares(audits: Sequence[SourceAudit]) -> dict[str, dict[str, float]]:
-    """Returns the share of each source's own tokens by kind, for `share_bars`."""
-    shares = {}
-    for audit in audits:
-        if audit.rows is not None:
-            total = sum(audit.rows.tokens.values())
-            shares[audit.name] = {kind: value / total for kind, value in audit.rows.tokens.items()}
-    return shares
 
 
 def _legend(axes: Axes, kinds: Sequence[str], theme: Theme, *, loss: bool = False) -> None:

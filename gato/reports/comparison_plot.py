@@ -13,8 +13,8 @@ from gato.reports.style import (
     SMALL_SIZE,
     Theme,
     legend_above,
-    new_figure,
-    plain_axes,
+    name_rows,
+    new_axes,
     text_beside,
 )
 
@@ -28,10 +28,8 @@ def comparison_plot(comparison: Comparison, theme: Theme = LIGHT) -> Figure:
     if not tasks:
         raise ValueError("no task has a normalised score on both sides: nothing to draw")
     tasks.sort(key=lambda task: -task.difference.value if task.difference is not None else 0)
-    figure = new_figure(theme, 9, 1.2 + 0.4 * len(tasks))
-    axes = figure.subplots()
-    plain_axes(axes, theme)
-    rows = np.arange(len(tasks), dtype=float)
+    figure, axes = new_axes(theme, 9, 1.2 + 0.4 * len(tasks))
+    rows = name_rows(axes, [task.label for task in tasks], theme, margin=0.5)
     scores = {
         side: np.clip([_score_and_ends(getattr(task, side)) for task in tasks], *_SHOWN_SCORES) for side in ("a", "b")
     }
@@ -54,8 +52,6 @@ def comparison_plot(comparison: Comparison, theme: Theme = LIGHT) -> Figure:
         axes.axvline(reference, color=theme.muted, linewidth=1, linestyle=style, zorder=0)
     everything = np.concatenate([scores["a"], scores["b"]])
     axes.set_xlim(min(-0.06, everything.min() - 0.04), max(1.06, everything.max() + 0.04))
-    axes.set_ylim(len(tasks) - 0.5, -0.5)
-    axes.set_yticks(rows, [task.label for task in tasks], color=theme.text, fontsize=LABEL_SIZE)
     axes.set_xlabel("normalised score (0 random, 1 expert), 95% interval; on the right B − A", fontsize=SMALL_SIZE)
     legend_above(axes, theme, columns=2, size=LABEL_SIZE, handletextpad=0.3)
     return figure

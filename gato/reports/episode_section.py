@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gato.reports.format import counted, number
-from gato.reports.page import Block, Grid, GridImage, Paragraph, Scrubber, Section, Tabs
+from gato.reports.page import Block, Grid, GridImage, Scrubber, Section, Tabs
 from gato.reports.shown_episodes import ShownEpisode
 
 
@@ -11,15 +11,13 @@ def episode_section(shown: Sequence[ShownEpisode]) -> Section:
     """Shows episodes behind tabs, by task: what became of them, the video, and the timesteps."""
     by_task: dict[str, list[ShownEpisode]] = {}
     for episode in shown:
-        by_task.setdefault(episode.choice.spec.task, []).append(episode)
+        by_task.setdefault(episode.spec.task, []).append(episode)
     return Section(
         title="Episodes",
         blocks=(
-            Paragraph(
-                text="Of the first tasks, as many as --videos says, the best and the worst episode of each record, "
-                "played once more from their seeds and demonstrations. Below each video stands what the network was "
-                "shown at each timestep and how likely it held each action to be, at the temperature that it acts with."
-            ),
+            "Of the first tasks, as many as --videos says, the best and the worst episode of each record, "
+            "played once more from their seeds and demonstrations. Below each video stands what the network was "
+            "shown at each timestep and how likely it held each action to be, at the temperature that it acts with.",
             Tabs(
                 panels=tuple(
                     Section(title=task, blocks=(Tabs(panels=tuple(_episode(one) for one in group)),))
@@ -31,8 +29,7 @@ def episode_section(shown: Sequence[ShownEpisode]) -> Section:
 
 
 def _episode(episode: ShownEpisode) -> Section:
-    choice = episode.choice
-    spec, result = choice.spec, choice.result
+    spec, result = episode.spec, episode.result
     setting = "" if spec.variants == "all" else f", {_prompt(spec.prompt)}, {spec.variants}"
     answers = [
         f"{name}: {'yes' if answer else 'no'}"
@@ -51,32 +48,26 @@ def _episode(episode: ShownEpisode) -> Section:
         shown,
         *answers,
     ]
-    blocks: list[Block] = [Paragraph(text="; ".join(facts) + ".")]
+    blocks: list[Block] = ["; ".join(facts) + "."]
     if episode.replayed_return is not None and (
         episode.replayed_return != result.episode_return or episode.replayed_length != result.length
     ):
         blocks.append(
-            Paragraph(
-                text=f"Played again, it went otherwise: return {number(episode.replayed_return)} in "
-                f"{counted(episode.replayed_length or 0, 'step')}. What is shown is not the scored episode: the "
-                "environment is not repeatable, or rounding in a batch of another size decided between actions that "
-                "were all but equally likely."
-            )
+            f"Played again, it went otherwise: return {number(episode.replayed_return)} in "
+            f"{counted(episode.replayed_length or 0, 'step')}. What is shown is not the scored episode: the "
+            "environment is not repeatable, or rounding in a batch of another size decided between actions that "
+            "were all but equally likely."
         )
     if episode.problem:
-        blocks.append(Paragraph(text=episode.problem))
+        blocks.append(episode.problem)
     if episode.video is not None:
-        alt = f"{spec.task}, {choice.rank} episode{setting}"
+        alt = f"{spec.task}, {episode.rank} episode{setting}"
         blocks.append(Grid(images=(GridImage(content=episode.video, alt=alt),)))
     if episode.content is not None and episode.content["steps"]:
         if len(episode.content["steps"]) < episode.content["num_timesteps"]:
-            blocks.append(
-                Paragraph(
-                    text=f"Shown are {len(episode.content['steps'])} of {episode.content['num_timesteps']} timesteps."
-                )
-            )
+            blocks.append(f"Shown are {len(episode.content['steps'])} of {episode.content['num_timesteps']} timesteps.")
         blocks.append(Scrubber(content=episode.content))
-    return Section(title=f"{choice.rank}{setting}", blocks=tuple(blocks))
+    return Section(title=f"{episode.rank}{setting}", blocks=tuple(blocks))
 
 
 def _prompt(kind: str) -> str:

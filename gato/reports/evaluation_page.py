@@ -4,12 +4,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gato.evaluation.scores import Aggregate, ScoreRecord, aggregate, context_effect, following_rate, groups_of
-from gato.evaluation.statistics import Interval
+from gato.evaluation.scores import ScoreRecord, aggregate, context_effect, following_rate, groups_of
 from gato.reports.context_tables import study_tables
 from gato.reports.episode_section import episode_section
 from gato.reports.format import counted, interval_text, number, percent, signed_number
-from gato.reports.page import Block, Fact, Page, Paragraph, Section, draw_chart
+from gato.reports.page import Block, Fact, Page, Section, draw_chart
 from gato.reports.profile_plot import profile_plot, tasks_above_plot
 from gato.reports.sections import score_chart
 from gato.reports.settings_table import settings_table
@@ -57,16 +56,15 @@ def evaluation_page(
         _task_section(records, not_played),
     ]
     if further or remarks:
-        tables = [block for sentence, table in further for block in (Paragraph(text=sentence), _sorted(table))]
-        told = [Paragraph(text=sentence) for sentence in remarks]
-        sections.append(Section(title="Beside the agent's episodes", blocks=(*tables, *told)))
+        sections.append(Section(title="Beside the agent's episodes", blocks=(*_told(further), *remarks)))
     if shown:
         sections.append(episode_section(shown))
     sections += extra_sections
-    settings = {**measured, **(written or {})}
-    sections.append(Section(title="How it was measured", blocks=(settings_table(settings),)))
+    settings = settings_table({**measured, **(written or {})})
+    sections.append(Section(title="How it was measured", blocks=(settings,)))
+    run = (measured.get("checkpoint") or {}).get("run") or "a checkpoint"
     return Page(
-        title=f"Evaluation of {_run_name(measured)}" if title is None else title,
+        title=f"Evaluation of {run}" if title is None else title,
         lead=_lead(records, measured, not_played) if lead is None else lead,
         facts=_facts(records) if facts is None else tuple(facts),
         sections=tuple(sections),
@@ -105,29 +103,25 @@ def _lead(records: Sequence[ScoreRecord], measured: Mapping[str, Any], not_playe
     return " ".join(sentences)
 
 
-def _run_name(measured: Mapping[str, Any]) -> str:
-    checkpoint = measured.get("checkpoint") or {}
-    return str(checkpoint.get("run") or "a checkpoint")
-
-
 def _facts(records: Sequence[ScoreRecord]) -> tuple[Fact, ...]:
     """Returns the numbers to see first: aggregates, or of a prompt ablation what the demonstrations decide."""
     if any(record.variants != "all" for record in records):
         return _study_facts(records)
-    together = next(iter(_wholes(records).values()), None)
+    whole = next(iter(_wholes(records).values()), [])
+    together = aggregate(whole)
     if together is None:
         return ()
-    note = f"of {counted(len(together.tasks), 'task')}"
-    return (
-        _fact(together.iqm, "interquartile mean", note),
-        _fact(together.median, "median", note),
-        _fact(together.mean, "mean", note),
-        _fact(together.optimality_gap, "optimality gap: short of the expert", note),
+    statistics = {
+        "interquartile mean": together.iqm,
+        "median": together.median,
+        "mean": together.mean,
+        "optimality gap: short of the expert": together.optimality_gap,
+    }
+    note = f"of {counted(len(whole), 'task')}"
+    return tuple(
+        Fact(value=number(interval.value), label=label, note=f"{interval_text(interval)}, {note}")
+        for label, interval in statistics.items()
     )
-
-
-def _fact(interval: Interval, label: str, note: str) -> Fact:
-    return Fact(value=number(interval.value), label=label, note=f"{interval_text(interval)}, {note}")
 
 
 def _study_facts(records: Sequence[ScoreRecord]) -> tuple[Fact, ...]:
@@ -156,33 +150,29 @@ def _study_facts(records: Sequence[ScoreRecord]) -> tuple[Fact, ...]:
     return tuple(facts)
 
 
-def _wholes(records: Sequence[ScoreRecord]) -> dict[str, Aggregate]:
-    """Returns the aggregates over all tasks, by setting."""
-    found = {label: aggregate(group) for label, group in groups_of(records).items() if label.startswith(_ALL)}
-    return {label: together for label, together in found.items() if together is not None}
-
-
-def _aggregate_sections(records: Sequence[ScoreRecord]) -> list[Section]:
+def _wholes(records: Sequence[ScoreRecord]) -> dict[str, list[ScoreRecord]]:
+    """Returns the records that have a score, of all tasks together, by setting; settings without any are left out."""
     wholes = {
-        label: [record for record in group if record.normalized is not None]
+        label.removeprefix(_ALL).removeprefix(", "): [record for record in group if record.normalized is not None]
         for label, group in groups_of(records).items()
         if label.startswith(_ALL)
     }
-    wholes = {label: group for label, group in wholes.items() if group}
+    return {setting: group for setting, group in wholes.items() if group}
+
+
+def _aggregate_sections(records: Sequence[ScoreRecord]) -> list[Section]:
+    wholes = _wholes(records)
     if max(map(len, wholes.values()), default=0) < 2:
         return []
     blocks: list[Block] = [
-        Paragraph(
-            text="Every task weighs the same. The interquartile mean is that of the middle half of all episodes; the "
-            "optimality gap is how far episodes fall short of the expert on average, where more than the expert's "
-            "score cannot make up for less."
-        ),
+        "Every task weighs the same. The interquartile mean is that of the middle half of all episodes; the "
+        "optimality gap is how far episodes fall short of the expert on average, where more than the expert's "
+        "score cannot make up for less.",
         _sorted(aggregate_table(records)),
     ]
-    for label, group in wholes.items():
+    for setting, group in wholes.items():
         if group[0].variants != "all":
             continue  # a study is about what changes a score, and has tables of its own
-        setting = label.removeprefix(_ALL).removeprefix(", ")
         at_half = sum((record.normalized or 0) >= 0.5 for record in group)
         blocks.append(
             draw_chart(
@@ -194,11 +184,7 @@ def _aggregate_sections(records: Sequence[ScoreRecord]) -> list[Section]:
             )
         )
     for variants in dict.fromkeys(record.variants for record in records):
-        runs = {
-            label.removeprefix(_ALL).removeprefix(", "): group
-            for label, group in wholes.items()
-            if group[0].variants == variants
-        }
+        runs = {setting: group for setting, group in wholes.items() if group[0].variants == variants}
         if runs:
             blocks.append(
                 draw_chart(
@@ -217,10 +203,7 @@ def _study_sections(records: Sequence[ScoreRecord]) -> list[Section]:
     for variants, title in (("trained", "trained variants"), ("held-out", "variants that were never trained")):
         group = [record for record in records if record.variants == variants]
         if group:
-            blocks = [
-                block for sentence, table in study_tables(group) for block in (Paragraph(text=sentence), _sorted(table))
-            ]
-            sections.append(Section(title=f"What a demonstration decides: {title}", blocks=tuple(blocks)))
+            sections.append(Section(title=f"What a demonstration decides: {title}", blocks=_told(study_tables(group))))
     return sections
 
 
@@ -230,18 +213,21 @@ def _task_section(records: Sequence[ScoreRecord], not_played: Mapping[str, str])
     if 0 < len(scored) <= _MOST_BARS:
         blocks.append(score_chart(scored))
     blocks += [
-        Paragraph(
-            text="Returns are means and standard deviations in the task's own units. A click on a heading sorts."
-        ),
+        "Returns are means and standard deviations in the task's own units. A click on a heading sorts.",
         _sorted(score_table(records)),
-        *(Paragraph(text=sentence) for sentence in left_out(records)),
+        *left_out(records),
     ]
     if not_played:
         blocks += [
-            Paragraph(text="Not played, and so in no number of this page:"),
+            "Not played, and so in no number of this page:",
             Table(headings=("task", "reason"), rows=tuple(not_played.items()), num_text_columns=2, sortable=True),
         ]
     return Section(title="Task by task", blocks=tuple(blocks))
+
+
+def _told(tables: Sequence[tuple[str, Table]]) -> tuple[Block, ...]:
+    """Lays out each table below the sentence that says what it tells."""
+    return tuple(block for sentence, table in tables for block in (sentence, _sorted(table)))
 
 
 def _sorted(table: Table) -> Table:

@@ -15,8 +15,7 @@ from gato.reports.style import (
     SMALL_SIZE,
     Theme,
     legend_above,
-    new_figure,
-    plain_axes,
+    new_axes,
     text_beside,
 )
 
@@ -32,9 +31,7 @@ def few_shot_plot(results: FewShotResults, theme: Theme = LIGHT) -> Figure:
     points = curve(results)
     if not points:
         raise ValueError("no run of a subset is finished: nothing to draw")
-    figure = new_figure(theme, 7, 4)
-    axes = figure.subplots()
-    plain_axes(axes, theme, grid="y")
+    figure, axes = new_axes(theme, 7, 4, grid="y")
     looks: dict[Start, tuple[str, str]] = {"checkpoint": (theme.primary, "o"), "scratch": (theme.secondary, "D")}
     for start, (color, marker) in looks.items():
         line = [point for point in points if point.start == start]

@@ -19,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 from PIL import Image
 
-from gato.reports.style import DARK, LIGHT, ThemedImage, both_themes
+from gato.reports.style import DARK, LIGHT, svg
 from gato.reports.table import Table
 
 _LONG_CELL = 40  # characters of a table cell; a longer text may be broken into lines
@@ -35,13 +35,6 @@ class Fact:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Paragraph:
-    """Running text."""
-
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Code:
     """Lines to type or to read, as they are."""
 
@@ -53,7 +46,8 @@ class Code:
 class Chart:
     """A figure over the whole width, drawn for both themes."""
 
-    image: ThemedImage
+    light: str  # SVG
+    dark: str  # SVG
     alt: str  # what it shows, for those who cannot see it
     caption: str = ""
 
@@ -99,7 +93,8 @@ class Tabs:
     panels: tuple["Section", ...]
 
 
-Block: TypeAlias = Paragraph | Code | Table | Chart | Grid | Scrubber | Tabs
+# Text alone is a paragraph.
+Block: TypeAlias = str | Code | Table | Chart | Grid | Scrubber | Tabs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +129,7 @@ def draw_chart(draw: Callable[..., Figure], *data: Any, alt: str, caption: str =
         alt: what the figure shows, in words.
         caption: below the figure.
     """
-    return Chart(image=both_themes(lambda theme: draw(*data, theme)), alt=alt, caption=caption)
+    return Chart(light=svg(draw(*data, LIGHT)), dark=svg(draw(*data, DARK)), alt=alt, caption=caption)
 
 
 def write_page(path: Path, page: Page) -> None:
@@ -152,17 +147,22 @@ def data_uri(content: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-@functools.cache
-def _environment() -> Environment:
-    """Prepares the templates: what all pages share, and a test for each class of block."""
-    environment = Environment(
+def new_environment(*, autoescape: bool) -> Environment:
+    """Opens `templates/`; a name that a template uses and does not get is an error."""
+    return Environment(
         loader=PackageLoader("gato.reports"),
-        autoescape=True,
+        autoescape=autoescape,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+
+
+@functools.cache
+def _environment() -> Environment:
+    """Prepares the templates: what all pages share, and a test for each class of block."""
+    environment = new_environment(autoescape=True)
     static = files("gato.reports") / "static"
     script = (static / "page.js").read_text(encoding="utf-8")
     environment.globals |= {
@@ -173,11 +173,8 @@ def _environment() -> Environment:
         "dark": DARK,
         "long_cell": _LONG_CELL,
     }
-    environment.filters["svg_uri"] = lambda svg: data_uri(svg.encode(), "svg+xml")
-    environment.tests |= {kind.__name__.lower(): functools.partial(_is_of, kind) for kind in get_args(Block)}
+    environment.filters["svg_uri"] = lambda image: data_uri(image.encode(), "svg+xml")
+    classes = [kind for kind in get_args(Block) if kind is not str]  # Jinja has the test "string" itself
+    environment.tests |= {kind.__name__.lower(): lambda block, kind=kind: isinstance(block, kind) for kind in classes}
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     return environment
-
-
-def _is_of(kind: type, block: Block) -> bool:
-    return isinstance(block, kind)

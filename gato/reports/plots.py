@@ -1,5 +1,6 @@
 """Figures of scores, losses and the copycat check; each function takes data and a theme."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,18 +12,15 @@ from gato.evaluation.scores import ScoreRecord, labels_of
 from gato.reports.curves import CopycatPoint, Curve
 from gato.reports.format import minus
 from gato.reports.style import (
-    GREEN,
     HELD_OUT_DASHES,
     LABEL_SIZE,
     LIGHT,
-    PURPLE,
     REFERENCE_DASHES,
     SMALL_SIZE,
-    VERMILLION,
     Theme,
     legend_above,
-    new_figure,
-    plain_axes,
+    name_rows,
+    new_axes,
     text_above,
     text_beside,
 )
@@ -35,17 +33,11 @@ def score_bars(records: Sequence[ScoreRecord], theme: Theme = LIGHT) -> Figure:
     scored = [record for record in records if record.normalized is not None]
     if not scored:
         raise ValueError("no record has a normalised score: nothing to draw")
-    labels = labels_of(scored)
-    values = np.array([record.normalized for record in scored], dtype=float)
-    lows = np.array([record.ci_low for record in scored], dtype=float)
-    highs = np.array([record.ci_high for record in scored], dtype=float)
+    values, lows, highs = np.array([(r.normalized, r.ci_low, r.ci_high) for r in scored], dtype=float).T
     left = min(-0.06, float(np.clip(lows.min(), *_SHOWN_SCORES)) - 0.04)
     right = max(1.06, float(np.clip(highs.max(), *_SHOWN_SCORES)) + 0.04)
-
-    figure = new_figure(theme, 9, 0.9 + 0.36 * len(scored))
-    axes = figure.subplots()
-    plain_axes(axes, theme)
-    rows = np.arange(len(scored))
+    figure, axes = new_axes(theme, 9, 0.9 + 0.36 * len(scored))
+    rows = name_rows(axes, labels_of(scored), theme, margin=0.55)
     axes.barh(rows, np.clip(values, left, right), height=0.62, color=theme.primary, alpha=0.85, zorder=2)
     axes.hlines(
         rows, np.clip(lows, left, right), np.clip(highs, left, right), color=theme.text, linewidth=1.4, zorder=3
@@ -57,9 +49,7 @@ def score_bars(records: Sequence[ScoreRecord], theme: Theme = LIGHT) -> Figure:
         text_above(axes, reference, name, theme)
     for row, value in enumerate(values):
         text_beside(axes, row, minus(f"{value:.2f}"), theme.text)
-    axes.set_yticks(rows, labels, color=theme.text, fontsize=LABEL_SIZE)
     axes.set_xlim(left, right)
-    axes.set_ylim(len(scored) - 0.45, -0.55)
     axes.set_xlabel("normalised score, 95% interval", fontsize=SMALL_SIZE)
     return figure
 
@@ -68,13 +58,9 @@ def loss_curves(curves: Sequence[Curve], theme: Theme = LIGHT) -> Figure:
     """Draws the loss against the training step, one colour per label; names stand at the ends of their lines."""
     if not curves:
         raise ValueError("no curve to draw")
-    colors = [theme.primary, theme.secondary, GREEN, PURPLE, VERMILLION, theme.neutral]
-    names = list(dict.fromkeys(curve.label for curve in curves))
-    color_of = {name: colors[i % len(colors)] for i, name in enumerate(names)}
-
-    figure = new_figure(theme, 9, 3.6)
-    axes = figure.subplots()
-    plain_axes(axes, theme, grid="y")
+    names = dict.fromkeys(curve.label for curve in curves)
+    color_of = dict(zip(names, itertools.cycle(theme.series), strict=False))
+    figure, axes = new_axes(theme, 9, 3.6, grid="y")
     for curve in curves:
         axes.plot(
             curve.steps,
@@ -102,11 +88,9 @@ def loss_curves(curves: Sequence[Curve], theme: Theme = LIGHT) -> Figure:
 def _name_line_ends(axes: Axes, curves: Sequence[Curve], color_of: dict[str, str]) -> None:
     """Writes each name right of its line's last point, pushed apart where they would overlap."""
     span = axes.get_ylim()[1]
-    gap = 0.07 * span
-    ends = sorted((min(float(curve.values[-1]), span), curve.label) for curve in curves)
     height = -np.inf
-    for value, name in ends:
-        height = max(value, height + gap)
+    for value, name in sorted((min(float(curve.values[-1]), span), curve.label) for curve in curves):
+        height = max(value, height + 0.07 * span)
         text_beside(axes, height, name, color_of[name])
 
 
@@ -114,18 +98,14 @@ def copycat_plot(points: Sequence[CopycatPoint], theme: Theme = LIGHT) -> Figure
     """Draws two dots per task: accuracy on all actions, and where the action changes; a long line shows a copycat."""
     if not points:
         raise ValueError("no task to draw")
-    figure = new_figure(theme, 9, 1.1 + 0.34 * len(points))
-    axes = figure.subplots()
-    plain_axes(axes, theme, grid="x")
-    rows = np.arange(len(points))
+    figure, axes = new_axes(theme, 9, 1.1 + 0.34 * len(points), grid="x")
+    rows = name_rows(axes, [point.task for point in points], theme)
     overall = [point.accuracy for point in points]
     changed = [point.changed_accuracy for point in points]
     axes.hlines(rows, changed, overall, color=theme.neutral, linewidth=2, zorder=2)
     axes.scatter(overall, rows, s=52, color=theme.primary, zorder=3, label="all actions")
     axes.scatter(changed, rows, s=52, color=theme.secondary, marker="D", zorder=3, label="actions that change")
-    axes.set_yticks(rows, [point.task for point in points], color=theme.text, fontsize=LABEL_SIZE)
     axes.set_xlim(-0.02, 1.02)
-    axes.set_ylim(len(points) - 0.4, -0.6)
     axes.set_xlabel("share of action tokens predicted", fontsize=SMALL_SIZE)
     legend_above(axes, theme, columns=2, size=LABEL_SIZE, handletextpad=0.3)
     return figure

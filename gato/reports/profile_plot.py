@@ -12,18 +12,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from gato.evaluation.scores import EXPERT_SHARES, ScoreRecord, by_family, strata_of
 from gato.evaluation.statistics import performance_profile, share_above, stratified_intervals
-from gato.reports.style import (
-    GREEN,
-    LABEL_SIZE,
-    LIGHT,
-    PURPLE,
-    REFERENCE_DASHES,
-    SMALL_SIZE,
-    VERMILLION,
-    Theme,
-    new_figure,
-    plain_axes,
-)
+from gato.reports.style import LABEL_SIZE, LIGHT, REFERENCE_DASHES, SMALL_SIZE, Theme, new_axes, plain_legend
 
 _THRESHOLDS = np.linspace(0, 1.2, 121)  # from random to somewhat above the expert
 _MOST_FAMILIES = 6  # as many as there are colours; the smaller ones share the last
@@ -38,10 +27,8 @@ def profile_plot(runs: Mapping[str, Sequence[ScoreRecord]], theme: Theme = LIGHT
     strata = {name: strata_of(records) for name, records in runs.items()}
     if not any(strata.values()):
         raise ValueError("no record has a normalised score: nothing to draw")
-    figure = new_figure(theme, 9, 3.6)
-    axes = figure.subplots()
-    plain_axes(axes, theme, grid="y")
-    colors = [theme.secondary, theme.primary] if len(runs) == 2 else [theme.primary, theme.secondary, GREEN, PURPLE]
+    figure, axes = new_axes(theme, 9, 3.6, grid="y")
+    colors = (theme.secondary, theme.primary) if len(runs) == 2 else theme.series
     for (name, scores), color in zip(strata.items(), colors, strict=False):
         band = stratified_intervals(scores, performance_profile(_THRESHOLDS.tolist()), seed=0)
         axes.fill_between(
@@ -54,7 +41,7 @@ def profile_plot(runs: Mapping[str, Sequence[ScoreRecord]], theme: Theme = LIGHT
     axes.set_xlabel("normalised score, 95% band", fontsize=SMALL_SIZE)
     axes.set_ylabel("episodes that score more", fontsize=SMALL_SIZE)
     if len(runs) > 1:
-        axes.legend(frameon=False, fontsize=LABEL_SIZE, labelcolor=theme.text, loc="lower left")
+        plain_legend(axes, theme, "lower left", size=LABEL_SIZE)
     return figure
 
 
@@ -69,13 +56,10 @@ def tasks_above_plot(records: Sequence[ScoreRecord], theme: Theme = LIGHT) -> Fi
         raise ValueError("no record has a normalised score: nothing to draw")
     scored = [record for record in records if record.normalized is not None]
     parts = _largest(by_family(scored))
-    figure = new_figure(theme, 9, 4)
-    axes = figure.subplots()
-    plain_axes(axes, theme, grid="y")
-    colors = [theme.primary, theme.secondary, GREEN, PURPLE, VERMILLION, theme.neutral]
+    figure, axes = new_axes(theme, 9, 4, grid="y")
     counts = [_number_above(part, _THRESHOLDS) for part in parts.values()]
     axes.stackplot(
-        _THRESHOLDS, counts, labels=list(parts), colors=colors[: len(parts)], alpha=0.85, step="pre", linewidth=0
+        _THRESHOLDS, counts, labels=list(parts), colors=theme.series[: len(parts)], alpha=0.85, step="pre", linewidth=0
     )
     marked = [0.0, *EXPERT_SHARES]
     for threshold, number in zip(marked, _number_above(scored, np.array(marked)), strict=True):
@@ -95,15 +79,8 @@ def tasks_above_plot(records: Sequence[ScoreRecord], theme: Theme = LIGHT) -> Fi
     axes.set_ylabel(f"tasks at or above it, of {len(scored)}", fontsize=SMALL_SIZE)
     if len(parts) > 1:
         handles, labels = axes.get_legend_handles_labels()
-        axes.legend(
-            handles[::-1],  # as the layers lie, top first
-            labels[::-1],
-            frameon=False,
-            fontsize=LABEL_SIZE,
-            labelcolor=theme.text,
-            loc="upper left",
-            bbox_to_anchor=(1, 1),
-        )
+        as_they_lie = {"handles": handles[::-1], "labels": labels[::-1]}  # top first
+        plain_legend(axes, theme, "upper left", size=LABEL_SIZE, bbox_to_anchor=(1, 1), **as_they_lie)
     return figure
 
 

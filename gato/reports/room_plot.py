@@ -23,6 +23,7 @@ from gato.reports.style import (
     legend_above,
     new_figure,
     plain_axes,
+    plain_legend,
     text_beside,
 )
 
@@ -86,23 +87,14 @@ def room_figure(trials: Sequence[RoomTrial], size: int, theme: Theme = LIGHT) ->
         _draw_ends(axes[1, column], [trial for trial in trials if trial.prompt == prompt], size, theme)
     axes[0, 0].set_ylabel("one episode", color=theme.muted, fontsize=LABEL_SIZE)
     axes[1, 0].set_ylabel("all episodes: last cell,\nseen from the goal", color=theme.muted, fontsize=LABEL_SIZE)
-    handles = [
-        Line2D([], [], color=theme.primary, linewidth=2.2, marker="o", markersize=7, label="the agent's way"),
-        Line2D([], [], color=theme.secondary, linestyle="none", marker="*", markersize=13, label="goal (invisible)"),
-        Line2D(
-            [],
-            [],
-            color=theme.text,
-            linestyle="none",
-            marker="D",
-            markersize=8,
-            fillstyle="none",
-            label="where the demonstration ended",
+    signs = {
+        "the agent's way": Line2D([], [], color=theme.primary, linewidth=2.2, marker="o", markersize=7),
+        "goal (invisible)": Line2D([], [], color=theme.secondary, linestyle="none", marker="*", markersize=13),
+        "where the demonstration ended": Line2D(
+            [], [], color=theme.text, linestyle="none", marker="D", markersize=8, fillstyle="none"
         ),
-    ]
-    rooms.legend(
-        handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=SMALL_SIZE, labelcolor=theme.text
-    )
+    }
+    plain_legend(rooms, theme, "outside lower center", ncols=3, handles=signs.values(), labels=signs.keys())
     _draw_shares(bars.subplots(), trials, theme)
     return figure
 
@@ -134,37 +126,18 @@ def _draw_room(axes: Axes, trial: RoomTrial, size: int, theme: Theme) -> None:
     _square(axes, theme)
     for row in range(size):
         for column in range(size):
-            axes.add_patch(
-                Rectangle((column - 0.46, row - 0.46), 0.92, 0.92, facecolor=theme.surface, edgecolor="none")
-            )
-    axes.plot(
-        trial.goal[1],
-        trial.goal[0],
-        marker="*",
-        markersize=22,
-        clip_on=False,
-        color=theme.secondary,
-        zorder=2,
-        linestyle="none",
-    )
+            corner = (column - 0.46, row - 0.46)
+            axes.add_patch(Rectangle(corner, 0.92, 0.92, facecolor=theme.surface, edgecolor="none"))
+    marks = axes.plot(*trial.goal[::-1], marker="*", markersize=22, color=theme.secondary, linestyle="none", zorder=2)
     if trial.shown is not None:
-        axes.plot(
-            trial.shown[1],
-            trial.shown[0],
-            marker="D",
-            markersize=20,
-            clip_on=False,
-            fillstyle="none",
-            color=theme.text,
-            zorder=3,
-            markeredgewidth=1.5,
-        )
-    path = trial.path.astype(float)
-    axes.plot(path[:, 1], path[:, 0], color=theme.primary, linewidth=2.4, zorder=4, solid_joinstyle="round")
-    axes.plot(
-        path[0, 1], path[0, 0], marker="o", markersize=6, color=theme.page, markeredgecolor=theme.primary, zorder=5
-    )
-    axes.plot(path[-1, 1], path[-1, 0], marker="o", markersize=7, color=theme.primary, zorder=5)
+        marks += axes.plot(*trial.shown[::-1], marker="D", markersize=20, color=theme.text, zorder=3)
+        marks[-1].set(fillstyle="none", markeredgewidth=1.5)
+    for mark in marks:
+        mark.set_clip_on(False)
+    path = trial.path.astype(float)[:, ::-1]  # x and y
+    axes.plot(*path.T, color=theme.primary, linewidth=2.4, zorder=4, solid_joinstyle="round")
+    axes.plot(*path[0], marker="o", markersize=6, color=theme.page, markeredgecolor=theme.primary, zorder=5)
+    axes.plot(*path[-1], marker="o", markersize=7, color=theme.primary, zorder=5)
     axes.set_xlim(-0.55, size - 0.45)
     axes.set_ylim(size - 0.45, -0.55)
 

@@ -12,7 +12,7 @@ from gato.reports.curves import (
     recent_median,
 )
 from gato.reports.format import UNKNOWN, percent
-from gato.reports.page import Block, Chart, Fact, Page, Paragraph, Section, draw_chart
+from gato.reports.page import Block, Chart, Fact, Page, Section, draw_chart
 from gato.reports.run_plots import Marks, Panel, run_panels, source_panels
 from gato.reports.sections import copycat_section, run_section
 from gato.reports.table import Table
@@ -143,13 +143,13 @@ def _chart(panels: Sequence[Panel], marks: Marks, what: str) -> Chart:
     return draw_chart(run_panels, panels, marks, alt=f"{what} over the training steps, at the end: {ends}.")
 
 
-def _legend_of(marks: Marks) -> Paragraph:
+def _legend_of(marks: Marks) -> str:
     parts = ["Dashed: data that training never sees."]
     if marks.resumed:
         parts.append("Dotted lines: the run was resumed there.")
     if marks.skipped:
         parts.append("Triangles: steps were skipped before that line, because their loss or gradient was not finite.")
-    return Paragraph(text=" ".join(parts))
+    return " ".join(parts)
 
 
 def _source_section(metrics: Metrics, marks: Marks) -> Section | None:

@@ -1,6 +1,7 @@
 """Figures of a training run over its steps, with marks where it was resumed and where steps were skipped."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,16 +11,15 @@ from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
 
 from gato.reports.curves import Curve
 from gato.reports.style import (
-    GREEN,
     HELD_OUT_DASHES,
     LABEL_SIZE,
     LIGHT,
-    PURPLE,
     SMALL_SIZE,
     VERMILLION,
     Theme,
     new_figure,
     plain_axes,
+    plain_legend,
 )
 
 _MOST_POINTS = 400  # of a curve; a longer one is drawn as means of neighbouring points
@@ -51,7 +51,8 @@ def run_panels(panels: Sequence[Panel], marks: Marks, theme: Theme = LIGHT) -> F
     Raises:
         ValueError: there is nothing to draw.
     """
-    _require_curves(curve for panel in panels for curve in panel.curves)
+    if not any(panel.curves for panel in panels):
+        raise ValueError("no curve to draw")
     figure = new_figure(theme, 9, 0.7 + 2.1 * len(panels))
     for axes, panel in zip(figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0], panels, strict=True):
         plain_axes(axes, theme, grid="y")
@@ -65,7 +66,7 @@ def run_panels(panels: Sequence[Panel], marks: Marks, theme: Theme = LIGHT) -> F
             axes.yaxis.set_major_formatter("{x:,g}")
         _mark(axes, marks, theme)
         if len(panel.curves) > 1:
-            axes.legend(frameon=False, fontsize=SMALL_SIZE, labelcolor=theme.text, loc="upper right", ncols=2)
+            plain_legend(axes, theme, "upper right", ncols=2)
     last = figure.axes[-1]
     last.set_xlim(0, max(float(curve.steps[-1]) for panel in panels for curve in panel.curves))
     last.xaxis.set_major_formatter("{x:,.0f}")
@@ -80,10 +81,11 @@ def source_panels(curves: Sequence[Curve], marks: Marks, theme: Theme = LIGHT) -
     Raises:
         ValueError: there is nothing to draw.
     """
-    _require_curves(curves)
+    if not curves:
+        raise ValueError("no curve to draw")
     labels = list(dict.fromkeys(curve.label for curve in curves))
     columns = min(_COLUMNS, len(labels))
-    num_rows = -(-len(labels) // columns)
+    num_rows = math.ceil(len(labels) / columns)
     figure = new_figure(theme, 9, 0.6 + 1.55 * num_rows)
     grid = figure.subplots(num_rows, columns, sharex=True, squeeze=False)
     for axes in grid.flat[len(labels) :]:
@@ -107,12 +109,11 @@ def source_panels(curves: Sequence[Curve], marks: Marks, theme: Theme = LIGHT) -
 
 
 def _draw(axes: Axes, curves: Sequence[Curve], theme: Theme) -> None:
-    colors = [theme.primary, theme.secondary, GREEN, PURPLE]
     names = list(dict.fromkeys(curve.label for curve in curves))
     for curve in curves:
         axes.plot(
             *_thinned(curve),
-            color=colors[names.index(curve.label) % len(colors)],
+            color=theme.series[names.index(curve.label) % len(theme.series)],
             linestyle=HELD_OUT_DASHES if curve.held_out else "-",
             linewidth=1.6,
             marker="o" if len(curve.steps) == 1 else None,
@@ -156,8 +157,3 @@ def _thinned(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
         return steps, values
     parts = [np.array_split(numbers, _MOST_POINTS) for numbers in (steps, values)]
     return np.array([part.mean() for part in parts[0]]), np.array([part.mean() for part in parts[1]])
-
-
-def _require_curves(curves: Iterable[Curve]) -> None:
-    if not any(True for _ in curves):
-        raise ValueError("no curve to draw")

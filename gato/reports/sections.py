@@ -15,11 +15,12 @@ from gato.evaluation.scores import ScoreRecord, aggregate, context_effect
 from gato.evaluation.statistics import wilson_interval
 from gato.reports.curves import CopycatPoint, Metrics, loss_curves_of
 from gato.reports.format import counted, interval_text, percent
-from gato.reports.page import Chart, Code, Fact, Grid, GridImage, Paragraph, Section, draw_chart
+from gato.reports.page import Chart, Code, Fact, Grid, GridImage, Section, draw_chart
 from gato.reports.plots import copycat_plot, loss_curves, score_bars
 from gato.reports.room_plot import room_figure, room_trials
 from gato.reports.table import Table
 
+_NUM_SHOWN = 8  # images at most that were described, and as many that were asked about
 _IMAGE_SIDE = 280  # pixels to which smaller images are enlarged
 
 
@@ -71,11 +72,9 @@ def room_section(study: PromptAblation, size: int) -> Section:
     return Section(
         title="What one demonstration does",
         blocks=(
-            Paragraph(
-                text="The agent sees the cell it stands on and nothing else; the goal is invisible. Before an episode "
-                "it is shown one demonstration that walks to some cell and stays there. An agent that uses its prompt "
-                "goes to the cell it was shown, right or wrong; shown nothing, it cannot know."
-            ),
+            "The agent sees the cell it stands on and nothing else; the goal is invisible. Before an episode "
+            "it is shown one demonstration that walks to some cell and stays there. An agent that uses its prompt "
+            "goes to the cell it was shown, right or wrong; shown nothing, it cannot know.",
             draw_chart(
                 room_figure,
                 trials,
@@ -100,12 +99,11 @@ def clip_section(clips: Sequence[tuple[bytes, str]]) -> Section:
     return Section(title="The same weights at play", blocks=(Grid(images=images),))
 
 
-def language_section(trials: Sequence[LanguageTrial], *, num_shown: int = 8) -> Section:
+def language_section(trials: Sequence[LanguageTrial]) -> Section:
     """Shows exact-match rates by kind, and the first images with what the agent said; all held out from training.
 
     Args:
         trials: of captions and questions, in any order.
-        num_shown: at most so many images that were described, and as many that were asked about.
     """
     rates = Table(
         headings=("kind", "images", "exactly right", "95% interval"),
@@ -123,12 +121,12 @@ def language_section(trials: Sequence[LanguageTrial], *, num_shown: int = 8) -> 
     asked = [trial for trial in trials if trial.example.question is not None]
     images = tuple(
         GridImage(content=_png(trial.example.image), alt=trial.example.reference, caption=_said(trial))
-        for trial in (*described[:num_shown], *asked[:num_shown])
+        for trial in (*described[:_NUM_SHOWN], *asked[:_NUM_SHOWN])
     )
     return Section(
         title="Images described and asked about",
         blocks=(
-            Paragraph(text="The images were never seen in training. The first ones are shown, whatever came out."),
+            "The images were never seen in training. The first ones are shown, whatever came out.",
             Grid(images=images, width_px=190),
             rates,
         ),
@@ -165,10 +163,8 @@ def copycat_section(points: Sequence[CopycatPoint]) -> Section:
     return Section(
         title="Does it decide, or repeat itself?",
         blocks=(
-            Paragraph(
-                text="An agent can predict most actions by repeating the last one and still play badly. Accuracy where "
-                "the action changes tells: the closer the two marks, the better."
-            ),
+            "An agent can predict most actions by repeating the last one and still play badly. Accuracy where "
+            "the action changes tells: the closer the two marks, the better.",
             draw_chart(
                 copycat_plot,
                 points,
@@ -178,16 +174,15 @@ def copycat_section(points: Sequence[CopycatPoint]) -> Section:
     )
 
 
-def run_section(facts: Mapping[str, str], config_json: str | None = None) -> Section:
+def run_section(facts: Mapping[str, str], config_json: str) -> Section:
     """Lists how the numbers came about: time, machine, versions, and the whole config."""
     table = Table(headings=("what", "value"), rows=tuple(facts.items()), num_text_columns=2)
-    config = () if config_json is None else (Code(text=config_json, folded_under="The whole config"),)
-    return Section(title="This run", blocks=(table, *config))
+    return Section(title="This run", blocks=(table, Code(text=config_json, folded_under="The whole config")))
 
 
 def next_section(steps: Sequence[tuple[str, str]]) -> Section:
     """Lists what to try next: a sentence and its command each."""
-    blocks = [block for text, command in steps for block in (Paragraph(text=text), Code(text=command))]
+    blocks = [block for text, command in steps for block in (text, Code(text=command))]
     return Section(title="What to try next", blocks=tuple(blocks))
 
 

@@ -10,20 +10,13 @@ from gato.evaluation.plan import EpisodeKey, EpisodeSpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
-    """An episode that is to be shown, and why."""
+class ShownEpisode:
+    """An episode that is shown, and why; then what came of playing it once more for the page."""
 
     spec: EpisodeSpec
     result: EpisodeResult  # as it was scored
     rank: str  # "best", "worst", or "all alike"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShownEpisode:
-    """An episode played once more for the page."""
-
-    choice: Choice
-    replayed_return: float | None = None  # None where it could not be played again
+    replayed_return: float | None = None  # None where it was not, or could not be, played again
     replayed_length: int | None = None  # steps
     video: bytes | None = None  # GIF
     content: Mapping[str, Any] | None = None  # of a `gato.reports.page.Scrubber`
@@ -32,7 +25,7 @@ class ShownEpisode:
 
 def best_and_worst(
     specs: Sequence[EpisodeSpec], results: Mapping[EpisodeKey, EpisodeResult], *, num_tasks: int
-) -> list[Choice]:
+) -> list[ShownEpisode]:
     """Chooses the episodes of highest and lowest return of each record of the first tasks; one where all are alike.
 
     Among equals it is the first one. Records of which an episode is missing have none.
@@ -52,5 +45,5 @@ def best_and_worst(
         worst = min(ranked, key=lambda one: one[0].episode_return)
         alike = best[0].episode_return == worst[0].episode_return
         for rank, (result, spec) in ({"all alike": best} if alike else {"best": best, "worst": worst}).items():
-            chosen.append(Choice(spec=spec, result=result, rank=rank))
+            chosen.append(ShownEpisode(spec=spec, result=result, rank=rank))
     return chosen

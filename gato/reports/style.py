@@ -4,14 +4,15 @@ Data colours are Okabe and Ito's (2008), which stay apart under the common colou
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
@@ -34,6 +35,11 @@ class Theme:
     secondary: str  # of what it is compared with
     neutral: str  # of series without a claim
     density: tuple[str, str]  # empty and full
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """Returns colours that stay apart, for what is drawn side by side."""
+        return self.primary, self.secondary, GREEN, PURPLE, VERMILLION, self.neutral
 
 
 LIGHT = Theme(
@@ -60,20 +66,8 @@ DARK = Theme(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class ThemedImage:
-    """One figure, drawn for light and for dark pages."""
-
-    light: str  # SVG
-    dark: str  # SVG
-
-
-def both_themes(draw: Callable[[Theme], Figure]) -> ThemedImage:
-    """Draws a figure twice, as SVG whose bytes depend on the data only."""
-    return ThemedImage(light=_svg(draw(LIGHT)), dark=_svg(draw(DARK)))
-
-
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
+    """Returns the figure as SVG, whose bytes depend on the data only."""
     with matplotlib.rc_context({"svg.hashsalt": "gato"}), io.StringIO() as buffer:
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
         return buffer.getvalue()
@@ -93,14 +87,33 @@ def new_figure(theme: Theme, width: float, height: float) -> Figure:
 def plain_axes(axes: Axes, theme: Theme, *, grid: Literal["x", "y"] | None = None) -> None:
     """Removes from the axes what carries no information; `grid` names the axis whose grid lines are drawn."""
     axes.set_facecolor(theme.page)
-    for side in ("top", "right", "left", "bottom"):
-        axes.spines[side].set_visible(False)
+    axes.spines[:].set_visible(False)
     axes.tick_params(colors=theme.muted, labelsize=SMALL_SIZE, length=0)
     axes.xaxis.label.set_color(theme.muted)
     axes.yaxis.label.set_color(theme.muted)
     if grid is not None:
         axes.grid(axis=grid, color=theme.line, linewidth=0.8)
         axes.set_axisbelow(True)
+
+
+def new_axes(
+    theme: Theme, width: float, height: float, *, grid: Literal["x", "y"] | None = None
+) -> tuple[Figure, Axes]:
+    """Makes a figure with one plot: `new_figure` and `plain_axes`."""
+    figure = new_figure(theme, width, height)
+    axes = figure.subplots()
+    plain_axes(axes, theme, grid=grid)
+    return figure, axes
+
+
+def name_rows(
+    axes: Axes, names: Sequence[str], theme: Theme, *, size: float = LABEL_SIZE, margin: float = 0.6
+) -> np.ndarray:
+    """Names horizontal rows from the top down, and returns their places; `margin` is what the outer ones take."""
+    rows = np.arange(len(names))
+    axes.set_yticks(rows, names, color=theme.text, fontsize=size)
+    axes.set_ylim(len(names) - 1 + margin, -margin)
+    return rows
 
 
 def legend_above(axes: Axes, theme: Theme, *, columns: int, size: float = SMALL_SIZE, **options: Any) -> None:
@@ -110,16 +123,14 @@ def legend_above(axes: Axes, theme: Theme, *, columns: int, size: float = SMALL_
         size: of its text, points.
         options: further ones of `Axes.legend`, whose types are its own.
     """
-    axes.legend(
-        frameon=False,
-        fontsize=size,
-        labelcolor=theme.text,
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        ncols=columns,
-        borderaxespad=0.2,
-        **options,
+    plain_legend(
+        axes, theme, "lower left", size=size, bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2, **options
     )
+
+
+def plain_legend(place: Axes | FigureBase, theme: Theme, loc: str, *, size: float = SMALL_SIZE, **options: Any) -> None:
+    """Places a legend without a frame; `options` are further ones of `legend`, whose types are its own."""
+    place.legend(loc=loc, frameon=False, fontsize=size, labelcolor=theme.text, **options)
 
 
 def text_beside(

@@ -1,6 +1,6 @@
 """One table of text in every form that we write: for a console, as Markdown, as LaTeX; `page` lays it out as HTML."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _LATEX = str.maketrans(
@@ -18,6 +18,11 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     num_text_columns: int = 1  # the first ones; the others hold numbers and are set flush right
     sortable: bool = False  # on a page, a click on a heading sorts by the text or the first number of its cells
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Mapping[str, str]]) -> "Table":
+        """Makes a table of one row or more, each by its headings."""
+        return cls(headings=tuple(rows[0]), rows=tuple(tuple(row.values()) for row in rows))
 
     def __post_init__(self) -> None:
         for number, row in enumerate(self.rows):

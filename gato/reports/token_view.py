@@ -226,7 +226,7 @@ def _context(prediction: Prediction) -> str:
     first, last = prediction.first_visible, prediction.timestep
     timesteps = f"timestep {last}" if first == last else f"timesteps {first} to {last}"
     told = f"In the context: {shown}{timesteps} of this episode, {prediction.num_tokens} tokens in all."
-    if not prediction.afresh:
+    if not prediction.after_eviction:
         return told
     return (
         f"{told} What came before has left it. The probabilities are those of one pass over what is left; what the "

@@ -62,14 +62,14 @@ def _encode(clips: Sequence[Clip], panel_width: int, fps: int, max_frames: int) 
     num_frames = min(longest, max_frames)
     # Thinning keeps the first and last frame, and the video keeps the pace that fps gives an unthinned one.
     times = np.linspace(0, longest - 1, num_frames).round().astype(int)
-    panels = [_Panel(clip, panel_width) for clip in clips]
-    height = max(panel.height for panel in panels)
-    width = panel_width * len(panels) + _GAP * (len(panels) - 1)
+    columns = [_panels(clip, times, panel_width) for clip in clips]
+    height = max(panels[0].height for panels in columns)
+    width = panel_width * len(columns) + _GAP * (len(columns) - 1)
     images = []
-    for time in times:
+    for side_by_side in zip(*columns, strict=True):
         image = Image.new("RGB", (width, height), _BAR_COLOR)
-        for column, panel in enumerate(panels):
-            image.paste(panel.at(time), (column * (panel_width + _GAP), 0))
+        for column, panel in enumerate(side_by_side):
+            image.paste(panel, (column * (panel_width + _GAP), 0))
         images.append(image)
     # One palette for all frames: only then do unchanged pixels compress away.
     sample = images[:: max(len(images) // 6, 1)]
@@ -92,24 +92,20 @@ def _encode(clips: Sequence[Clip], panel_width: int, fps: int, max_frames: int) 
     return buffer.getvalue()
 
 
-class _Panel:
-    """One clip scaled to the panel's width, with its bar on top."""
-
-    def __init__(self, clip: Clip, width: int) -> None:
-        self._clip = clip
-        frame_height, frame_width = clip.frames.shape[1:3]
-        self._size = width, round(frame_height * width / frame_width)
-        # Enlarged pixels stay pixels; what is made smaller is averaged.
-        self._resample = Image.Resampling.NEAREST if width >= frame_width else Image.Resampling.LANCZOS
-        self._bar = _bar(clip.title, clip.note, width)
-        self.height = self._bar.height + self._size[1]
-
-    def at(self, time: int) -> Image.Image:
-        frame = Image.fromarray(self._clip.frames[min(time, len(self._clip.frames) - 1)])
-        image = Image.new("RGB", (self._size[0], self.height), _BAR_COLOR)
-        image.paste(self._bar, (0, 0))
-        image.paste(frame.resize(self._size, self._resample), (0, self._bar.height))
-        return image
+def _panels(clip: Clip, times: np.ndarray, width: int) -> list[Image.Image]:
+    """Scales the clip to a width and puts its bar on top; after its end it holds its last frame."""
+    frame_height, frame_width = clip.frames.shape[1:3]
+    size = width, round(frame_height * width / frame_width)
+    # Enlarged pixels stay pixels; what is made smaller is averaged.
+    resample = Image.Resampling.NEAREST if width >= frame_width else Image.Resampling.LANCZOS
+    bar = _bar(clip.title, clip.note, width)
+    panels = []
+    for frame in clip.frames[np.minimum(times, len(clip.frames) - 1)]:
+        panel = Image.new("RGB", (width, bar.height + size[1]), _BAR_COLOR)
+        panel.paste(bar, (0, 0))
+        panel.paste(Image.fromarray(frame).resize(size, resample), (0, bar.height))
+        panels.append(panel)
+    return panels
 
 
 def _bar(title: str, note: str, width: int) -> Image.Image:

@@ -38,7 +38,7 @@ from gato.training.metrics_logger import MetricsLogger
 from gato.training.optimizer import make_optimizer, make_schedule
 from gato.training.parallel import MeshSharding
 from gato.training.profiler import Profiler
-from gato.training.progress import ProgressDisplay
+from gato.training.progress import ProgressDisplay, line_printer
 from gato.training.run_folder import open_run
 from gato.training.spikes import SpikeWatch
 from gato.training.step import IntervalSums, LossFunction, TrainState, empty_interval, init_state, make_train_step
@@ -114,7 +114,7 @@ def train(
         require_tensorboard()
     is_first = jax.process_index() == 0
     console = (console or Console()) if is_first else Console(quiet=True)
-    say = functools.partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    say = line_printer(console)
     settings = config.training
     sharding = sharding or MeshSharding(config.parallel)
     optimizer = make_optimizer(config.optimizer, seed=config.seed)
@@ -158,10 +158,14 @@ def train(
             run_folder,
             config,
             tokenizer_model=tokenizer_model,
-            retention=_retention(settings),
+            retention=Retention(
+                last=settings.keep_checkpoints,
+                every=settings.keep_every,
+                best=settings.best_is if settings.keep_best else None,
+            ),
             on_saved=logger.saved,
         ) as checkpoints,
-        Profiler(run_folder / PROFILE_FOLDER, settings.profile_steps if is_first else None, logger.message) as profiler,
+        Profiler(run_folder / PROFILE_FOLDER, settings.profile_steps if is_first else None, say) as profiler,
         jax.transfer_guard("disallow"),
     ):
         require_finite = functools.partial(_require_finite, max_skipped=settings.max_skipped, checkpoints=checkpoints)
@@ -223,11 +227,11 @@ def train(
                 save(step, data_state, score)
             if failure is not None:
                 checkpoints.wait()
-                logger.message(f"the data failed: saved step {step} in {run_folder}")
+                say(f"the data failed: saved step {step} in {run_folder}")
                 raise failure
             if stopping:
                 checkpoints.wait()
-                logger.message(f"{stop.signal_name}: saved step {step} in {run_folder}; continue with --resume")
+                say(f"{stop.signal_name}: saved step {step} in {run_folder}; continue with --resume")
                 break
         checkpoints.wait()
         logger.ended(step if stopping else settings.num_steps, stopped=stopping)
@@ -282,14 +286,6 @@ class _Best:
         beaten = all(score < other if self._is_lowest else score > other for other in self._scores)
         self._scores.append(score)
         return beaten
-
-
-def _retention(settings: TrainingConfig) -> Retention:
-    return Retention(
-        last=settings.keep_checkpoints,
-        every=settings.keep_every,
-        best=settings.best_is if settings.keep_best else None,
-    )
 
 
 def _open_writers(

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Self
 
 import jax
@@ -44,9 +43,7 @@ class MetricsLogger:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         for writer in self._writers:
             writer.close()
         if self._events is not None:
@@ -103,10 +100,6 @@ class MetricsLogger:
         """Notes that the run has made its last step, or was stopped before it."""
         if self._events is not None:
             self._events.note("stopped" if stopped else "finished", step)
-
-    def message(self, text: str) -> None:
-        """Shows a line to the person who watches."""
-        self._progress.message(text)
 
     @contextmanager
     def paused(self) -> Iterator[None]:

@@ -1,7 +1,8 @@
 """What a person sees while training: one calm screen on a terminal, plain lines elsewhere."""
 
+import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -13,6 +14,11 @@ _WIDEST = 100  # columns; wider lines are harder to read
 _REFRESHES_PER_SECOND = 2
 _UNKNOWN = "–"
 _LOSSES = {"loss": "", "loss_text": "text ", "loss_action": "action "}  # by the end of a metric's name
+
+
+def line_printer(console: Console) -> Callable[[str], None]:
+    """Returns a function that prints a line as it is: without markup, colors or breaks."""
+    return functools.partial(console.print, markup=False, highlight=False, soft_wrap=True)
 
 
 class ProgressDisplay:
@@ -48,7 +54,7 @@ class ProgressDisplay:
 
     def message(self, text: str) -> None:
         """Shows a line that stays."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        line_printer(self._console)(text)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Shows the headline numbers of an interval, or of an evaluation."""

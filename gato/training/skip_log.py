@@ -12,6 +12,7 @@ from gato.batch import Batch
 from gato.files import append_line, continue_lines, read_lines
 from gato.run_files import SKIPPED_FILE
 from gato.training.loop import BatchIterator
+from gato.training.progress import line_printer
 
 _FILE_NAME = re.compile(r"skipped(?:\.(\d+))?\.jsonl")
 
@@ -34,7 +35,7 @@ class SkipLog:
     def __init__(self, batches: SkippingIterator, run: Path, console: Console, *, resume: bool) -> None:
         """Continues the files of a resumed run, and replaces those of any other, however many processes wrote them."""
         self.source_names = batches.source_names
-        self._batches, self._console = batches, console
+        self._batches, self._say = batches, line_printer(console)
         self._num_seen = dict.fromkeys(batches.source_names, 0)  # skipped records
         self._known: set[tuple[str, int]] = set()
         index, count = jax.process_index(), jax.process_count()
@@ -74,7 +75,7 @@ class SkipLog:
         self._known.add((source, record))
         with self._path.open("ab", buffering=0) as file:
             append_line(file, {"source": source, "record": record, "reason": reason})
-        self._console.print(f"skipped {reason}", markup=False, highlight=False, soft_wrap=True)
+        self._say(f"skipped {reason}")
 
 
 def _files_of(run: Path) -> list[tuple[Path, int]]:

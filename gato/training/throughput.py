@@ -36,10 +36,5 @@ def batch_cost(batch: Batch, num_processes: int = 1) -> BatchCost:
 
 def peak_of(devices: Sequence[jax.Device]) -> float | None:
     """Returns the operations per second that the devices reach together at best; None if one is not in the table."""
-    peak = 0.0
-    for device in devices:
-        chip = find_chip(device.device_kind)
-        if chip is None:
-            return None
-        peak += chip.peak_flops
-    return peak
+    peaks = [chip.peak_flops for device in devices if (chip := find_chip(device.device_kind)) is not None]
+    return sum(peaks) if len(peaks) == len(devices) else None

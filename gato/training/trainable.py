@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from flax import traverse_util
 
 from gato.batch import Batch
 from gato.config import OptimizerConfig
@@ -17,7 +18,7 @@ from gato.model.gato import Parameters
 from gato.model.loss import LossSums
 from gato.training.step import LossFunction
 
-_BLOCKS = ["transformer", "blocks"]
+_BLOCKS = ("transformer", "blocks")
 
 
 def is_fully_trained(config: OptimizerConfig) -> bool:
@@ -35,36 +36,27 @@ def select(params: Parameters, config: OptimizerConfig) -> Parameters:
     Raises:
         ValueError: nothing is trained, or there are fewer blocks than `last_layers`.
     """
-    part: Parameters = {}
-    for path, leaf in jax.tree.leaves_with_path(params):
-        names = _names(path)
-        if (count := _num_trainable(names, leaf, config)) == 0:
-            continue
-        place = part
-        for name in names[:-1]:
-            place = place.setdefault(name, {})
-        place[names[-1]] = leaf if count is None else leaf[-count:]
+    part = {}
+    for names, leaf in traverse_util.flatten_dict(params).items():
+        if (count := _num_trainable(names, leaf, config)) != 0:
+            part[names] = leaf if count is None else leaf[-count:]
     if not part:
         raise ValueError(
             f"none of the parameters {sorted(params)} is trained: check optimizer.trained {config.trained}"
         )
-    return part
+    return traverse_util.unflatten_dict(part)
 
 
 def scatter(part: Parameters, like: Parameters) -> Parameters:
     """Returns a tree of the structure and shapes of `like`: the part's leaves in their places, zeros elsewhere."""
+    moved = traverse_util.flatten_dict(part)
 
-    def fill(path: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
-        found: Any = part
-        for name in _names(path):
-            if name not in found:
-                return jnp.zeros_like(leaf)
-            found = found[name]
-        if found.shape == leaf.shape:
-            return found
-        return jnp.concatenate([jnp.zeros_like(leaf[: -len(found)]), found])
+    def fill(names: tuple[str, ...], leaf: jax.Array) -> jax.Array:
+        if names not in moved or moved[names].shape == leaf.shape:
+            return moved.get(names, jnp.zeros_like(leaf))
+        return jnp.concatenate([jnp.zeros_like(leaf[: -len(moved[names])]), moved[names]])
 
-    return jax.tree.map_with_path(fill, like)
+    return traverse_util.path_aware_map(fill, like)
 
 
 def restrict(inner: optax.GradientTransformation, config: OptimizerConfig) -> optax.GradientTransformation:
@@ -91,15 +83,15 @@ def freeze(loss_function: LossFunction, config: OptimizerConfig) -> LossFunction
     if is_fully_trained(config):
         return loss_function
 
-    def hold(path: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
-        count = _num_trainable(_names(path), leaf, config)
+    def hold(names: tuple[str, ...], leaf: jax.Array) -> jax.Array:
+        count = _num_trainable(names, leaf, config)
         if count is None:
             return leaf
         still = jax.lax.stop_gradient(leaf[: len(leaf) - count])
         return jnp.concatenate([still, leaf[-count:]]) if count else still
 
     def function(params: Parameters, batch: Batch, key: jax.Array | None) -> tuple[jax.Array, LossSums]:
-        return loss_function(jax.tree.map_with_path(hold, params), batch, key)
+        return loss_function(traverse_util.path_aware_map(hold, params), batch, key)
 
     return function
 
@@ -112,7 +104,7 @@ def num_trainable(params: Parameters, config: OptimizerConfig) -> int:
     return sum(leaf.size for leaf in leaves)
 
 
-def _num_trainable(names: list[str], leaf: Any, config: OptimizerConfig) -> int | None:
+def _num_trainable(names: tuple[str, ...], leaf: Any, config: OptimizerConfig) -> int | None:
     """Counts the last entries of a leaf's first axis that are trained; None for all of the leaf."""
     in_blocks = names[:2] == _BLOCKS
     if config.lora_rank:
@@ -126,7 +118,3 @@ def _num_trainable(names: list[str], leaf: Any, config: OptimizerConfig) -> int 
     if config.last_layers > len(leaf):
         raise ValueError(f"optimizer.last_layers is {config.last_layers}, but the network has {len(leaf)} blocks")
     return None if config.last_layers == len(leaf) else config.last_layers
-
-
-def _names(path: tuple[Any, ...]) -> list[str]:
-    return [entry.key for entry in path]

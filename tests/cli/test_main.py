@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from gato.cli.main import COMMANDS, load_command, run
+from gato.cli.main import COMMANDS, about, load_command, run
 
 
 def test_a_reader_that_goes_away_ends_a_command_without_a_traceback(monkeypatch):
@@ -32,9 +32,8 @@ def test_a_pipe_that_breaks_elsewhere_is_not_taken_for_the_output(monkeypatch):
 
 
 def test_the_table_of_commands_is_that_of_their_functions():
-    for name, (_, function, about) in COMMANDS.items():
-        loaded = load_command(name)
-        assert (loaded.__name__, inspect.getdoc(loaded).splitlines()[0]) == (function, about), name
+    for name in COMMANDS:
+        assert inspect.getdoc(load_command(name)).splitlines()[0] == about(name) != "", name
 
 
 def test_the_list_of_commands_imports_none_of_them():
@@ -64,7 +63,7 @@ def test_help_tells_each_command_with_its_example(arguments, capsys, monkeypatch
     told = capsys.readouterr().out
     assert max(map(len, told.splitlines())) <= 80
     text = " ".join(told.split())
-    assert all(about in text for _, _, about in COMMANDS.values())
+    assert all(about(name) in text for name in COMMANDS)
 
 
 @pytest.mark.parametrize("arguments", [["data"], ["data", "--help"]])

@@ -65,7 +65,7 @@ def test_one_pass_serves_all_timesteps_that_are_in_the_context():
     found = predict(network, [0, 2, 5], prompt=episode(2, first=20))
     assert network.seen == [[20, 21, 0, 1, 2, 3, 4, 5]]
     assert set(network.before) == {TOKENIZER.separator_id, FIRST + 1}  # before the first and the second action token
-    assert [(one.timestep, one.num_prompt, one.first_visible, one.num_tokens, one.afresh) for one in found] == [
+    assert [(one.timestep, one.num_prompt, one.first_visible, one.num_tokens, one.after_eviction) for one in found] == [
         (0, 10, 0, 15, False),
         (2, 10, 0, 25, False),
         (5, 10, 0, 40, False),
@@ -77,11 +77,11 @@ def test_a_pinned_prompt_stays_when_timesteps_leave():
     found = predict(network, [1, 3, 5], prompt=episode(2, first=20), context_length=24)
     # Beside ten tokens of prompt there is room for two timesteps.
     assert network.seen == [[20, 21, 0, 1], [20, 21, 2, 3], [20, 21, 4, 5]]
-    assert [one.afresh for one in found] == [False, True, True]
+    assert [one.after_eviction for one in found] == [False, True, True]
     assert [one.first_visible for one in found] == [0, 2, 4]
     assert {one.num_tokens for one in found} == {20}
     always_fresh = predict(network, [1, 3, 5], prompt=episode(2, first=20), context_length=24, refresh_every=1)
-    assert [one.afresh for one in always_fresh] == [False] * 3
+    assert [one.after_eviction for one in always_fresh] == [False] * 3
 
 
 def test_a_sliding_prompt_leaves_first():

@@ -14,13 +14,13 @@ import pytest
 
 from gato.cli.train import train
 from gato.run_files import LOCK_FILE
-from gato.training.lock import RunLock
+from gato.training.lock import lock_run
 
 HOLDING = """
 import sys, time
 from pathlib import Path
-from gato.training.lock import RunLock
-with RunLock(Path(sys.argv[1]), print):
+from gato.training.lock import lock_run
+with lock_run(Path(sys.argv[1]), print):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -31,13 +31,13 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_second_run_is_refused_and_told_who_holds_the_folder(tmp_path):
-    with RunLock(tmp_path / "run", print):
+    with lock_run(tmp_path / "run", print):
         holder = f"process {os.getpid()} on {socket.gethostname()}"
         with pytest.raises(FileExistsError, match=rf"{holder} .* is training in .*: wait for it, end it with SIGTERM"):
-            RunLock(tmp_path / "run", print).__enter__()
-        with RunLock(tmp_path / "other", print):
+            lock_run(tmp_path / "run", print).__enter__()
+        with lock_run(tmp_path / "other", print):
             pass
-    with RunLock(tmp_path / "run", print):
+    with lock_run(tmp_path / "run", print):
         pass
 
 
@@ -45,9 +45,9 @@ def test_lock_of_a_killed_process_does_not_block(tmp_path):
     with subprocess.Popen([sys.executable, "-c", HOLDING, str(tmp_path)], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(FileExistsError, match=f"process {holder.pid} on"):
-            RunLock(tmp_path, print).__enter__()
+            lock_run(tmp_path, print).__enter__()
         holder.send_signal(signal.SIGKILL)
-    with RunLock(tmp_path, print):
+    with lock_run(tmp_path, print):
         assert json.loads((tmp_path / LOCK_FILE).read_text())["pid"] == os.getpid()
 
 
@@ -57,7 +57,7 @@ def test_file_system_without_locks_is_reported(tmp_path, monkeypatch):
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
     said = []
-    with RunLock(tmp_path, said.append):
+    with lock_run(tmp_path, said.append):
         pass
     assert len(said) == 1
     assert f"{tmp_path} has no locks" in said[0]
@@ -69,7 +69,7 @@ def test_refused_run_changes_nothing(tiny, toy, tmp_path, how):
     toy.toy_train(run, toy.toy_config(num_steps=5))
     (run / "tokenizer.model").write_bytes(b"another")
     (run / "skipped.jsonl").write_text('{"source": "words", "record": 3, "reason": "torn"}\n')
-    with RunLock(run, print):
+    with lock_run(run, print):
         before = contents(run)
         with pytest.raises(FileExistsError, match="is training in"):
             train(**tiny.arguments(run, **how))

@@ -9,8 +9,8 @@ from gato.evaluation.journal import EpisodeResult
 from gato.evaluation.plan import Demonstrations, EpisodeSpec
 from gato.evaluation.scores import ScoreRecord
 from gato.reports.evaluation_page import evaluation_page
-from gato.reports.page import Chart, Fact, Page, Paragraph, Scrubber, Section, Tabs, page_html
-from gato.reports.shown_episodes import Choice, ShownEpisode
+from gato.reports.page import Chart, Fact, Page, Scrubber, Section, Tabs, page_html
+from gato.reports.shown_episodes import ShownEpisode
 from gato.reports.table import Table
 from gato.reports.videos import Clip, gif_bytes
 
@@ -75,7 +75,7 @@ def shown(**more) -> ShownEpisode:
         "content": {"num_timesteps": 3, "separator": 1, "leaves": [], "steps": steps},
         **more,
     }
-    return ShownEpisode(choice=Choice(spec=spec, result=result, rank="best"), **settings)
+    return ShownEpisode(spec=spec, result=result, rank="best", **settings)
 
 
 def page_of(records=PLAIN, **more) -> Page:
@@ -209,7 +209,7 @@ def test_episodes_stand_behind_tabs_by_task():
 
 
 def test_another_page_can_be_built_around_the_evaluation():
-    first, extra = (Section(title=title, blocks=(Paragraph(text=title),)) for title in ("The room", "Images"))
+    first, extra = (Section(title=title, blocks=(title,)) for title in ("The room", "Images"))
     page = page_of(
         title="Quickstart",
         lead="One network.",

@@ -16,14 +16,12 @@ from gato.reports.page import (
     Grid,
     GridImage,
     Page,
-    Paragraph,
     Scrubber,
     Section,
     Tabs,
     page_html,
     write_page,
 )
-from gato.reports.style import ThemedImage
 from gato.reports.table import Table
 
 EVIL = "<script>alert('x')</script> & \"quotes\""
@@ -36,15 +34,13 @@ def png() -> bytes:
 
 
 def page(text: str = EVIL) -> Page:
-    chart = ThemedImage(
-        light="<svg xmlns='http://www.w3.org/2000/svg'/>", dark="<svg xmlns='http://www.w3.org/2000/svg'/>"
-    )
+    svg = "<svg xmlns='http://www.w3.org/2000/svg'/>"
     blocks = (
-        Paragraph(text=text),
+        text,
         Code(text=text),
         Code(text=text, folded_under=text),
         Table(headings=(text, text), rows=((text, text),)),
-        Chart(image=chart, alt=text, caption=text),
+        Chart(light=svg, dark=svg, alt=text, caption=text),
         Grid(images=(GridImage(content=png(), alt=text, caption=text),)),
         Grid(images=(GridImage(content=png(), alt=text),), width_px=100),
     )
@@ -162,7 +158,7 @@ def test_a_number_that_is_none_is_refused_in_a_scrubber():
 
 
 def test_without_the_script_all_panels_are_seen():
-    panels = tuple(Section(title=name, blocks=(Paragraph(text=name),)) for name in ("one", "two"))
+    panels = tuple(Section(title=name, blocks=(name,)) for name in ("one", "two"))
     document = moving(Tabs(panels=panels))
     assert Reader(document).texts.count("two") == 2
     assert " hidden" not in re.sub(r"<(style|script)>.*?</\1>", "", document, flags=re.DOTALL)

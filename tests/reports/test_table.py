@@ -42,3 +42,8 @@ def test_tables_stand_below_what_they_tell():
     assert titled_markdown([("First.", table), ("Second.", table)]) == (
         "First.\n\n| a |\n| --- |\n| b |\n\nSecond.\n\n| a |\n| --- |\n| b |\n"
     )
+
+
+def test_a_table_of_rows_by_heading_takes_its_headings_from_them():
+    table = Table.from_rows([{"task": "a", "score": "1"}, {"task": "b", "score": "2"}])
+    assert (table.headings, table.rows) == (("task", "score"), (("a", "1"), ("b", "2")))

@@ -25,7 +25,7 @@ SPACE = gym.spaces.Dict(
 
 
 def prediction(timestep: int, *probabilities, **more) -> Prediction:
-    settings = {"num_prompt": 0, "first_visible": 0, "num_tokens": 9, "afresh": False, **more}
+    settings = {"num_prompt": 0, "first_visible": 0, "num_tokens": 9, "after_eviction": False, **more}
     return Prediction(timestep=timestep, probabilities=tuple(np.array(p) for p in probabilities), **settings)
 
 
@@ -115,7 +115,9 @@ def test_of_many_ids_the_likeliest_are_told_and_the_chosen_one_always():
 
 def test_the_context_is_told_and_that_something_has_left_it():
     told = [
-        view().content(episode(), [prediction(1, [1, 0, 0], num_prompt=40, first_visible=first, afresh=bool(first))])
+        view().content(
+            episode(), [prediction(1, [1, 0, 0], num_prompt=40, first_visible=first, after_eviction=bool(first))]
+        )
         for first in (0, 1)
     ]
     here, gone = (content["steps"][0]["context"] for content in told)

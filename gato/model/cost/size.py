@@ -1,7 +1,6 @@
 """Size of a configuration: parameters by part, arithmetic of a batch, memory of a training step."""
 
 from dataclasses import dataclass
-from typing import Self
 
 import jax.numpy as jnp
 
@@ -17,20 +16,12 @@ _FLOAT32_BYTES = 4
 
 @dataclass(frozen=True, kw_only=True)
 class BatchCost:
-    """What the network has to compute for a batch, without its padding; the costs of several batches add up."""
+    """What the network has to compute for a batch, without its padding."""
 
     tokens: float  # tokens, patches included
     attended: float  # pairs of a token and one that it sees, half of the square of each row's length
     targets: float  # tokens that carry loss, and so reach the head
     patches: float  # image patches
-
-    def __add__(self, other: Self) -> "BatchCost":
-        return BatchCost(
-            tokens=self.tokens + other.tokens,
-            attended=self.attended + other.attended,
-            targets=self.targets + other.targets,
-            patches=self.patches + other.patches,
-        )
 
 
 def parameter_counts(config: ModelConfig, tokenizer: TokenizerConfig) -> dict[str, int]:

@@ -85,8 +85,9 @@ def test_work_adds_up():
     config, tokenizer = ModelConfig(), TokenizerConfig()
     one = BatchCost(tokens=5, attended=12.5, targets=2, patches=1)
     two = BatchCost(tokens=3, attended=4.5, targets=3, patches=0)
+    both = BatchCost(tokens=8, attended=17.0, targets=5, patches=1)
     parts = [training_flops(config, tokenizer, cost) for cost in (one, two)]
-    assert training_flops(config, tokenizer, one + two) == sum(parts)
+    assert training_flops(config, tokenizer, both) == sum(parts)
 
 
 def test_full_rows_cost_their_tokens():
