@@ -13,7 +13,7 @@ from gato.config import DataConfig, PromptPart
 from gato.data.collate import Row
 from gato.data.encoded import BadRecordError, EncodedRecords
 from gato.data.partners import Partners
-from gato.data.reading import readable
+from gato.data.reading import located, readable
 from gato.data.split import split_records, spread
 from gato.data.window import draw_span, draw_window
 from gato.tokenizer.demonstration import join_demonstrations, largest_timestep
@@ -138,10 +138,8 @@ class ControlRows(Rows):
                 shown.append(self._draw_prompt(episode, body, partners, rng))
         max_tokens = self._data.context_length - sum(map(len, shown))
         max_patches = self._data.max_patches - sum(len(prompt.patches) for prompt in shown)
-        try:
+        with located(f"{self._encoded.name}: episode {episode}"):
             window = draw_window(body, max_tokens, max_patches, rng, start_share=self._start_share)
-        except ValueError as error:
-            raise ValueError(f"{self._encoded.name}: episode {episode}: {error}") from error
         return TokenSequence.concatenate([*shown, window]) if shown else window
 
     def _draw_prompt(
@@ -151,16 +149,10 @@ class ControlRows(Rows):
         # A timestep of the row itself must fit beside its prompt.
         num_tokens, num_patches = largest_timestep(body)
         demonstrations = [self._encoded[int(partner)] for partner in partners]
-        try:
-            prompt = join_demonstrations(
-                demonstrations,
-                part,
-                min(self._prompt.max_tokens, self._data.context_length - num_tokens),
-                max_patches=self._data.max_patches - num_patches,
-                rng=rng,
-            )
-        except ValueError as error:
-            raise ValueError(f"{self._encoded.name}: prompt of episode {episode}: {error}") from error
+        max_tokens = min(self._prompt.max_tokens, self._data.context_length - num_tokens)
+        max_patches = self._data.max_patches - num_patches
+        with located(f"{self._encoded.name}: prompt of episode {episode}"):
+            prompt = join_demonstrations(demonstrations, part, max_tokens, max_patches=max_patches, rng=rng)
         return prompt if self._prompt_loss else prompt.without_targets()
 
 

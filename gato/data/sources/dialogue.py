@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gato.data.episode import Dialogue, Speaker
+from gato.data.reading import located
 from gato.data.sources.jsonl import line_or_error, read_jsonl
 
 _SPEAKERS: dict[str, Speaker] = {"user": "user", "human": "user", "agent": "agent", "assistant": "agent"}
@@ -71,10 +72,8 @@ def _dialogue(item: dict[str, Any], place: str, speakers: Mapping[str, Speaker])
                 f"{place}: the speaker of turn {number} is {speaker!r}, expected 'user' or 'agent': say who that is "
                 f'with the option speakers, such as {{"{speaker}": "agent"}}'
             )
-    try:
+    with located(place):
         return Dialogue(turns=tuple((speakers[speaker], text) for speaker, text in turns))
-    except ValueError as error:
-        raise ValueError(f"{place}: {error}") from error
 
 
 def _list(item: dict[str, Any], field: str, place: str) -> list[Any]:

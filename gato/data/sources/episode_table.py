@@ -16,6 +16,7 @@ import gymnasium as gym
 import numpy as np
 
 from gato.data.episode import Episode, tree_leaves
+from gato.data.reading import located
 from gato.data.sources.groups import group_ids
 from gato.data.sources.inferred_spaces import infer_space, parse_space, read_leaf, unwrap
 from gato.data.sources.table import Table, read_blocks, require_type
@@ -97,16 +98,10 @@ class EpisodeTable:
         _, first_action = next(tree_leaves(actions, "actions"))
         rewards = self._rewards(table, len(first_action), where)
         terminated, truncated = (self._ends(table, part, where) for part in ("terminated", "truncated"))
-        try:
+        with located(where):
             return Episode(
-                observations=observations,
-                actions=actions,
-                rewards=rewards,
-                terminated=terminated,
-                truncated=truncated,
+                observations=observations, actions=actions, rewards=rewards, terminated=terminated, truncated=truncated
             )
-        except ValueError as error:
-            raise ValueError(f"{where}: {error}") from error
 
     def episode_returns(self) -> np.ndarray:
         """Sums the rewards of each episode, (episodes,) float64; reads nothing else."""

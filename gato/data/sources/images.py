@@ -15,7 +15,7 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,6 +23,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from gato.data.episode import Dialogue, ImageText, Speaker
+from gato.data.reading import located
 from gato.data.sources.image_lines import FIELDS, Columns, ImageKind, ImageLine, read_lines
 from gato.data.sources.jsonl import line_or_error
 from gato.files import new_file
@@ -93,7 +94,7 @@ class ImageSource:
     def __getitem__(self, index: int) -> ImageText | Dialogue:
         lines = [line_or_error(line) for line in self._records[index]]
         place, item = lines[0]
-        try:
+        with located(f"{place}: image {item['image']!r}"):
             image = decode_image(self._files.read(str(self._base / item["image"]), MAX_FILE_BYTES))
             if self._kind == "captions":
                 return ImageText(image=image, text=item["caption"])
@@ -101,8 +102,6 @@ class ImageSource:
             for _, line in lines:
                 turns += ("user", line["question"]), ("agent", line["answer"])
             return Dialogue(image=image, turns=tuple(turns))
-        except ValueError as error:
-            raise ValueError(f"{place}: image {item['image']!r}: {error}") from error
 
 
 open_captions = functools.partial(ImageSource, kind="captions")
@@ -134,6 +133,23 @@ def decode_image(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         raise ValueError(f"cannot be decoded ({error}), expected a PNG, JPEG or other picture") from error
 
 
+def check_size(size: Sequence[int] | None, name: str) -> tuple[int, int] | None:
+    """Returns the option image_size as (height, width), or None where it was not given; refuses anything else."""
+    if size is None:
+        return None
+    if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
+        raise ValueError(f"{name}: image_size is {size!r}, expected [height, width] in pixels")
+    return size[0], size[1]
+
+
+def shrink(image: np.ndarray, size: tuple[int, int] | None, resampling: Image.Resampling) -> np.ndarray:
+    """Scales an image (..., channels) to (height, width), averaging where it gets smaller; None keeps its size."""
+    if size is None or image.shape[:2] == size:
+        return image
+    whole = Image.fromarray(image.squeeze(-1) if image.shape[2] == 1 else image)
+    return np.asarray(whole.resize((size[1], size[0]), resampling)).reshape(*size, -1)
+
+
 def write_images(path: str | Path, items: Iterable[ImageText | Dialogue]) -> None:
     """Writes a zip file that `ImageSource` reads: all captions or all dialogues. Equal items give equal bytes.
 
@@ -144,30 +160,28 @@ def write_images(path: str | Path, items: Iterable[ImageText | Dialogue]) -> Non
         ValueError: no items, captions and dialogues mixed, or a dialogue other than questions, each with its answer,
             about an image.
     """
-    with new_file(Path(path)) as partial, zipfile.ZipFile(partial, "x") as archive:
-        _write_items(archive, items)
-
-
-def _write_items(archive: zipfile.ZipFile, items: Iterable[ImageText | Dialogue]) -> None:
     names: dict[bytes, str] = {}
     lines: list[dict[str, Any]] = []
-    for item in items:
-        texts = [{"caption": item.text}] if isinstance(item, ImageText) else _questions(item)
-        assert item.image is not None  # `_questions` has refused it
-        digest = hashlib.sha256(repr(item.image.shape).encode() + item.image.tobytes()).digest()
-        if digest not in names:
-            names[digest] = f"{len(names):06d}.png"
-            content = io.BytesIO()
-            Image.fromarray(item.image.squeeze(-1) if item.image.shape[2:] == (1,) else item.image).save(content, "PNG")
-            archive.writestr(zipfile.ZipInfo(names[digest], _ZIP_DATE), content.getvalue())
-        lines += [{"image": names[digest], **text} for text in texts]
-    kinds = {tuple(line) for line in lines}
-    if len(kinds) != 1:
-        raise ValueError(f"the items hold {len(kinds)} kinds {sorted(kinds)}, expected all captions or all dialogues")
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    info = zipfile.ZipInfo("pictures.jsonl", _ZIP_DATE)
-    info.compress_type = zipfile.ZIP_DEFLATED
-    archive.writestr(info, text.encode())
+    with new_file(Path(path)) as partial, zipfile.ZipFile(partial, "x") as archive:
+        for item in items:
+            texts = [{"caption": item.text}] if isinstance(item, ImageText) else _questions(item)
+            assert item.image is not None  # `_questions` has refused it
+            digest = hashlib.sha256(repr(item.image.shape).encode() + item.image.tobytes()).digest()
+            if digest not in names:
+                names[digest] = f"{len(names):06d}.png"
+                content = io.BytesIO()
+                plain = item.image.squeeze(-1) if item.image.shape[2:] == (1,) else item.image
+                Image.fromarray(plain).save(content, "PNG")
+                archive.writestr(zipfile.ZipInfo(names[digest], _ZIP_DATE), content.getvalue())
+            lines += [{"image": names[digest], **text} for text in texts]
+        kinds = {tuple(line) for line in lines}
+        if len(kinds) != 1:
+            raise ValueError(
+                f"the items hold {len(kinds)} kinds {sorted(kinds)}, expected all captions or all dialogues"
+            )
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        info = zipfile.ZipInfo("pictures.jsonl", _ZIP_DATE)
+        archive.writestr(info, text.encode(), zipfile.ZIP_DEFLATED)
 
 
 def _questions(dialogue: Dialogue) -> list[dict[str, str]]:

@@ -12,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 
 from gato.data.episode import Dialogue, Document, Episode, ImageText
+from gato.data.reading import located
 from gato.data.sources.groups import group_ids
 from gato.data.validation import check_members
 
@@ -93,11 +94,9 @@ class MemoryControlSource:
         episode = _taken(self._episodes, index, self.name)
         if not isinstance(episode, Episode):
             raise TypeError(_wrong_type(episode, index, self.name, "Episode"))
-        try:
+        with located(f"{self.name}: episode {index}"):
             check_members(self.observation_space, episode.observations, "observations")
             check_members(self.action_space, episode.actions, "actions")
-        except ValueError as error:
-            raise ValueError(f"{self.name}: episode {index}: {error}") from error
         return episode
 
     def _task(self, index: int) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from gato.data.episode import Dialogue, ImageText
+from gato.data.reading import located
 from gato.data.sources.images import MAX_FILE_BYTES, decode_image
 from gato.data.sources.jsonl import decode_text
 
@@ -85,7 +86,7 @@ class WebdatasetSource:
         shard = self._shards[number]
         position = index - int(self._stops[number]) + len(shard.places)
         where = f"{self.name}: {shard.path}: sample {shard.keys[position].decode()!r}"
-        try:
+        with located(where):
             content, text = shard.read(position)
             image = decode_image(content)
             if not self._reads_json:
@@ -97,8 +98,6 @@ class WebdatasetSource:
             assert self._answer is not None
             asked, answered = _field(fields, self._question), _field(fields, self._answer)
             return Dialogue(image=image, turns=(("user", asked), ("agent", answered)))
-        except ValueError as error:
-            raise ValueError(f"{where}: {error}") from error
 
 
 class _Shard:
