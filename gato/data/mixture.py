@@ -3,7 +3,7 @@
 Grain interleaves the sources' rows by weight, so that shares hold in every stretch of the stream, not only on average.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any, Self
 
@@ -155,10 +155,15 @@ def open_rows(
     cache: SequenceCache,
     seed: int,
     held_out: bool,
+    *,
+    episodes: Collection[int] | None = None,
 ) -> Rows:
-    """Opens one source with the encoding and the rows of its kind."""
+    """Opens one source with the encoding and the rows of its kind.
+
+    Of a source of episodes, `episodes` are the indices of those that are used at all, whatever its `min_return`.
+    """
     source = config.sources[source_id]
-    filtered = source.min_return is not None
+    filtered = source.min_return is not None and episodes is None
     encoded, facts = open_encoded(source, config, tokenizer, text, cache, with_returns=filtered)
     if facts.kind != "control":
         if filtered:
@@ -166,7 +171,9 @@ def open_rows(
         kind = PairRows if facts.kind == "pairs" else TextRows
         return kind(encoded, config, source_id, seed=seed, held_out=held_out, split_groups=facts.twins)
     good = None
-    if source.min_return is not None:
+    if episodes is not None:
+        good = np.isin(np.arange(len(encoded)), list(episodes))
+    elif source.min_return is not None:
         good = good_episodes(np.array(facts.returns, np.float64), source.min_return)
     return ControlRows(
         encoded, config, source_id, groups=np.array(facts.groups), seed=seed, held_out=held_out, good=good

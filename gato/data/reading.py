@@ -40,9 +40,9 @@ def readable(
 
 
 @contextmanager
-def located(where: str, *kinds: type[Exception]) -> Iterator[None]:
-    """Makes every ValueError from within, and every error of further kinds, a ValueError that begins with the place."""
+def located(where: str, kinds: tuple[type[Exception], ...] = (ValueError,)) -> Iterator[None]:
+    """Makes every error of these kinds from within a ValueError whose message begins with the place."""
     try:
         yield
-    except (ValueError, *kinds) as error:
+    except kinds as error:
         raise ValueError(f"{where}: {error}") from error

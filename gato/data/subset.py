@@ -14,7 +14,6 @@ from gato.config import DataConfig, SourceConfig, TokenizerConfig
 from gato.data.encoded import SequenceCache
 from gato.data.mixture import CACHE_BYTES, Mixture, open_rows
 from gato.data.opened import open_encoded
-from gato.data.rows import ControlRows, Rows
 from gato.data.split import training_records
 from gato.tokenizer.text import TextTokenizer
 
@@ -88,14 +87,10 @@ def build_few_mixture(
         FileNotFoundError, ValueError: as `build_mixture`.
     """
     cache = SequenceCache(CACHE_BYTES)
-    rows: list[Rows] = []
-    for source_id, other in enumerate(config.sources):
-        if other.name != source:
-            rows.append(open_rows(config, source_id, tokenizer, text, cache, seed, held_out=False))
-            continue
-        encoded, facts = open_encoded(other, config, tokenizer, text, cache, with_returns=False)
-        good = np.zeros(len(encoded), bool)
-        good[list(episodes)] = True
-        groups = np.array(facts.groups)
-        rows.append(ControlRows(encoded, config, source_id, groups=groups, seed=seed, held_out=False, good=good))
+    rows = [
+        open_rows(
+            config, number, tokenizer, text, cache, seed, False, episodes=episodes if other.name == source else None
+        )
+        for number, other in enumerate(config.sources)
+    ]
     return Mixture(rows, config, tokenizer, seed, num_rows=num_rows)

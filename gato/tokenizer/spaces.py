@@ -62,7 +62,13 @@ class TimestepTokenizer:
         self._observation_space, self._action_space, self._config = observation_space, action_space, config
         observed = leaf_spaces(observation_space, "observation")
         modalities = dict(modalities or {})
-        _check_modalities(modalities, [path for path, space in observed if isinstance(space, spaces.Box)])
+        boxes = [path for path, space in observed if isinstance(space, spaces.Box)]
+        for path, modality in modalities.items():
+            if path not in boxes:
+                hint = _nearest(path, boxes, "Box leaves are")
+                raise ValueError(f"modalities name {path!r}, which is no Box of the observation space: {hint}")
+            if modality not in ("image", "tensor"):
+                raise ValueError(f"modalities give {modality!r} for {path!r}, expected 'image' or 'tensor'")
         scales = {scale.path: scale for scale in fields}
         self.observation_codecs = [
             observation_leaf(path, space, config, text, modalities.get(path), scales.get(path))
@@ -74,7 +80,12 @@ class TimestepTokenizer:
         ]
         codecs = *self.observation_codecs, *self.action_codecs
         continuous = [codec.path for codec in codecs if isinstance(codec, ContinuousLeaf)]
-        _check_fields([scale.path for scale in fields], continuous)
+        for path in scales:
+            if path not in continuous:
+                hint = _nearest(path, continuous, "those are")
+                raise ValueError(f"fields scale {path!r}, which is no continuous leaf of these spaces: {hint}")
+        if len(scales) < len(fields):
+            raise ValueError(f"fields must be of different paths, are {[scale.path for scale in fields]}")
         self._action_stops = np.cumsum([len(leaf.ranges) for leaf in self.action_codecs])
         if not self.action_codecs or not self._action_stops[-1]:
             raise ValueError(f"action is {action_space}, which has no tokens: there is nothing to predict")
@@ -255,21 +266,6 @@ def _length(part: Any, path: str) -> int:
         raise ValueError(f"{path} is {part!r}, expected one value per timestep") from None
 
 
-def _check_modalities(modalities: Mapping[str, str], paths: Sequence[str]) -> None:
-    for path, modality in modalities.items():
-        if path not in paths:
-            near = difflib.get_close_matches(path, paths, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"Box leaves are {list(paths)}"
-            raise ValueError(f"modalities name {path!r}, which is no Box of the observation space: {hint}")
-        if modality not in ("image", "tensor"):
-            raise ValueError(f"modalities give {modality!r} for {path!r}, expected 'image' or 'tensor'")
-
-
-def _check_fields(paths: Sequence[str], continuous: Sequence[str]) -> None:
-    for path in paths:
-        if path not in continuous:
-            near = difflib.get_close_matches(path, continuous, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"those are {list(continuous)}"
-            raise ValueError(f"fields scale {path!r}, which is no continuous leaf of these spaces: {hint}")
-    if len(set(paths)) < len(paths):
-        raise ValueError(f"fields must be of different paths, are {list(paths)}")
+def _nearest(path: str, paths: list[str], introduction: str) -> str:
+    near = difflib.get_close_matches(path, paths, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"{introduction} {paths}"

@@ -1,10 +1,10 @@
 """The lines that say what images show: JSON Lines or one JSON list, of objects or lists, under any field names."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
-from gato.data.sources.jsonl import decode_text, read_jsonl
+from gato.data.sources.jsonl import convert_lines, decode_text, read_jsonl
 
 ImageKind: TypeAlias = Literal["captions", "questions"]
 Columns: TypeAlias = Mapping[str, str | int]  # where a field of ours stands: its name in an object, its place in a list
@@ -52,29 +52,16 @@ def read_lines(
             item["twins"] = str(_value(line, columns.get("twins", "twins"), place))
         return place, item
 
-    if where.endswith(".json"):
-        return _read_list(content, where, convert, skip_bad)
-    return read_jsonl(content, where, {}, convert, skip_bad=skip_bad)
-
-
-def _read_list(
-    content: bytes, where: str, convert: Callable[[Any, str], ImageLine], skip_bad: bool
-) -> list[ImageLine | ValueError]:
+    if not where.endswith(".json"):
+        return read_jsonl(content, where, {}, convert, skip_bad=skip_bad)
     try:
         lines = json.loads(decode_text(content, where))
     except json.JSONDecodeError as error:
         raise ValueError(f"{where} is not JSON ({error}), expected a list of lines") from error
     if not isinstance(lines, list):
         raise ValueError(f"{where} holds {type(lines).__name__}, expected a list of lines")
-    read: list[ImageLine | ValueError] = []
-    for number, line in enumerate(lines):
-        try:
-            read.append(convert(line, f"{where}: line {number}"))
-        except ValueError as error:
-            if not skip_bad:
-                raise
-            read.append(error)
-    return read
+    placed = ((line, f"{where}: line {number}") for number, line in enumerate(lines))
+    return convert_lines(placed, convert, skip_bad=skip_bad)
 
 
 def _value(line: Any, column: str | int, place: str) -> Any:

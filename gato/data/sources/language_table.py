@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from gato.data.episode import Dialogue, Document, ImageText, Speaker
+from gato.data.reading import located
 from gato.data.sources.inferred_spaces import is_image, read_image
 from gato.data.sources.table import Table, read_blocks, require_type
 
@@ -94,22 +95,16 @@ class LanguageTable:
             raise IndexError(f"{self.name}: record {index} of {len(self)}")
         row = index if self._rows is None else int(self._rows[index])
         (values,) = self._table.read(list(self._columns.values()), row, row + 1).to_pylist()
-        where = f"{self.name}: row {row}"
         fields = {field: values[column] for field, column in self._columns.items()}
-        try:
-            match self._records:
-                case "text":
-                    return Document(text=_string(fields["text"], self._columns["text"]))
-                case "dialogue":
-                    return Dialogue(turns=tuple(self._turns(fields["turns"])))
-                case "captions":
-                    image = read_image(fields["image"], f"column {self._columns['image']!r}")
-                    return ImageText(image=image, text=_string(fields["caption"], self._columns["caption"]))
-                case "questions":
-                    image = read_image(fields["image"], f"column {self._columns['image']!r}")
-                    return Dialogue(image=image, turns=tuple(self._questions(fields["question"], fields["answer"])))
-        except ValueError as error:
-            raise ValueError(f"{where}: {error}") from error
+        with located(f"{self.name}: row {row}"):
+            if self._records == "text":
+                return Document(text=_string(fields["text"], self._columns["text"]))
+            if self._records == "dialogue":
+                return Dialogue(turns=tuple(self._turns(fields["turns"])))
+            image = read_image(fields["image"], f"column {self._columns['image']!r}")
+            if self._records == "captions":
+                return ImageText(image=image, text=_string(fields["caption"], self._columns["caption"]))
+            return Dialogue(image=image, turns=tuple(self._questions(fields["question"], fields["answer"])))
 
     def _turns(self, turns: Any) -> Iterable[tuple[Speaker, str]]:
         column, fields = self._columns["turns"], self._turn_fields

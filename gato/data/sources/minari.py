@@ -72,14 +72,14 @@ class MinariSource:
         returns = []
         with h5py.File(file) as episodes:
             for index in range(len(self)):
-                with located(f"{self.name}: episode {index}: its rewards cannot be read", KeyError, OSError):
+                with located(f"{self.name}: episode {index}: its rewards cannot be read", (KeyError, OSError)):
                     returns.append(float(episodes[f"episode_{index}/rewards"][()].sum()))
         return returns
 
     def __getitem__(self, index: int) -> Episode:
         if not 0 <= index < len(self):
             raise IndexError(f"{self.name}: episode {index} of {len(self)}")
-        with located(f"{self.name}: episode {index}", KeyError, OSError, AssertionError):
+        with located(f"{self.name}: episode {index}", (ValueError, KeyError, OSError, AssertionError)):
             data = self._dataset[index]
             check_shapes(self.observation_space, data.observations, "observations")
             check_shapes(self.action_space, data.actions, "actions")

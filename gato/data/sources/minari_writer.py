@@ -58,7 +58,7 @@ def write_minari(
         # The newest file layout stores small arrays and groups in a third of the space.
         with h5py.File(storage.data_path / _FILE, "w", libver="latest") as file:
             for index, episode in enumerate(episodes):
-                with located(f"{dataset_id}: episode {index}", TypeError):
+                with located(f"{dataset_id}: episode {index}", (ValueError, TypeError)):
                     check_shapes(observation_space, episode.observations, "observations")
                     check_shapes(action_space, episode.actions, "actions")
                     _write_episode(file.create_group(f"episode_{index}"), index, episode)
