@@ -7,6 +7,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from gato.tokenizer.rules import bounds
 from gato.tokenizer.tree import flatten, leaf_spaces
 
 
@@ -55,7 +56,7 @@ def check_members(space: gym.Space, tree: Any, path: str) -> None:
 
 
 def _check_numbers(space: gym.Space, values: np.ndarray, path: str) -> None:
-    low, high = _bounds(space, path)
+    low, high = bounds(space, path)
     if values.dtype.kind == "f" and np.dtype(space.dtype).kind != "f":
         raise ValueError(f"{path} is {values.dtype}, expected integers for {space}: convert them")
     wrong = ~((values >= low) & (values <= high) & np.isfinite(values))
@@ -66,18 +67,3 @@ def _check_numbers(space: gym.Space, values: np.ndarray, path: str) -> None:
             f"{path} is {values[(timestep, *element)]} at {place}, expected a member of {space}: "
             "correct the data or the space"
         )
-
-
-def _bounds(space: gym.Space, path: str) -> tuple[Any, Any]:
-    """Returns the lowest and the highest member, both inclusive."""
-    match space:
-        case spaces.Discrete():
-            return space.start, space.start + space.n - 1
-        case spaces.MultiDiscrete():
-            return space.start, space.start + space.nvec - 1
-        case spaces.MultiBinary():
-            return 0, 1
-        case spaces.Box():
-            return space.low, space.high
-        case _:
-            raise ValueError(f"{path} is {type(space).__name__}, expected one of the spaces that Gato reads")

@@ -229,15 +229,20 @@ class TimestepTokenizer:
         local_positions[:, action_part] = config.action_position
 
         reads_all = bool(used.all())
+
+        def read(matrix: np.ndarray) -> np.ndarray:
+            """Returns the used entries row by row."""
+            return matrix.reshape(-1) if reads_all else matrix[used]
+
         patches = [column.patches for column in columns if column.patches is not None]
         patches.append(np.zeros((num_timesteps, 0, config.patch_size, config.patch_size, 3), np.uint8))
         return TokenSequence(
-            tokens=_read(tokens, used, reads_all),
-            local_positions=_read(local_positions, used, reads_all),
-            loss_mask=_read(loss_mask, used, reads_all),
-            changed_mask=_read(changed_mask, used, reads_all),
+            tokens=read(tokens),
+            local_positions=read(local_positions),
+            loss_mask=read(loss_mask),
+            changed_mask=read(changed_mask),
             patches=np.concatenate(patches, axis=1).reshape(-1, *patches[0].shape[2:]),
-            patch_indices=np.flatnonzero(_read(np.broadcast_to(is_patch, shape), used, reads_all)).astype(np.int32),
+            patch_indices=np.flatnonzero(read(np.broadcast_to(is_patch, shape))).astype(np.int32),
             patch_intervals=np.tile(self._intervals, (num_timesteps, 1)),
             starts=np.concatenate([[0], np.cumsum(used.sum(axis=1))]),
         )
@@ -251,11 +256,6 @@ class TimestepTokenizer:
                 f"but at most local_position_size = {limit} fit: make it smaller (pictures become patches if they are "
                 "uint8 with channels last) or raise local_position_size in the tokenizer config"
             )
-
-
-def _read(matrix: np.ndarray, used: np.ndarray, reads_all: bool) -> np.ndarray:
-    """Returns the used entries row by row."""
-    return matrix.reshape(-1) if reads_all else matrix[used]
 
 
 def _length(part: Any, path: str) -> int:

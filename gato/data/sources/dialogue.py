@@ -59,7 +59,9 @@ class DialogueSource:
 
 def _dialogue(item: dict[str, Any], place: str, speakers: Mapping[str, Speaker]) -> Dialogue:
     if "turns" in item:
-        turns = _turns(_list(item, "turns", place), place)
+        stored = _list(item, "turns", place)
+        # All have one layout: a text among named turns would be by nobody.
+        turns = [_turn(turn, number, place, type(stored[0])) for number, turn in enumerate(stored)]
     elif "messages" in item:
         turns = [_message(turn, number, place) for number, turn in enumerate(_list(item, "messages", place))]
     elif "instruction" in item:
@@ -80,11 +82,6 @@ def _list(item: dict[str, Any], field: str, place: str) -> list[Any]:
     if not isinstance(item[field], list):
         raise ValueError(f"{place}: field {field!r} is {type(item[field]).__name__}, expected list")
     return item[field]
-
-
-def _turns(turns: list[Any], place: str) -> list[tuple[str, str]]:
-    """Reads the turns of a dialogue. All have one layout: a text among named turns would be by nobody."""
-    return [_turn(turn, number, place, type(turns[0])) for number, turn in enumerate(turns)]
 
 
 def _turn(turn: Any, number: int, place: str, layout: type) -> tuple[str, str]:

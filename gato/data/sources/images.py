@@ -1,7 +1,9 @@
 """Images with text: a folder or a zip file with images and one .jsonl, in it or beside it, that describes them.
 
 Captions are lines {"image": "a.png", "caption": ...}, questions {"image": "a.png", "question": ..., "answer": ...};
-images are named relative to the .jsonl. Other names and layouts are told by options. Questions about one image that
+images are named relative to the .jsonl. Other names and layouts are told by options: one JSON list instead of JSON
+Lines, of objects or lists, under any field names. A number or a truth value as an answer becomes its JSON text, such as
+"true". Questions about one image that
 follow each other are one dialogue. A line may name its "twins": images of one such name are never split into trained
 and held out ones; without it, those of one file are twins. Any format that Pillow decodes is read; what we write is
 PNG, without loss.
@@ -15,21 +17,28 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from gato.data.episode import Dialogue, ImageText, Speaker
 from gato.data.reading import located
-from gato.data.sources.image_lines import FIELDS, Columns, ImageKind, ImageLine, read_lines
-from gato.data.sources.jsonl import line_or_error
+from gato.data.sources.jsonl import convert_lines, decode_text, line_or_error, read_jsonl
 from gato.files import new_file
 
 MAX_PIXELS = 1 << 24  # a larger image is refused before it is decoded
 MAX_FILE_BYTES = 1 << 26  # a larger image file is refused before it is read
+ImageKind: TypeAlias = Literal["captions", "questions"]
+Columns: TypeAlias = Mapping[str, str | int]  # where a field of ours stands: its name in an object, its place in a list
+_ImageLine: TypeAlias = tuple[str, dict[str, str]]  # "file:line", and its fields, "twins" among them where it has it
+
+_FIELDS: dict[ImageKind, tuple[str, ...]] = {
+    "captions": ("image", "caption"),
+    "questions": ("image", "question", "answer"),
+}
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # fixed, so that equal items give equal files
 
 
@@ -70,9 +79,9 @@ class ImageSource:
         self.name, self._kind = name, kind
         self._files: _Folder | _Zip = _Folder(path, name) if path.is_dir() else _Zip(path, name)
         where, content, self._base = _find_lines(path, name, self._files, lines)
-        read = read_lines(content, f"{name}: {where}", kind, columns or {}, image_file, skip_bad=skip_bad)
+        read = _read_lines(content, f"{name}: {where}", kind, columns or {}, image_file, skip_bad)
         if not read:
-            raise ValueError(f"{name}: {where} holds no lines, expected the fields {list(FIELDS[kind])}")
+            raise ValueError(f"{name}: {where} holds no lines, expected the fields {list(_FIELDS[kind])}")
         known = set(self._files.names)
         for number, line in enumerate(read):
             if not isinstance(line, ValueError) and str(self._base / line[1]["image"]) not in known:
@@ -108,7 +117,7 @@ open_captions = functools.partial(ImageSource, kind="captions")
 open_questions = functools.partial(ImageSource, kind="questions")
 
 
-def _image_of(line: ImageLine | ValueError) -> str | int:
+def _image_of(line: _ImageLine | ValueError) -> str | int:
     """Returns what lines about one image share; a bad line shares it with none."""
     return id(line) if isinstance(line, ValueError) else line[1]["image"]
 
@@ -191,6 +200,61 @@ def _questions(dialogue: Dialogue) -> list[dict[str, str]]:
         raise ValueError(f"the turns are by {speakers}, expected user and agent in turn, and a picture beside them")
     words = [text for _, text in dialogue.turns]
     return [{"question": question, "answer": answer} for question, answer in zip(words[::2], words[1::2], strict=True)]
+
+
+def _read_lines(
+    content: bytes, where: str, kind: ImageKind, columns: Columns, image_file: str, skip_bad: bool
+) -> list[_ImageLine | ValueError]:
+    """Reads and checks all lines of a .jsonl file, or of a .json file that is one list."""
+    if unknown := sorted(set(columns) - {*_FIELDS[kind], "twins"}):
+        raise ValueError(f"{where}: option columns names {unknown}, expected some of {[*_FIELDS[kind], 'twins']}")
+    if image_file.count("{}") != 1:
+        raise ValueError(
+            f"{where}: option image_file is {image_file!r}, expected one {{}} in it, such as 'images/{{}}.png'"
+        )
+
+    def convert(line: Any, place: str) -> _ImageLine:
+        item = {field: _text(line, field, columns.get(field, field), place) for field in _FIELDS[kind]}
+        item["image"] = image_file.format(item["image"])
+        if "twins" in columns or (isinstance(line, dict) and "twins" in line):
+            item["twins"] = str(_value(line, columns.get("twins", "twins"), place))
+        return place, item
+
+    if not where.endswith(".json"):
+        return read_jsonl(content, where, {}, convert, skip_bad=skip_bad)
+    try:
+        lines = json.loads(decode_text(content, where))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{where} is not JSON ({error}), expected a list of lines") from error
+    if not isinstance(lines, list):
+        raise ValueError(f"{where} holds {type(lines).__name__}, expected a list of lines")
+    placed = ((line, f"{where}: line {number}") for number, line in enumerate(lines))
+    return convert_lines(placed, convert, skip_bad=skip_bad)
+
+
+def _value(line: Any, column: str | int, place: str) -> Any:
+    if isinstance(line, list):
+        if not isinstance(column, int):
+            raise ValueError(f"{place} is a list: say the place of {column!r} in it with the option columns")
+        if not 0 <= column < len(line):
+            raise ValueError(f"{place} has {len(line)} entries, expected one at place {column}")
+        return line[column]
+    if not isinstance(line, dict) or column not in line:
+        found = list(line) if isinstance(line, dict) else repr(line)
+        raise ValueError(f"{place} lacks the field {column!r}, found {found}: name it with the option columns")
+    return line[column]
+
+
+def _text(line: Any, field: str, column: str | int, place: str) -> str:
+    value = _value(line, column, place)
+    if isinstance(value, str):
+        return value
+    # An id or an answer may be a number; a question or a caption that is one is a mistake.
+    if field == "answer" and isinstance(value, bool | int | float):
+        return json.dumps(value)
+    if field == "image" and isinstance(value, int) and column != "image":
+        return str(value)
+    raise ValueError(f"{place}: field {column!r} is {type(value).__name__}, expected str")
 
 
 class _Folder:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from gymnasium import spaces
 
 from gato.data.sources.images import MAX_FILE_BYTES, decode_image
+from gato.tokenizer.rules import bounds
 
 _FORMS = "discrete, multi_discrete, multi_binary, box, image or text"
 _TEXT_LENGTH = 4096  # of an inferred Text, as are its characters; observed texts beyond either are read all the same
@@ -213,23 +214,19 @@ def _fit_numbers(values: np.ndarray, space: gym.Space, where: str) -> np.ndarray
         values = values.reshape(expected)  # a vector of one number is often stored as the number itself, or the reverse
     if values.shape != expected:
         raise ValueError(f"{where} has values of shape {values.shape[1:]}, expected {space.shape} for {space}")
-    if isinstance(space, spaces.Box):
-        if space.dtype.kind != "f" and values.dtype.kind == "f":
-            raise ValueError(f"{where} holds {values.dtype}, expected whole numbers for {space}")
-        low, high = space.low, space.high
-        if space.dtype.kind == "f":
-            return values.astype(space.dtype)  # the tokenizer clips
-    else:
-        if values.dtype.kind not in "biu":
-            raise ValueError(f"{where} holds {values.dtype}, expected whole numbers for {space}")
+    kind: Any = np.dtype(space.dtype)
+    if kind.kind == "f":
+        return values.astype(kind)  # the tokenizer clips
+    if values.dtype.kind not in "biu":
+        raise ValueError(f"{where} holds {values.dtype}, expected whole numbers for {space}")
+    if not isinstance(space, spaces.Box):
         values = values.astype(np.int64)
-        low = np.asarray(getattr(space, "start", 0))
-        high = low + np.asarray(getattr(space, "n" if isinstance(space, spaces.Discrete) else "nvec", 2)) - 1
+    low, high = bounds(space, where)
     outside = (values < low) | (values > high)
     if outside.any():
         place = tuple(int(number) for number in np.argwhere(outside)[0])
         raise ValueError(f"{where} is {values[place]} at timestep {place[0]}, expected a member of {space}")
-    return values.astype(space.dtype)
+    return values.astype(kind)
 
 
 def _refuse_nulls(column: pa.Array, where: str) -> None:
