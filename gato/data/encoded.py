@@ -69,7 +69,6 @@ class EncodedSource:
         """Joins a source and its encoding.
 
         Args:
-            source: where records come from.
             encode: turns a record of this source's kind into tokens, hence `Any`.
             cache: may be shared with other sources of other names.
         """

@@ -61,8 +61,6 @@ def measure(
     What is held out, or left out by `min_return`, is never looked at. The same episodes give the same fields.
 
     Args:
-        opened: its episodes.
-        source: its settings.
         tokenizer: decides which numbers are continuous.
         text: needed where the source holds text.
         max_episodes: most that are read, evenly spread.
@@ -109,7 +107,6 @@ def with_scales(
     """Returns the config with the fields of every source that asks for scaling and has none yet.
 
     Args:
-        data: the sources.
         tokenizer: decides which numbers are continuous.
         text: needed where a source holds text.
         report_progress: called with the name of each source before it is measured.

@@ -51,19 +51,15 @@ def check_members(space: gym.Space, tree: Any, path: str) -> None:
                         f"{leaf_path} is {text!r} at timestep {timestep}, expected {leaf_space.min_length} to "
                         f"{leaf_space.max_length} of the space's characters: correct the text, or widen the space"
                     )
-        else:
-            _check_numbers(leaf_space, values, leaf_path)
-
-
-def _check_numbers(space: gym.Space, values: np.ndarray, path: str) -> None:
-    low, high = bounds(space, path)
-    if values.dtype.kind == "f" and np.dtype(space.dtype).kind != "f":
-        raise ValueError(f"{path} is {values.dtype}, expected integers for {space}: convert them")
-    wrong = ~((values >= low) & (values <= high) & np.isfinite(values))
-    if wrong.any():
-        timestep, *element = np.argwhere(wrong)[0].tolist()
-        place = f"timestep {timestep}" + (f", element {element}" if element else "")
-        raise ValueError(
-            f"{path} is {values[(timestep, *element)]} at {place}, expected a member of {space}: "
-            "correct the data or the space"
-        )
+            continue
+        low, high = bounds(leaf_space, leaf_path)
+        if values.dtype.kind == "f" and np.dtype(leaf_space.dtype).kind != "f":
+            raise ValueError(f"{leaf_path} is {values.dtype}, expected integers for {leaf_space}: convert them")
+        wrong = ~((values >= low) & (values <= high) & np.isfinite(values))
+        if wrong.any():
+            timestep, *element = np.argwhere(wrong)[0].tolist()
+            place = f"timestep {timestep}" + (f", element {element}" if element else "")
+            raise ValueError(
+                f"{leaf_path} is {values[(timestep, *element)]} at {place}, expected a member of {leaf_space}: "
+                "correct the data or the space"
+            )

@@ -46,8 +46,6 @@ def encode_dialogue(
 
     Args:
         turns: (speaker, words) in order, the speaker "user" or "agent".
-        tokenizer: encodes the words.
-        config: vocabulary, patch size and positions.
         image: what the dialogue is about, (height, width[, channels]) uint8.
         question_loss: whether the user's words are targets; the agent's always are.
 
@@ -78,9 +76,6 @@ def encode_caption(image: np.ndarray, caption: str, tokenizer: TextTokenizer, co
 
     Args:
         image: (height, width[, channels]) uint8.
-        caption: what the image shows.
-        tokenizer: encodes the caption.
-        config: vocabulary, patch size and positions.
 
     Raises:
         ValueError: image and text together take more tokens than there are local positions.

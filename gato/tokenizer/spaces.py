@@ -43,7 +43,6 @@ class TimestepTokenizer:
         Args:
             observation_space: Discrete, MultiDiscrete, MultiBinary, Box, Text, Dict and Tuple, nested at will.
             action_space: the same.
-            config: vocabulary and constants.
             text: needed where a space holds Text.
             modalities: "image" or "tensor" for observation leaves by path, such as "observation/pixels", where
                 `gato.tokenizer.rules.is_image` would choose the other.

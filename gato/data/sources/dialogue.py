@@ -28,7 +28,6 @@ class DialogueSource:
 
         Args:
             path: a .jsonl file or a folder.
-            name: names the dataset in errors and metrics.
             speakers: who further names of speakers mean, such as {"system": "agent"}; "system" is an assistant in some
                 datasets and an instruction in others, so it is never guessed.
             skip_bad: a bad line is refused when it is asked for, instead of here.

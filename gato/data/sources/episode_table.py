@@ -56,11 +56,6 @@ class EpisodeTable:
     def __init__(self, table: Table, name: str, options: EpisodeOptions) -> None:
         """Chooses the columns, and reads the first episode where spaces are inferred.
 
-        Args:
-            table: the rows.
-            name: names the dataset in errors and metrics.
-            options: what the rows and columns mean.
-
         Raises:
             ValueError: columns are missing, a space is left open, or the rows of an episode do not follow each other.
         """
@@ -232,6 +227,5 @@ def _map(tree: Any, leaf: Callable[[str], Any]) -> Any:
 
 
 def _tree_space(tree: Any, leaves: Mapping[str, gym.Space]) -> gym.Space:
-    if isinstance(tree, dict):
-        return gym.spaces.Dict({key: leaves[column] for key, column in tree.items()})
-    return leaves[tree]
+    space = _map(tree, leaves.__getitem__)
+    return gym.spaces.Dict(space) if isinstance(space, dict) else space

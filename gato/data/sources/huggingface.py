@@ -58,8 +58,6 @@ def open_table(path: str | Path, name: str, options: TableOptions) -> Table:
     Args:
         path: a Parquet or Arrow file, a folder that `save_to_disk` wrote, a folder with Parquet files, or with
             options.hub the dataset's id, such as "jat-project/jat-dataset".
-        name: names the dataset in errors.
-        options: where to look, and what to take.
 
     Raises:
         FileNotFoundError: nothing there.

@@ -60,8 +60,6 @@ class ImageSource:
 
         Args:
             path: a folder or a zip file.
-            name: names the dataset in errors and metrics.
-            kind: what the lines hold.
             lines: the .jsonl or .json file in it that describes the images; if not given, the only .jsonl in it, or
                 else that of the same name beside it.
             columns: fields that have another name than ours, such as {"question": "sentence"}, or their places where

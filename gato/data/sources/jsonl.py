@@ -29,8 +29,6 @@ def read_jsonl(
     """Reads, checks and converts all lines; blank lines are skipped.
 
     Args:
-        content: of the file.
-        where: names the file in errors.
         fields: what each object must hold; further fields are kept.
         convert: (object, "file:line") -> what becomes of it; its ValueErrors are errors of the line.
         skip_bad: a bad line leaves its error in its place, instead of ending the call.

@@ -53,11 +53,6 @@ class LanguageTable:
     def __init__(self, table: Table, name: str, options: LanguageOptions) -> None:
         """Chooses the columns.
 
-        Args:
-            table: the rows.
-            name: names the dataset in errors and metrics.
-            options: what the rows mean.
-
         Raises:
             ValueError: a column is missing or of another type, or an option does not go with the records.
         """

@@ -56,7 +56,6 @@ class LeRobotSource:
 
         Args:
             path: the dataset's folder.
-            name: names the dataset in errors and metrics.
             images: the features with images to keep, such as ["observation.images.top"]; [] for none, null for all.
             image_size: [height, width] that images are scaled to, smoothly and without regard to their proportions;
                 null keeps their size. A frame of 480 x 640 is 1,200 patches of 16 x 16, more than fits into an

@@ -26,7 +26,6 @@ class MinariSource:
 
         Args:
             path: the dataset's folder, which holds `data/`, or that folder itself.
-            name: names the dataset in errors and metrics.
             hub: `path` is the id of a dataset of Minari's, such as "mujoco/ant/expert-v0": it lies in Minari's own
                 folder, or is fetched into it.
 

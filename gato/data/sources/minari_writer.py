@@ -83,8 +83,6 @@ def join_minari(
         path: folder of the dataset; it appears when all episodes are copied.
         parts: folders that `write_minari` wrote, in the order of their episodes.
         num_episodes: fewer are an error.
-        dataset_id: in Minari's form.
-        metadata: further entries of the dataset's metadata.
 
     Returns:
         The number of timesteps.

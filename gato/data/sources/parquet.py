@@ -28,7 +28,6 @@ class ParquetTable:
 
         Args:
             path: a Parquet file, or a folder.
-            name: names the dataset in errors.
             files: which files of the folder, such as "train-*.parquet"; in the order of their paths.
 
         Raises:

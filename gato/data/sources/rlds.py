@@ -56,7 +56,6 @@ class RldsSource:
 
         Args:
             path: the folder of one version, which holds `dataset_info.json`.
-            name: names the dataset in errors and metrics.
             split: "train", for instance; may be left out where there is only one.
             observations: what is observed, such as ["observation/image", "language_instruction"]; None = all of
                 "observation". An observation is a dict of these, without "observation/" in front.

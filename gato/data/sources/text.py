@@ -24,7 +24,6 @@ class TextSource:
 
         Args:
             path: a file or a folder.
-            name: names the dataset in errors and metrics.
             encoding: of .txt files, a name that Python knows, such as "latin-1"; .jsonl is UTF-8 by its standard.
             skip_bad: a bad line is refused when it is asked for, instead of here.
 

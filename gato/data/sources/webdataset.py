@@ -48,7 +48,6 @@ class WebdatasetSource:
         Args:
             path: a .tar file, a folder of them, or a pattern such as "shards/train-{0000..0123}.tar"; not compressed,
                 since a record could then not be read without all before it.
-            name: names the dataset in errors and metrics.
             image: the ending of the image's file, such as "left.jpg"; None = png, jpg, jpeg or webp.
             caption: the field of the JSON object that holds the caption; None = the caption is a file of text.
             question: the field that holds the question; the record is then a dialogue.
