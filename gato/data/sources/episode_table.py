@@ -10,7 +10,7 @@ Source: the dataset card of https://huggingface.co/datasets/jat-project/jat-data
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
@@ -20,8 +20,6 @@ from gato.data.reading import located
 from gato.data.sources.groups import group_ids
 from gato.data.sources.inferred_spaces import infer_space, parse_space, read_leaf, unwrap
 from gato.data.sources.table import Table, read_blocks, require_type
-
-RowMeaning: TypeAlias = Literal["episodes", "timesteps"]
 
 _PARTS = ("observation", "action", "reward", "terminated", "truncated", "group")
 _JAT_OBSERVATIONS = ("continuous_observations", "discrete_observations", "image_observations", "text_observations")
@@ -36,7 +34,7 @@ class EpisodeOptions:
     # "episodes": a row is an episode, and a column of observations, actions or rewards holds lists of one entry per
     # timestep; observations may have one more. "timesteps": a row is a timestep; those of an episode follow each other
     # and share the value of the column `episode_index`.
-    rows: RowMeaning = "episodes"
+    rows: Literal["episodes", "timesteps"] = "episodes"
     # What stands where, if not as in the JAT dataset: {"observation": {"camera": "image", "arm": "state"},
     # "action": "action", "reward": "reward", "terminated": "done", "truncated": "timeout", "group": "task"}.
     # Observation and action are a column, or an object of columns that becomes a Dict. Reward may be null: there are

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow.compute as pc
@@ -12,8 +12,6 @@ from gato.data.episode import Dialogue, Document, ImageText, Speaker
 from gato.data.reading import located
 from gato.data.sources.inferred_spaces import is_image, read_image
 from gato.data.sources.table import Table, read_blocks, require_type
-
-LanguageKind: TypeAlias = Literal["text", "dialogue", "captions", "questions"]
 
 _FIELDS: dict[str, tuple[str, ...]] = {
     "text": ("text",),
@@ -29,7 +27,7 @@ class LanguageOptions:
 
     # What a row becomes: "text" a Document, "captions" an ImageText, "dialogue" a Dialogue, "questions" a Dialogue
     # about an image.
-    records: LanguageKind
+    records: Literal["text", "dialogue", "captions", "questions"]
     # The names of columns, if others than those of the fields: {"text": "content"}. The fields are text; image and
     # caption; image, question and answer; turns. Images are encoded bytes, or structs with them in the field bytes.
     # Question and answer are strings, or lists of strings of one length.
