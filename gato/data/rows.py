@@ -12,7 +12,7 @@ import numpy as np
 from gato.config import DataConfig, PromptPart
 from gato.data.collate import Row
 from gato.data.encoded import BadRecordError, EncodedRecords
-from gato.data.reading import located, readable
+from gato.data.reading import readable
 from gato.data.split import split_records, spread
 from gato.data.window import draw_span, draw_window
 from gato.tokenizer.demonstration import join_demonstrations, largest_timestep
@@ -159,8 +159,10 @@ class ControlRows(Rows):
                 shown.append(self._draw_prompt(episode, body, partners, rng))
         max_tokens = self._data.context_length - sum(map(len, shown))
         max_patches = self._data.max_patches - sum(len(prompt.patches) for prompt in shown)
-        with located(f"{self._encoded.name}: episode {episode}"):
+        try:
             window = draw_window(body, max_tokens, max_patches, rng, start_share=self._start_share)
+        except ValueError as error:
+            raise ValueError(f"{self._encoded.name}: episode {episode}: {error}") from error
         return TokenSequence.concatenate([*shown, window]) if shown else window
 
     def _draw_prompt(
@@ -172,8 +174,10 @@ class ControlRows(Rows):
         demonstrations = [self._encoded[int(partner)] for partner in partners]
         max_tokens = min(self._prompt.max_tokens, self._data.context_length - num_tokens)
         max_patches = self._data.max_patches - num_patches
-        with located(f"{self._encoded.name}: prompt of episode {episode}"):
+        try:
             prompt = join_demonstrations(demonstrations, part, max_tokens, max_patches=max_patches, rng=rng)
+        except ValueError as error:
+            raise ValueError(f"{self._encoded.name}: prompt of episode {episode}: {error}") from error
         return prompt if self._prompt_loss else prompt.without_targets()
 
 
