@@ -27,17 +27,13 @@ def make_batch(rows: Sequence[Row], data: DataConfig, tokenizer: TokenizerConfig
     """
     shape = len(rows), data.context_length
     patch_shape = (tokenizer.patch_size, tokenizer.patch_size, 3)
-    by_token: dict[str, np.ndarray] = {
-        "tokens": np.full(shape, tokenizer.padding_id, np.int32),
-        "local_positions": np.full(shape, tokenizer.no_position, np.int32),
-        "loss_mask": np.zeros(shape, bool),
-        "changed_mask": np.zeros(shape, bool),
-    }
-    by_patch: dict[str, np.ndarray] = {
-        "patches": np.zeros((len(rows), data.max_patches, *patch_shape), np.uint8),
-        "patch_indices": np.full((len(rows), data.max_patches), data.context_length, np.int32),
-        "patch_intervals": np.zeros((len(rows), data.max_patches, 4), np.int32),
-    }
+    tokens = np.full(shape, tokenizer.padding_id, np.int32)
+    local_positions = np.full(shape, tokenizer.no_position, np.int32)
+    loss_mask = np.zeros(shape, bool)
+    changed_mask = np.zeros(shape, bool)
+    patches = np.zeros((len(rows), data.max_patches, *patch_shape), np.uint8)
+    patch_indices = np.full((len(rows), data.max_patches), data.context_length, np.int32)
+    patch_intervals = np.zeros((len(rows), data.max_patches, 4), np.int32)
     visible_from = np.zeros(shape, np.int32) if data.isolate_pairs else None
     for b, row in enumerate(rows):
         sequence = row.sequence
@@ -47,20 +43,28 @@ def make_batch(rows: Sequence[Row], data: DataConfig, tokenizer: TokenizerConfig
                 f"row {b} holds {length} tokens and {num_patches} patches, expected at most {data.context_length} "
                 f"and {data.max_patches}"
             )
-        for field, array in by_token.items():
-            array[b, :length] = getattr(sequence, field)
-        for field, array in by_patch.items():
-            array[b, :num_patches] = getattr(sequence, field)
+        tokens[b, :length] = sequence.tokens
+        local_positions[b, :length] = sequence.local_positions
+        loss_mask[b, :length] = sequence.loss_mask
+        changed_mask[b, :length] = sequence.changed_mask
+        patches[b, :num_patches] = sequence.patches
+        patch_indices[b, :num_patches] = sequence.patch_indices
+        patch_intervals[b, :num_patches] = sequence.patch_intervals
         if visible_from is not None and row.isolated:
             visible_from[b, :length] = np.repeat(sequence.starts[:-1], np.diff(sequence.starts))
-    by_token["loss_mask"][:, 0] = False
-    num_targets = by_token["loss_mask"].sum(axis=1)
+    loss_mask[:, 0] = False
+    num_targets = loss_mask.sum(axis=1)
     weights = np.where(num_targets > 0, np.maximum(num_targets, 1.0) ** -data.row_loss_exponent, 0.0)
     return Batch(
-        **by_token,
-        **by_patch,
+        tokens=tokens,
+        local_positions=local_positions,
+        loss_mask=loss_mask,
+        changed_mask=changed_mask,
         row_weights=weights.astype(np.float32),
         source_ids=np.array([row.source_id for row in rows], np.int32),
         lengths=np.array([len(row.sequence) for row in rows], np.int32),
+        patches=patches,
+        patch_indices=patch_indices,
+        patch_intervals=patch_intervals,
         visible_from=visible_from,
     )
