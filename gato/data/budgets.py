@@ -20,7 +20,6 @@ def row_shares(rows: Sequence[Rows], data: DataConfig, num_rows: int | None) -> 
 
     Args:
         rows: one per source, in the order of the config.
-        data: weights and budgets.
         num_rows: that the run takes in all; None leaves budgets out.
 
     Raises:

@@ -12,8 +12,6 @@ def corpus(sources: Iterable[Source], max_records: int, *, skip_bad: Collection[
     A source whose first record holds no text is passed over.
 
     Args:
-        sources: any.
-        max_records: most that are read of each.
         skip_bad: names of sources whose records are passed over where they cannot be read.
 
     Raises:
@@ -34,12 +32,10 @@ def corpus(sources: Iterable[Source], max_records: int, *, skip_bad: Collection[
 
 def _texts(record: Record) -> Iterator[str]:
     match record:
-        case Document():
+        case Document() | ImageText():
             yield record.text
         case Dialogue():
             yield from (text for _, text in record.turns)
-        case ImageText():
-            yield record.text
         case Episode():
             for tree in (record.observations, record.actions):
                 for _, leaf in tree_leaves(tree, ""):

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from gato.config import DataConfig, FieldScale, TokenizerConfig
 from gato.data.episode import ControlSource, Dialogue, Document, Episode, ImageText, Records
+from gato.data.reading import located
 from gato.tokenizer.language import encode_caption, encode_dialogue, encode_document
 from gato.tokenizer.sequence import TokenSequence
 from gato.tokenizer.spaces import TimestepTokenizer
@@ -69,7 +70,6 @@ class EncodedSource:
         """Joins a source and its encoding.
 
         Args:
-            source: where records come from.
             encode: turns a record of this source's kind into tokens, hence `Any`.
             cache: may be shared with other sources of other names.
         """
@@ -112,10 +112,8 @@ def timestep_tokenizer(
         ValueError: the spaces of the source cannot be represented, or the fields are not of them.
     """
     spaces = source.observation_space, source.action_space
-    try:
+    with located(source.name):
         return TimestepTokenizer(*spaces, tokenizer, text, fields=fields, text_loss=text_loss)
-    except ValueError as error:
-        raise ValueError(f"{source.name}: {error}") from error
 
 
 def encode_episode(episode: Episode, timesteps: TimestepTokenizer, *, terminal_observation: bool) -> TokenSequence:

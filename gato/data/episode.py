@@ -103,7 +103,7 @@ Record: TypeAlias = Episode | Document | Dialogue | ImageText
 class Records(Protocol[_Item]):
     """Anything of one kind by index, the same every time: records as they are stored, or their tokens."""
 
-    name: str
+    name: str  # of the dataset in errors and metrics
 
     def __len__(self) -> int: ...
 

@@ -3,7 +3,7 @@
 Grain interleaves the sources' rows by weight, so that shares hold in every stretch of the stream, not only on average.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Self
 
@@ -42,12 +42,8 @@ class Mixture:
 
         Args:
             rows: one per source, in the order of the config; `build_mixture` opens them.
-            data: sizes and weights.
-            tokenizer: pads.
             seed: the one that the rows were made with.
-            num_rows: that the run takes in all, for the budgets of sources; None leaves budgets out.
-            process_index: which part of every batch this process reads.
-            process_count: processes that share a batch; together they read what one alone would have read.
+            num_rows, process_index, process_count: as for `build_mixture`.
 
         Raises:
             ValueError: the batch cannot be shared equally, or no such part.
@@ -113,6 +109,7 @@ def build_mixture(
     *,
     seed: int,
     held_out: bool = False,
+    episodes: Mapping[str, Collection[int]] | None = None,
     num_rows: int | None = None,
     process_index: int = 0,
     process_count: int = 1,
@@ -120,15 +117,16 @@ def build_mixture(
     """Opens all sources and mixes their rows.
 
     Args:
-        config: sources, and the sizes of a batch.
-        tokenizer: vocabulary and constants.
         text: needed where a source holds text.
         seed: decides every row.
         held_out: rows of the episodes and documents kept from training, instead of those trained on. Sources that keep
             nothing are left out of the stream, but not out of `source_names`.
+        episodes: by source, the indices of the only episodes that it is trained on and prompted by, none of them held
+            out, whatever its `min_return`; sources without an entry are used whole.
         num_rows: that the run takes in all, for the budgets of sources; None leaves budgets out.
         process_index: which part of every batch this process reads.
-        process_count: processes that share a batch. A state of one count continues under any other.
+        process_count: processes that share a batch; together they read what one alone would have read. A state of one
+            count continues under any other.
 
     Raises:
         FileNotFoundError: a source's path does not exist.
@@ -138,7 +136,8 @@ def build_mixture(
         raise ValueError("the data config has no sources, expected at least one")
     cache = SequenceCache(CACHE_BYTES)
     rows = [
-        open_rows(config, source_id, tokenizer, text, cache, seed, held_out) for source_id in range(len(config.sources))
+        open_rows(config, number, tokenizer, text, cache, seed, held_out, episodes=(episodes or {}).get(source.name))
+        for number, source in enumerate(config.sources)
     ]
     if not any(len(part.records) for part in rows):
         raise ValueError("no source holds anything out: set held_out above 0, and give it two or more records")
@@ -155,10 +154,12 @@ def open_rows(
     cache: SequenceCache,
     seed: int,
     held_out: bool,
+    *,
+    episodes: Collection[int] | None = None,
 ) -> Rows:
-    """Opens one source with the encoding and the rows of its kind."""
+    """Opens one source with the encoding and the rows of its kind; `episodes` are those of this source."""
     source = config.sources[source_id]
-    filtered = source.min_return is not None
+    filtered = source.min_return is not None and episodes is None
     encoded, facts = open_encoded(source, config, tokenizer, text, cache, with_returns=filtered)
     if facts.kind != "control":
         if filtered:
@@ -166,7 +167,10 @@ def open_rows(
         kind = PairRows if facts.kind == "pairs" else TextRows
         return kind(encoded, config, source_id, seed=seed, held_out=held_out, split_groups=facts.twins)
     good = None
-    if source.min_return is not None:
+    if episodes is not None:
+        good = np.zeros(len(encoded), bool)
+        good[list(episodes)] = True
+    elif source.min_return is not None:
         good = good_episodes(np.array(facts.returns, np.float64), source.min_return)
     return ControlRows(
         encoded, config, source_id, groups=np.array(facts.groups), seed=seed, held_out=held_out, good=good

@@ -1,8 +1,7 @@
 """One source of a config, opened: its records as tokens, and what rows need to know beside them."""
 
+import math
 from functools import partial
-
-import numpy as np
 
 from gato.config import DataConfig, SourceConfig, TokenizerConfig
 from gato.data.encoded import (
@@ -20,7 +19,6 @@ from gato.data.prepared import PreparedSource
 from gato.data.reading import readable
 from gato.data.returns import episode_returns
 from gato.data.sources.opening import open_source
-from gato.tokenizer.sequence import TokenSequence
 from gato.tokenizer.text import TextTokenizer
 
 
@@ -36,11 +34,7 @@ def open_encoded(
     """Opens a source, prepared or not.
 
     Args:
-        source: which.
-        data: how records are encoded.
-        tokenizer: vocabulary and constants.
         text: needed where the source holds text.
-        cache: keeps what was encoded.
         with_returns: whether the returns of episodes are wanted, which may take a while.
 
     Raises:
@@ -57,15 +51,17 @@ def open_encoded(
         prepared = PreparedSource(source.path, source.name)
         expected = encoding_of(data, tokenizer, text, terminal_observation=terminal, fields=source.fields)
         prepared.check_encoding(expected)
-        return EncodedSource(prepared, _as_they_are, cache), prepared.facts
+        return EncodedSource(prepared, lambda sequence: sequence, cache), prepared.facts
     opened = open_source(source)
     if isinstance(opened, ControlSource):
         timesteps = timestep_tokenizer(
             opened, tokenizer, text, fields=source.fields, text_loss=data.text_observation_loss
         )
         encode = partial(encode_episode, timesteps=timesteps, terminal_observation=terminal)
-        skip_bad = source.bad_records == "skip"
-        returns = _or_none(episode_returns(opened, skip_bad=skip_bad)) if with_returns else None
+        returns: list[float | None] | None = None
+        if with_returns:
+            found = episode_returns(opened, skip_bad=source.bad_records == "skip").tolist()
+            returns = [None if math.isnan(value) else value for value in found]  # JSON has no NaN
         facts = RowFacts(kind="control", groups=opened.groups.tolist(), returns=returns)
         return EncodedSource(opened, encode, cache), facts
     if source.fields:
@@ -78,12 +74,3 @@ def open_encoded(
         raise ValueError(f"{opened.name}: none of {len(opened)} records can be read")
     pictured = isinstance(first, ImageText) or (isinstance(first, Dialogue) and first.image is not None)
     return encoded, RowFacts(kind="pairs" if pictured else "text", twins=getattr(opened, "twins", None))
-
-
-def _or_none(returns: np.ndarray) -> list[float | None]:
-    """Returns them as JSON values."""
-    return [None if np.isnan(value) else float(value) for value in returns]
-
-
-def _as_they_are(sequence: TokenSequence) -> TokenSequence:
-    return sequence

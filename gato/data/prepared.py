@@ -148,7 +148,6 @@ def write_prepared(
     Args:
         folder: must not exist.
         encoded: encodes a record when it is asked for.
-        facts: of the source.
         encoding: as `encoding_of` gives it.
         skip_bad: a record that cannot be used leaves a gap of its number, instead of ending the call.
         advance: called after every record.

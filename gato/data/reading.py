@@ -1,6 +1,7 @@
-"""Reading the records of a source one after another, where some may be bad."""
+"""Reading the records of a source one after another, where some may be bad; and saying where one is."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from gato.data.episode import Records
@@ -36,3 +37,12 @@ def readable(
                 problems.append(str(error))
             continue
         yield int(index), record
+
+
+@contextmanager
+def located(where: str, kinds: tuple[type[Exception], ...] = (ValueError,)) -> Iterator[None]:
+    """Makes every error of these kinds from within a ValueError whose message begins with the place."""
+    try:
+        yield
+    except kinds as error:
+        raise ValueError(f"{where}: {error}") from error

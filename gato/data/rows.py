@@ -12,7 +12,6 @@ import numpy as np
 from gato.config import DataConfig, PromptPart
 from gato.data.collate import Row
 from gato.data.encoded import BadRecordError, EncodedRecords
-from gato.data.partners import Partners
 from gato.data.reading import readable
 from gato.data.split import split_records, spread
 from gato.data.window import draw_span, draw_window
@@ -21,6 +20,31 @@ from gato.tokenizer.sequence import TokenSequence
 
 _MOST_BAD = 100  # bad records that one row may meet before something is wrong with all of them
 NUM_ROWS = 1 << 48  # rows of a source: more than any run takes, and few enough for index arithmetic in 64 bits
+
+
+class Partners:
+    """Draws which episodes demonstrate the task of a given one: others of its group, never itself.
+
+    Source: Gato, section 2.3: demonstrations are of the same agent on the same task.
+    """
+
+    def __init__(self, groups: np.ndarray, allowed: np.ndarray) -> None:
+        """Sorts the episodes by group.
+
+        Args:
+            groups: (episodes,) int; the group of every episode.
+            allowed: indices of the episodes that may be shown.
+        """
+        self._groups = groups
+        order = allowed[np.argsort(groups[allowed], kind="stable")]
+        found, starts = np.unique(groups[order], return_index=True)
+        self._members = dict(zip(found.tolist(), np.split(order, starts[1:]), strict=True))
+
+    def draw(self, episode: int, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Up to `count` different episodes; fewer where the group has no more, none where the episode stands alone."""
+        members = self._members.get(int(self._groups[episode]), np.zeros(0, np.int64))
+        others = members[members != episode]
+        return rng.choice(others, size=min(count, len(others)), replace=False) if len(others) else others
 
 
 class Rows(ABC):
@@ -42,10 +66,7 @@ class Rows(ABC):
         """Chooses the records that rows may start from.
 
         Args:
-            encoded: the whole source.
-            data: sizes of a row, and the sources.
             source_id: index of this one among them.
-            seed: of the run.
             held_out: rows of what is kept from training, instead of what is trained on.
             good: (records,) bool, which records are used at all; None uses all of them.
             split_groups: one name per record; records of one name are all trained on or all held out.
@@ -151,14 +172,10 @@ class ControlRows(Rows):
         # A timestep of the row itself must fit beside its prompt.
         num_tokens, num_patches = largest_timestep(body)
         demonstrations = [self._encoded[int(partner)] for partner in partners]
+        max_tokens = min(self._prompt.max_tokens, self._data.context_length - num_tokens)
+        max_patches = self._data.max_patches - num_patches
         try:
-            prompt = join_demonstrations(
-                demonstrations,
-                part,
-                min(self._prompt.max_tokens, self._data.context_length - num_tokens),
-                max_patches=self._data.max_patches - num_patches,
-                rng=rng,
-            )
+            prompt = join_demonstrations(demonstrations, part, max_tokens, max_patches=max_patches, rng=rng)
         except ValueError as error:
             raise ValueError(f"{self._encoded.name}: prompt of episode {episode}: {error}") from error
         return prompt if self._prompt_loss else prompt.without_targets()

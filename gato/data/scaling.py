@@ -61,8 +61,6 @@ def measure(
     What is held out, or left out by `min_return`, is never looked at. The same episodes give the same fields.
 
     Args:
-        opened: its episodes.
-        source: its settings.
         tokenizer: decides which numbers are continuous.
         text: needed where the source holds text.
         max_episodes: most that are read, evenly spread.
@@ -109,7 +107,6 @@ def with_scales(
     """Returns the config with the fields of every source that asks for scaling and has none yet.
 
     Args:
-        data: the sources.
         tokenizer: decides which numbers are continuous.
         text: needed where a source holds text.
         report: gets a line about each source before it is measured.
@@ -118,26 +115,22 @@ def with_scales(
         FileNotFoundError: a path does not exist.
         ValueError: a source holds no episodes, or is prepared and came without its fields; or as `measure`.
     """
-    return dataclasses.replace(
-        data, sources=tuple(_with_scale(source, tokenizer, text, report) for source in data.sources)
-    )
-
-
-def _with_scale(
-    source: SourceConfig, tokenizer: TokenizerConfig, text: TextTokenizer | None, report: Callable[[str], None]
-) -> SourceConfig:
-    if source.scaling == "mu-law" or source.fields:
-        return source
-    if source.kind == "prepared":
-        raise ValueError(
-            f"{source.name}: scaling is {source.scaling!r}, but a prepared source has no numbers left to measure: use "
-            "the sources.json beside it, which holds its fields"
-        )
-    report(f"measuring the fields of {source.name}")
-    opened = open_source(source)
-    if not isinstance(opened, ControlSource):
-        raise ValueError(f"{source.name}: scaling is {source.scaling!r}, but it holds no episodes: leave scaling out")
-    return measure(opened, source, tokenizer, text)
+    sources = list(data.sources)
+    for number, source in enumerate(sources):
+        if source.scaling == "mu-law" or source.fields:
+            continue
+        where = f"{source.name}: scaling is {source.scaling!r}, but"
+        if source.kind == "prepared":
+            raise ValueError(
+                f"{where} a prepared source has no numbers left to measure: use the sources.json beside it, which "
+                "holds its fields"
+            )
+        report(f"measuring the fields of {source.name}")
+        opened = open_source(source)
+        if not isinstance(opened, ControlSource):
+            raise ValueError(f"{where} it holds no episodes: leave scaling out")
+        sources[number] = measure(opened, source, tokenizer, text)
+    return dataclasses.replace(data, sources=tuple(sources))
 
 
 class _Columns:

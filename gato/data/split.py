@@ -16,7 +16,6 @@ def split_records(
     """Returns the records trained on, or those held out: ascending indices, the same for every seed and run.
 
     Args:
-        num_records: of the source.
         fraction: held out, [0, 1); at least one record if it is above 0, but never all.
         held_out: which side to return.
         split_groups: one name per record; records of one name stay on one side, and the fraction is one of names.
@@ -34,7 +33,6 @@ def training_records(episodes: Records[Any], source: SourceConfig, returns: np.n
 
     Args:
         episodes: the source, opened; encoded ones (hence `Any`) only with their returns.
-        source: its settings.
         returns: (episodes,), where they are known; read from the episodes if they are needed and not given.
     """
     trained = split_records(len(episodes), source.held_out, held_out=False)

@@ -1,4 +1,4 @@
-"""Few-shot subsets: which episodes of a source a run is trained on, and the mixture in which only these are.
+"""Few-shot subsets: which episodes of a source a run is trained on; `build_mixture` takes them as `episodes`.
 
 From the episodes of highest return a cascade draws an order, and its subset of n episodes is the first n of them. So
 within a cascade the smaller subset is part of the larger, and each cascade is an independent draw.
@@ -6,15 +6,11 @@ within a cascade the smaller subset is part of the larger, and each cascade is a
 Source: Gato (Reed et al., 2022), section 5 and appendix E.
 """
 
-from collections.abc import Collection
-
 import numpy as np
 
 from gato.config import DataConfig, SourceConfig, TokenizerConfig
 from gato.data.encoded import SequenceCache
-from gato.data.mixture import CACHE_BYTES, Mixture, open_rows
 from gato.data.opened import open_encoded
-from gato.data.rows import ControlRows, Rows
 from gato.data.split import training_records
 from gato.tokenizer.text import TextTokenizer
 
@@ -26,8 +22,6 @@ def open_pool(
 
     Args:
         source: one of episodes.
-        data: how records are encoded.
-        tokenizer: vocabulary and constants.
         text: needed where the source holds text.
         best: so many of the highest return are taken, after the source's own `min_return`; of equal ones the earlier.
 
@@ -65,37 +59,3 @@ def draw_subset(pool: np.ndarray, count: int, cascade: int) -> np.ndarray:
     if count > len(pool):
         raise ValueError(f"a subset of {count} episodes was asked for, but there are {len(pool)} to draw from")
     return np.random.default_rng([cascade]).permutation(pool)[: count or len(pool)]
-
-
-def build_few_mixture(
-    config: DataConfig,
-    tokenizer: TokenizerConfig,
-    text: TextTokenizer | None,
-    *,
-    seed: int,
-    source: str,
-    episodes: Collection[int],
-    num_rows: int | None = None,
-) -> Mixture:
-    """Builds the training mixture in which one source is trained on and prompted by the given episodes only.
-
-    Args:
-        config, tokenizer, text, seed, num_rows: as for `gato.data.mixture.build_mixture`.
-        source: name of the source; the others are used whole.
-        episodes: indices of its episodes, none of them held out.
-
-    Raises:
-        FileNotFoundError, ValueError: as `build_mixture`.
-    """
-    cache = SequenceCache(CACHE_BYTES)
-    rows: list[Rows] = []
-    for source_id, other in enumerate(config.sources):
-        if other.name != source:
-            rows.append(open_rows(config, source_id, tokenizer, text, cache, seed, held_out=False))
-            continue
-        encoded, facts = open_encoded(other, config, tokenizer, text, cache, with_returns=False)
-        good = np.zeros(len(encoded), bool)
-        good[list(episodes)] = True
-        groups = np.array(facts.groups)
-        rows.append(ControlRows(encoded, config, source_id, groups=groups, seed=seed, held_out=False, good=good))
-    return Mixture(rows, config, tokenizer, seed, num_rows=num_rows)

@@ -7,6 +7,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from gato.tokenizer.rules import bounds
 from gato.tokenizer.tree import flatten, leaf_spaces
 
 
@@ -50,34 +51,15 @@ def check_members(space: gym.Space, tree: Any, path: str) -> None:
                         f"{leaf_path} is {text!r} at timestep {timestep}, expected {leaf_space.min_length} to "
                         f"{leaf_space.max_length} of the space's characters: correct the text, or widen the space"
                     )
-        else:
-            _check_numbers(leaf_space, values, leaf_path)
-
-
-def _check_numbers(space: gym.Space, values: np.ndarray, path: str) -> None:
-    low, high = _bounds(space, path)
-    if values.dtype.kind == "f" and np.dtype(space.dtype).kind != "f":
-        raise ValueError(f"{path} is {values.dtype}, expected integers for {space}: convert them")
-    wrong = ~((values >= low) & (values <= high) & np.isfinite(values))
-    if wrong.any():
-        timestep, *element = np.argwhere(wrong)[0].tolist()
-        place = f"timestep {timestep}" + (f", element {element}" if element else "")
-        raise ValueError(
-            f"{path} is {values[(timestep, *element)]} at {place}, expected a member of {space}: "
-            "correct the data or the space"
-        )
-
-
-def _bounds(space: gym.Space, path: str) -> tuple[Any, Any]:
-    """Returns the lowest and the highest member, both inclusive."""
-    match space:
-        case spaces.Discrete():
-            return space.start, space.start + space.n - 1
-        case spaces.MultiDiscrete():
-            return space.start, space.start + space.nvec - 1
-        case spaces.MultiBinary():
-            return 0, 1
-        case spaces.Box():
-            return space.low, space.high
-        case _:
-            raise ValueError(f"{path} is {type(space).__name__}, expected one of the spaces that Gato reads")
+            continue
+        low, high = bounds(leaf_space, leaf_path)
+        if values.dtype.kind == "f" and np.dtype(leaf_space.dtype).kind != "f":
+            raise ValueError(f"{leaf_path} is {values.dtype}, expected integers for {leaf_space}: convert them")
+        wrong = ~((values >= low) & (values <= high) & np.isfinite(values))
+        if wrong.any():
+            timestep, *element = np.argwhere(wrong)[0].tolist()
+            place = f"timestep {timestep}" + (f", element {element}" if element else "")
+            raise ValueError(
+                f"{leaf_path} is {values[(timestep, *element)]} at {place}, expected a member of {leaf_space}: "
+                "correct the data or the space"
+            )

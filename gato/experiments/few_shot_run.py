@@ -15,7 +15,6 @@ from rich.console import Console
 from gato.checkpoint import list_checkpoints, score_of
 from gato.config import RunConfig
 from gato.data.mixture import build_mixture
-from gato.data.subset import build_few_mixture
 from gato.envs import Task
 from gato.evaluation.few_shot import FewShotRun, Judged, Measure, Start, best_of, smoothed
 from gato.experiments.scoring import score_task
@@ -176,15 +175,8 @@ def run_subset(
     if before is None:
         before = value_before(judge, params(), config)
     num_rows = config.training.num_steps * config.data.batch_size
-    batches = build_few_mixture(
-        config.data,
-        config.tokenizer,
-        text,
-        seed=config.seed,
-        source=config.finetune.task,
-        episodes=subset.chosen,
-        num_rows=num_rows,
-    )
+    chosen = {config.finetune.task: subset.chosen}
+    batches = build_mixture(config.data, config.tokenizer, text, seed=config.seed, episodes=chosen, num_rows=num_rows)
     sharding = MeshSharding(config.parallel)
     loss_function = model_loss(config.model, config.tokenizer, len(batches.source_names), sharding)
     result = train(

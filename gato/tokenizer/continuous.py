@@ -32,7 +32,6 @@ def to_bins(values: np.ndarray, num_bins: int) -> np.ndarray:
 
     Args:
         values: floating array of any shape, free of NaN; clipped to [-1, 1] first.
-        num_bins: how many bins share the interval.
 
     Returns:
         int32 array in [0, num_bins): a bin owns its lower edge, the last bin both of its edges.

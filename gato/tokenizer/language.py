@@ -24,12 +24,12 @@ SPEAKERS = {"user": "User:", "agent": "Agent:"}  # precede each turn; always giv
 
 def encode_document(text: str, tokenizer: TextTokenizer, config: TokenizerConfig) -> TokenSequence:
     """Encodes start mark, text, end mark; all but the start mark are targets, and no token has a local position."""
-    return _text_sequence([*_start(tokenizer), (tokenizer.encode(text), True), *_end(tokenizer, True)], config)
+    return _sequence([_start(tokenizer), (tokenizer.encode(text), True), _end(tokenizer, True)], config)
 
 
 def document_prompt(text: str, tokenizer: TextTokenizer, config: TokenizerConfig) -> TokenSequence:
     """Encodes the beginning of a document, to be continued."""
-    return _text_sequence([*_start(tokenizer), (tokenizer.encode(text), False)], config)
+    return _sequence([_start(tokenizer), (tokenizer.encode(text), False)], config)
 
 
 def encode_dialogue(
@@ -46,8 +46,6 @@ def encode_dialogue(
 
     Args:
         turns: (speaker, words) in order, the speaker "user" or "agent".
-        tokenizer: encodes the words.
-        config: vocabulary, patch size and positions.
         image: what the dialogue is about, (height, width[, channels]) uint8.
         question_loss: whether the user's words are targets; the agent's always are.
 
@@ -57,20 +55,20 @@ def encode_dialogue(
     """
     if not turns:
         raise ValueError("a dialogue has no turns, expected one or more of ('user' or 'agent', text)")
-    parts: list[_Part] = []
+    parts = [] if image is not None else [_start(tokenizer)]
     for speaker, words in turns:
         parts += _turn(speaker, words, tokenizer, loss=question_loss or speaker == "agent")
-    return _dialogue_sequence(parts, image, tokenizer, config)
+    return _sequence(parts, config, image)
 
 
 def dialogue_prompt(
     turns: Sequence[Turn], tokenizer: TextTokenizer, config: TokenizerConfig, *, image: np.ndarray | None = None
 ) -> TokenSequence:
     """Encodes the turns so far and the announcement of the agent's next one."""
-    parts: list[_Part] = []
+    parts = [] if image is not None else [_start(tokenizer)]
     for speaker, words in turns:
         parts += _turn(speaker, words, tokenizer, loss=False)
-    return _dialogue_sequence([*parts, _speaker("agent", tokenizer)], image, tokenizer, config)
+    return _sequence([*parts, _speaker("agent", tokenizer)], config, image)
 
 
 def encode_caption(image: np.ndarray, caption: str, tokenizer: TextTokenizer, config: TokenizerConfig) -> TokenSequence:
@@ -78,19 +76,16 @@ def encode_caption(image: np.ndarray, caption: str, tokenizer: TextTokenizer, co
 
     Args:
         image: (height, width[, channels]) uint8.
-        caption: what the image shows.
-        tokenizer: encodes the caption.
-        config: vocabulary, patch size and positions.
 
     Raises:
         ValueError: image and text together take more tokens than there are local positions.
     """
-    return _image_sequence(image, [(_words(caption, tokenizer), True), *_end(tokenizer, True)], config)
+    return _sequence([(_words(caption, tokenizer), True), _end(tokenizer, True)], config, image)
 
 
 def caption_prompt(image: np.ndarray, config: TokenizerConfig) -> TokenSequence:
     """Encodes the patches of an image, to be described."""
-    return _image_sequence(image, [], config)
+    return _sequence([], config, image)
 
 
 def plain_words(generated: str) -> str:
@@ -98,12 +93,12 @@ def plain_words(generated: str) -> str:
     return generated.removeprefix(" ")
 
 
-def _start(tokenizer: TextTokenizer) -> list[_Part]:
-    return [(np.array([tokenizer.start_id], np.int32), False)]
+def _start(tokenizer: TextTokenizer) -> _Part:
+    return np.array([tokenizer.start_id], np.int32), False
 
 
-def _end(tokenizer: TextTokenizer, loss: bool) -> list[_Part]:
-    return [(np.array([tokenizer.end_id], np.int32), loss)]
+def _end(tokenizer: TextTokenizer, loss: bool) -> _Part:
+    return np.array([tokenizer.end_id], np.int32), loss
 
 
 def _speaker(speaker: str, tokenizer: TextTokenizer) -> _Part:
@@ -117,45 +112,32 @@ def _words(text: str, tokenizer: TextTokenizer) -> np.ndarray:
 
 
 def _turn(speaker: str, words: str, tokenizer: TextTokenizer, *, loss: bool) -> list[_Part]:
-    return [_speaker(speaker, tokenizer), (_words(words, tokenizer), loss), *_end(tokenizer, loss)]
+    return [_speaker(speaker, tokenizer), (_words(words, tokenizer), loss), _end(tokenizer, loss)]
 
 
-def _dialogue_sequence(
-    parts: Sequence[_Part], image: np.ndarray | None, tokenizer: TextTokenizer, config: TokenizerConfig
-) -> TokenSequence:
-    if image is None:
-        return _text_sequence([*_start(tokenizer), *parts], config)
-    return _image_sequence(image, parts, config)
+def _sequence(parts: Sequence[_Part], config: TokenizerConfig, image: np.ndarray | None = None) -> TokenSequence:
+    """Joins the patches of an image and then text as one timestep.
 
-
-def _text_sequence(parts: Sequence[_Part], config: TokenizerConfig) -> TokenSequence:
-    no_patches = np.zeros((0, config.patch_size, config.patch_size, 3), np.uint8)
-    return _tokens(parts, no_patches, np.zeros((0, 4), np.int32), config, counts=False)
-
-
-def _image_sequence(image: np.ndarray, parts: Sequence[_Part], config: TokenizerConfig) -> TokenSequence:
-    patches = image_to_patches(image, config.patch_size)
-    height, width = np.shape(image)[:2]
-    intervals = patch_intervals(height, width, config.patch_size, config.patch_position_size)
-    sequence = _tokens(parts, patches, intervals, config, counts=True)
-    if len(sequence) > config.local_position_size:
-        raise ValueError(
-            f"a picture with text takes {len(sequence)} tokens, {len(patches)} of them patches, but at most "
-            f"local_position_size = {config.local_position_size} fit: shrink the picture or shorten the text"
-        )
-    return sequence
-
-
-def _tokens(
-    parts: Sequence[_Part], patches: np.ndarray, intervals: np.ndarray, config: TokenizerConfig, *, counts: bool
-) -> TokenSequence:
-    """Joins patches and then text as one timestep; local positions count up from 0 or are all absent."""
+    Local positions count up from 0 where there is an image, and are all absent where there is none.
+    """
+    patches = np.zeros((0, config.patch_size, config.patch_size, 3), np.uint8)
+    intervals = np.zeros((0, 4), np.int32)
+    if image is not None:
+        patches = image_to_patches(image, config.patch_size)
+        height, width = np.shape(image)[:2]
+        intervals = patch_intervals(height, width, config.patch_size, config.patch_position_size)
     ids = np.concatenate([np.full(len(patches), config.padding_id, np.int32), *(ids for ids, _ in parts)])
     loss_mask = np.concatenate([np.zeros(len(patches), bool), *(np.full(len(ids), loss) for ids, loss in parts)])
     length = len(ids)
+    positions = np.full(length, config.no_position, np.int32) if image is None else np.arange(length, dtype=np.int32)
+    if image is not None and length > config.local_position_size:
+        raise ValueError(
+            f"a picture with text takes {length} tokens, {len(patches)} of them patches, but at most "
+            f"local_position_size = {config.local_position_size} fit: shrink the picture or shorten the text"
+        )
     return TokenSequence(
         tokens=ids,
-        local_positions=np.arange(length, dtype=np.int32) if counts else np.full(length, config.no_position, np.int32),
+        local_positions=positions,
         loss_mask=loss_mask,
         changed_mask=np.zeros(length, bool),
         patches=patches,

@@ -1,12 +1,16 @@
 """One codec for each kind of leaf of a Gymnasium space: its values to columns of tokens, and actions back.
 
 A leaf encodes the values of n timesteps at once, row-major within a value. Which space gets which codec is decided in
-`gato.tokenizer.rules`. Source: Gato (Reed et al., 2022), section 2.1 and appendix B.
+`gato.tokenizer.rules`. Leaves of observations have a `width`, the tokens per timestep, None where it varies. Leaves of
+actions have `ranges`, (k, 2) int32, the legal ids [low, high) of each token; they decode whatever legal ids (k,) they
+are given to a member of their space.
+
+Source: Gato (Reed et al., 2022), section 2.1 and appendix B.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from gymnasium import spaces
@@ -27,27 +31,6 @@ class Columns:
     tokens: np.ndarray  # (n, k) int32
     lengths: np.ndarray | None = None  # (n,) columns in use; None where all are, always
     patches: np.ndarray | None = None  # (n, k, patch, patch, 3) uint8 where the tokens are patches
-
-
-class ObservationLeaf(Protocol):
-    """A leaf of an observation space."""
-
-    path: str
-    width: int | None  # tokens per timestep; None where it varies
-
-    def encode(self, values: Values) -> Columns: ...
-
-
-class ActionLeaf(Protocol):
-    """A leaf of an action space."""
-
-    path: str
-    ranges: np.ndarray  # (k, 2) int32; legal ids [low, high) of each token
-
-    def encode(self, values: Values) -> Columns: ...
-
-    def decode(self, ids: np.ndarray) -> Any:
-        """Returns a member of the leaf's space, whatever legal ids (k,) it is given."""
 
 
 class DiscreteLeaf:
@@ -263,6 +246,10 @@ class TextActionLeaf:
         allowed = [character for character in decoded if character in self._space.character_set]
         kept = "".join(allowed[: self._space.max_length])
         return kept + self._space.characters[:1] * (self._space.min_length - len(kept))
+
+
+ObservationLeaf: TypeAlias = DiscreteLeaf | ContinuousLeaf | ImageLeaf | TextLeaf
+ActionLeaf: TypeAlias = DiscreteLeaf | ContinuousLeaf | TextActionLeaf
 
 
 def _numbers(

@@ -84,28 +84,36 @@ def is_discrete(space: spaces.Box, config: TokenizerConfig) -> bool:
 def _number_leaf(
     path: str, space: spaces.Space, config: TokenizerConfig, *, action: bool, scale: FieldScale | None
 ) -> DiscreteLeaf | ContinuousLeaf:
-    scalar = False
-    if isinstance(space, spaces.Discrete):
-        low, sizes, dtype, scalar = np.array(space.start), np.array(space.n), space.dtype, True
-    elif isinstance(space, spaces.MultiDiscrete):
-        low, sizes, dtype = np.asarray(space.start), np.asarray(space.nvec), space.dtype
-    elif isinstance(space, spaces.MultiBinary):
-        low, sizes, dtype = np.zeros(space.shape, np.int64), np.full(space.shape, 2), space.dtype
-    elif isinstance(space, spaces.Box):
-        if not is_discrete(space, config):
-            return ContinuousLeaf(path, space, config, action=action, scale=scale)
-        low, sizes, dtype = space.low, _spans(space).astype(np.int64) + 1, space.dtype
-    else:
-        raise ValueError(
-            f"{path} is {type(space).__name__}, expected Discrete, MultiDiscrete, MultiBinary, Box, Text, Dict or "
-            "Tuple: wrap the environment so that it uses one of these"
-        )
+    if isinstance(space, spaces.Box) and not is_discrete(space, config):
+        return ContinuousLeaf(path, space, config, action=action, scale=scale)
+    low, high = bounds(space, path)
+    sizes = high.astype(np.int64) - low.astype(np.int64) + 1  # wraps back where int64 overflows
     if sizes.max(initial=0) > config.num_discrete:
         raise ValueError(
             f"{path} is {space}, more than the {config.num_discrete} values of one discrete token: raise num_discrete "
             "in the tokenizer config, or wrap the environment so that it splits the value into several smaller ones"
         )
-    return DiscreteLeaf(path, low, sizes, np.dtype(dtype), scalar, config)
+    return DiscreteLeaf(path, low, sizes, np.dtype(space.dtype), isinstance(space, spaces.Discrete), config)
+
+
+def bounds(space: spaces.Space, path: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the lowest and the highest member of a space of numbers, both inclusive, as arrays of its shape.
+
+    Raises:
+        ValueError: the space holds no numbers; the message begins with the path.
+    """
+    if isinstance(space, spaces.Discrete):
+        return np.array(space.start), np.array(space.start + space.n - 1)
+    if isinstance(space, spaces.MultiDiscrete):
+        return space.start, space.start + space.nvec - 1
+    if isinstance(space, spaces.MultiBinary):
+        return np.zeros(space.shape, np.int64), np.ones(space.shape, np.int64)
+    if isinstance(space, spaces.Box):
+        return space.low, space.high
+    raise ValueError(
+        f"{path} is {type(space).__name__}, expected Discrete, MultiDiscrete, MultiBinary, Box, Text, Dict or Tuple: "
+        "wrap the environment so that it uses one of these"
+    )
 
 
 def _spans(space: spaces.Box) -> np.ndarray:

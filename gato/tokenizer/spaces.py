@@ -43,7 +43,6 @@ class TimestepTokenizer:
         Args:
             observation_space: Discrete, MultiDiscrete, MultiBinary, Box, Text, Dict and Tuple, nested at will.
             action_space: the same.
-            config: vocabulary and constants.
             text: needed where a space holds Text.
             modalities: "image" or "tensor" for observation leaves by path, such as "observation/pixels", where
                 `gato.tokenizer.rules.is_image` would choose the other.
@@ -62,7 +61,13 @@ class TimestepTokenizer:
         self._observation_space, self._action_space, self._config = observation_space, action_space, config
         observed = leaf_spaces(observation_space, "observation")
         modalities = dict(modalities or {})
-        _check_modalities(modalities, [path for path, space in observed if isinstance(space, spaces.Box)])
+        boxes = [path for path, space in observed if isinstance(space, spaces.Box)]
+        for path, modality in modalities.items():
+            if path not in boxes:
+                hint = _nearest(path, boxes, "Box leaves are")
+                raise ValueError(f"modalities name {path!r}, which is no Box of the observation space: {hint}")
+            if modality not in ("image", "tensor"):
+                raise ValueError(f"modalities give {modality!r} for {path!r}, expected 'image' or 'tensor'")
         scales = {scale.path: scale for scale in fields}
         self.observation_codecs = [
             observation_leaf(path, space, config, text, modalities.get(path), scales.get(path))
@@ -74,7 +79,12 @@ class TimestepTokenizer:
         ]
         codecs = *self.observation_codecs, *self.action_codecs
         continuous = [codec.path for codec in codecs if isinstance(codec, ContinuousLeaf)]
-        _check_fields([scale.path for scale in fields], continuous)
+        for path in scales:
+            if path not in continuous:
+                hint = _nearest(path, continuous, "those are")
+                raise ValueError(f"fields scale {path!r}, which is no continuous leaf of these spaces: {hint}")
+        if len(scales) < len(fields):
+            raise ValueError(f"fields must be of different paths, are {[scale.path for scale in fields]}")
         self._action_stops = np.cumsum([len(leaf.ranges) for leaf in self.action_codecs])
         if not self.action_codecs or not self._action_stops[-1]:
             raise ValueError(f"action is {action_space}, which has no tokens: there is nothing to predict")
@@ -218,15 +228,20 @@ class TimestepTokenizer:
         local_positions[:, action_part] = config.action_position
 
         reads_all = bool(used.all())
+
+        def read(matrix: np.ndarray) -> np.ndarray:
+            """Returns the used entries row by row."""
+            return matrix.reshape(-1) if reads_all else matrix[used]
+
         patches = [column.patches for column in columns if column.patches is not None]
         patches.append(np.zeros((num_timesteps, 0, config.patch_size, config.patch_size, 3), np.uint8))
         return TokenSequence(
-            tokens=_read(tokens, used, reads_all),
-            local_positions=_read(local_positions, used, reads_all),
-            loss_mask=_read(loss_mask, used, reads_all),
-            changed_mask=_read(changed_mask, used, reads_all),
+            tokens=read(tokens),
+            local_positions=read(local_positions),
+            loss_mask=read(loss_mask),
+            changed_mask=read(changed_mask),
             patches=np.concatenate(patches, axis=1).reshape(-1, *patches[0].shape[2:]),
-            patch_indices=np.flatnonzero(_read(np.broadcast_to(is_patch, shape), used, reads_all)).astype(np.int32),
+            patch_indices=np.flatnonzero(read(np.broadcast_to(is_patch, shape))).astype(np.int32),
             patch_intervals=np.tile(self._intervals, (num_timesteps, 1)),
             starts=np.concatenate([[0], np.cumsum(used.sum(axis=1))]),
         )
@@ -242,11 +257,6 @@ class TimestepTokenizer:
             )
 
 
-def _read(matrix: np.ndarray, used: np.ndarray, reads_all: bool) -> np.ndarray:
-    """Returns the used entries row by row."""
-    return matrix.reshape(-1) if reads_all else matrix[used]
-
-
 def _length(part: Any, path: str) -> int:
     """Returns the number of timesteps of one batched leaf."""
     try:
@@ -255,21 +265,6 @@ def _length(part: Any, path: str) -> int:
         raise ValueError(f"{path} is {part!r}, expected one value per timestep") from None
 
 
-def _check_modalities(modalities: Mapping[str, str], paths: Sequence[str]) -> None:
-    for path, modality in modalities.items():
-        if path not in paths:
-            near = difflib.get_close_matches(path, paths, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"Box leaves are {list(paths)}"
-            raise ValueError(f"modalities name {path!r}, which is no Box of the observation space: {hint}")
-        if modality not in ("image", "tensor"):
-            raise ValueError(f"modalities give {modality!r} for {path!r}, expected 'image' or 'tensor'")
-
-
-def _check_fields(paths: Sequence[str], continuous: Sequence[str]) -> None:
-    for path in paths:
-        if path not in continuous:
-            near = difflib.get_close_matches(path, continuous, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"those are {list(continuous)}"
-            raise ValueError(f"fields scale {path!r}, which is no continuous leaf of these spaces: {hint}")
-    if len(set(paths)) < len(paths):
-        raise ValueError(f"fields must be of different paths, are {list(paths)}")
+def _nearest(path: str, paths: list[str], introduction: str) -> str:
+    near = difflib.get_close_matches(path, paths, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"{introduction} {paths}"

@@ -71,9 +71,7 @@ class TextTokenizer:
         texts = list(texts)
         for index, text in enumerate(texts):
             _check_encodable(text, f"text {index}")
-        counts = Counter[str]()
-        for text in texts:
-            counts.update(text)
+        counts = Counter(itertools.chain.from_iterable(texts))
         if not counts:
             raise ValueError("there are no characters to learn pieces from: give texts that are not empty")
         num_free = vocab_size - num_fixed

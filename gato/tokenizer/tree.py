@@ -13,11 +13,9 @@ from gymnasium import spaces
 
 def leaf_spaces(space: spaces.Space, path: str) -> list[tuple[str, spaces.Space]]:
     """Lists the spaces that are neither Dict nor Tuple, each with its path such as "observation/camera/0"."""
-    return (
-        [leaf for key, child in _children(space) for leaf in leaf_spaces(child, f"{path}/{key}")]
-        if _is_branch(space)
-        else [(path, space)]
-    )
+    if not isinstance(space, spaces.Dict | spaces.Tuple):
+        return [(path, space)]
+    return [leaf for key, child in _children(space) for leaf in leaf_spaces(child, f"{path}/{key}")]
 
 
 def flatten(space: spaces.Space, value: Any, path: str) -> list[Any]:
@@ -26,15 +24,15 @@ def flatten(space: spaces.Space, value: Any, path: str) -> list[Any]:
     Raises:
         ValueError: the value is nested otherwise than the space.
     """
-    if not _is_branch(space):
-        return [value]
     if isinstance(space, spaces.Dict):
         if not isinstance(value, Mapping) or set(value) != set(space.spaces):
             came = sorted(map(str, value)) if isinstance(value, Mapping) else type(value).__name__
             raise ValueError(f"{path} has keys {came}, expected {sorted(map(str, space.spaces))}")
-    elif not isinstance(value, tuple | list) or len(value) != len(space):  # type: ignore[arg-type]
+    elif not isinstance(space, spaces.Tuple):
+        return [value]
+    elif not isinstance(value, tuple | list) or len(value) != len(space):
         came = f"{len(value)} entries" if isinstance(value, tuple | list) else type(value).__name__
-        raise ValueError(f"{path} has {came}, expected a tuple of {len(space)}")  # type: ignore[arg-type]
+        raise ValueError(f"{path} has {came}, expected a tuple of {len(space)}")
     return [leaf for key, child in _children(space) for leaf in flatten(child, value[key], f"{path}/{key}")]
 
 
@@ -47,12 +45,7 @@ def unflatten(space: spaces.Space, leaves: Iterator[Any]) -> Any:
     return next(leaves)
 
 
-def _is_branch(space: spaces.Space) -> bool:
-    return isinstance(space, spaces.Dict | spaces.Tuple)
-
-
-def _children(space: spaces.Space) -> list[tuple[Any, spaces.Space]]:
+def _children(space: spaces.Dict | spaces.Tuple) -> list[tuple[Any, spaces.Space]]:
     if isinstance(space, spaces.Dict):
         return sorted(space.spaces.items(), key=lambda item: str(item[0]))
-    assert isinstance(space, spaces.Tuple)
     return list(enumerate(space.spaces))

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gato.data.partners import Partners
+from gato.data.rows import Partners
 
 
 @settings(deadline=None, max_examples=100)

@@ -13,7 +13,7 @@ from gato.data.episode import Episode
 from gato.data.mixture import build_mixture
 from gato.data.sources.minari_writer import write_minari
 from gato.data.split import split_records
-from gato.data.subset import best_episodes, build_few_mixture, draw_subset, open_pool
+from gato.data.subset import best_episodes, draw_subset, open_pool
 
 NUM_EPISODES = 20
 POOL = np.arange(100, 160)
@@ -108,7 +108,7 @@ def test_a_pool_keeps_to_the_filter_of_its_source(sources, config):
 def test_rows_show_the_subset_alone_and_other_sources_whole(sources, config):
     data = data_config(sources["few"], sources["whole"])
     chosen = draw_subset(open_pool(sources["few"], data, config, None, best=2000), 3, cascade=0)
-    mixture = build_few_mixture(data, config, None, seed=1, source="few", episodes=chosen.tolist())
+    mixture = build_mixture(data, config, None, seed=1, episodes={"few": chosen.tolist()})
     shown = episodes_in(mixture, config, 60)
     assert {index for index in shown if index < 100} == set(chosen.tolist())
     trained = split_records(NUM_EPISODES, 0.2, held_out=False)
@@ -118,7 +118,7 @@ def test_rows_show_the_subset_alone_and_other_sources_whole(sources, config):
 def test_one_episode_has_nothing_to_prompt_it(sources, config):
     data = data_config(sources["few"])
     (chosen,) = draw_subset(open_pool(sources["few"], data, config, None, best=2000), 1, cascade=0)
-    mixture = build_few_mixture(data, config, None, seed=1, source="few", episodes=[int(chosen)])
+    mixture = build_mixture(data, config, None, seed=1, episodes={"few": [int(chosen)]})
     batch = next(mixture)
     assert batch.lengths.tolist() == [3 * 8] * 4  # the episode itself and no demonstration
     assert episodes_in(mixture, config, 5) == {chosen}
@@ -127,7 +127,7 @@ def test_one_episode_has_nothing_to_prompt_it(sources, config):
 def test_all_episodes_are_the_mixture_that_training_has(sources, config, assert_same):
     data = data_config(sources["few"], sources["whole"])
     everything = split_records(NUM_EPISODES, 0.2, held_out=False).tolist()
-    few = build_few_mixture(data, config, None, seed=3, source="few", episodes=everything)
+    few = build_mixture(data, config, None, seed=3, episodes={"few": everything})
     plain = build_mixture(data, config, None, seed=3)
     for _ in range(3):
         assert_same(next(few), next(plain))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gato.data.episode import Dialogue, Speaker
+from gato.data.reading import located
 from gato.data.sources.jsonl import line_or_error, read_jsonl
 
 _SPEAKERS: dict[str, Speaker] = {"user": "user", "human": "user", "agent": "agent", "assistant": "agent"}
@@ -27,7 +28,6 @@ class DialogueSource:
 
         Args:
             path: a .jsonl file or a folder.
-            name: names the dataset in errors and metrics.
             speakers: who further names of speakers mean, such as {"system": "agent"}; "system" is an assistant in some
                 datasets and an instruction in others, so it is never guessed.
             skip_bad: a bad line is refused when it is asked for, instead of here.
@@ -58,7 +58,9 @@ class DialogueSource:
 
 def _dialogue(item: dict[str, Any], place: str, speakers: Mapping[str, Speaker]) -> Dialogue:
     if "turns" in item:
-        turns = _turns(_list(item, "turns", place), place)
+        stored = _list(item, "turns", place)
+        # All have one layout: a text among named turns would be by nobody.
+        turns = [_turn(turn, number, place, type(stored[0])) for number, turn in enumerate(stored)]
     elif "messages" in item:
         turns = [_message(turn, number, place) for number, turn in enumerate(_list(item, "messages", place))]
     elif "instruction" in item:
@@ -71,21 +73,14 @@ def _dialogue(item: dict[str, Any], place: str, speakers: Mapping[str, Speaker])
                 f"{place}: the speaker of turn {number} is {speaker!r}, expected 'user' or 'agent': say who that is "
                 f'with the option speakers, such as {{"{speaker}": "agent"}}'
             )
-    try:
+    with located(place):
         return Dialogue(turns=tuple((speakers[speaker], text) for speaker, text in turns))
-    except ValueError as error:
-        raise ValueError(f"{place}: {error}") from error
 
 
 def _list(item: dict[str, Any], field: str, place: str) -> list[Any]:
     if not isinstance(item[field], list):
         raise ValueError(f"{place}: field {field!r} is {type(item[field]).__name__}, expected list")
     return item[field]
-
-
-def _turns(turns: list[Any], place: str) -> list[tuple[str, str]]:
-    """Reads the turns of a dialogue. All have one layout: a text among named turns would be by nobody."""
-    return [_turn(turn, number, place, type(turns[0])) for number, turn in enumerate(turns)]
 
 
 def _turn(turn: Any, number: int, place: str, layout: type) -> tuple[str, str]:

@@ -10,17 +10,16 @@ Source: the dataset card of https://huggingface.co/datasets/jat-project/jat-data
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
 
 from gato.data.episode import Episode, tree_leaves
+from gato.data.reading import located
 from gato.data.sources.groups import group_ids
 from gato.data.sources.inferred_spaces import infer_space, parse_space, read_leaf, unwrap
 from gato.data.sources.table import Table, read_blocks, require_type
-
-RowMeaning: TypeAlias = Literal["episodes", "timesteps"]
 
 _PARTS = ("observation", "action", "reward", "terminated", "truncated", "group")
 _JAT_OBSERVATIONS = ("continuous_observations", "discrete_observations", "image_observations", "text_observations")
@@ -35,7 +34,7 @@ class EpisodeOptions:
     # "episodes": a row is an episode, and a column of observations, actions or rewards holds lists of one entry per
     # timestep; observations may have one more. "timesteps": a row is a timestep; those of an episode follow each other
     # and share the value of the column `episode_index`.
-    rows: RowMeaning = "episodes"
+    rows: Literal["episodes", "timesteps"] = "episodes"
     # What stands where, if not as in the JAT dataset: {"observation": {"camera": "image", "arm": "state"},
     # "action": "action", "reward": "reward", "terminated": "done", "truncated": "timeout", "group": "task"}.
     # Observation and action are a column, or an object of columns that becomes a Dict. Reward may be null: there are
@@ -54,11 +53,6 @@ class EpisodeTable:
 
     def __init__(self, table: Table, name: str, options: EpisodeOptions) -> None:
         """Chooses the columns, and reads the first episode where spaces are inferred.
-
-        Args:
-            table: the rows.
-            name: names the dataset in errors and metrics.
-            options: what the rows and columns mean.
 
         Raises:
             ValueError: columns are missing, a space is left open, or the rows of an episode do not follow each other.
@@ -97,16 +91,10 @@ class EpisodeTable:
         _, first_action = next(tree_leaves(actions, "actions"))
         rewards = self._rewards(table, len(first_action), where)
         terminated, truncated = (self._ends(table, part, where) for part in ("terminated", "truncated"))
-        try:
+        with located(where):
             return Episode(
-                observations=observations,
-                actions=actions,
-                rewards=rewards,
-                terminated=terminated,
-                truncated=truncated,
+                observations=observations, actions=actions, rewards=rewards, terminated=terminated, truncated=truncated
             )
-        except ValueError as error:
-            raise ValueError(f"{where}: {error}") from error
 
     def episode_returns(self) -> np.ndarray:
         """Sums the rewards of each episode, (episodes,) float64; reads nothing else."""
@@ -237,6 +225,5 @@ def _map(tree: Any, leaf: Callable[[str], Any]) -> Any:
 
 
 def _tree_space(tree: Any, leaves: Mapping[str, gym.Space]) -> gym.Space:
-    if isinstance(tree, dict):
-        return gym.spaces.Dict({key: leaves[column] for key, column in tree.items()})
-    return leaves[tree]
+    space = _map(tree, leaves.__getitem__)
+    return gym.spaces.Dict(space) if isinstance(space, dict) else space

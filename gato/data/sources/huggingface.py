@@ -24,8 +24,10 @@ _SAVED = ("dataset_dict.json", "state.json")  # what marks a folder of `save_to_
 class ArrowTable:
     """The rows of a `datasets.Dataset`, images left encoded."""
 
-    def __init__(self, dataset: Any) -> None:
+    def __init__(self, dataset: Any, where: str) -> None:
         """Takes a `datasets.Dataset`; `Any`, because that library is imported only where it is needed."""
+        if not len(dataset):
+            raise ValueError(f"{where} holds no rows, expected at least one")
         self._dataset = dataset.with_format("arrow")
         self.schema = dataset.features.arrow_schema
 
@@ -56,8 +58,6 @@ def open_table(path: str | Path, name: str, options: TableOptions) -> Table:
     Args:
         path: a Parquet or Arrow file, a folder that `save_to_disk` wrote, a folder with Parquet files, or with
             options.hub the dataset's id, such as "jat-project/jat-dataset".
-        name: names the dataset in errors.
-        options: where to look, and what to take.
 
     Raises:
         FileNotFoundError: nothing there.
@@ -111,7 +111,7 @@ def _load_from_hub(path: str, name: str, options: TableOptions) -> Table:
             f"{name}: {path} could not be loaded from the Hugging Face Hub ({error!r}): check the id, the subset, the "
             "split and the network, or download the dataset elsewhere and give its folder as path, without hub"
         ) from error
-    return _arrow_table(dataset, name, path)
+    return ArrowTable(dataset, f"{name}: {path}")
 
 
 def _first_rows(stream: Any, count: int) -> Any:
@@ -139,10 +139,4 @@ def _load_from_disk(path: Path, name: str, split: str | None) -> Table:
         dataset = dataset[split]
     elif split is not None:
         raise ValueError(f"{name}: split is {split!r}, but {path} has no splits: leave it out")
-    return _arrow_table(dataset, name, path)
-
-
-def _arrow_table(dataset: Any, name: str, path: str | Path) -> ArrowTable:
-    if not len(dataset):
-        raise ValueError(f"{name}: {path} holds no rows, expected at least one")
-    return ArrowTable(dataset)
+    return ArrowTable(dataset, f"{name}: {path}")

@@ -1,7 +1,9 @@
 """Images with text: a folder or a zip file with images and one .jsonl, in it or beside it, that describes them.
 
 Captions are lines {"image": "a.png", "caption": ...}, questions {"image": "a.png", "question": ..., "answer": ...};
-images are named relative to the .jsonl. Other names and layouts are told by options. Questions about one image that
+images are named relative to the .jsonl. Other names and layouts are told by options: one JSON list instead of JSON
+Lines, of objects or lists, under any field names. A number or a truth value as an answer becomes its JSON text, such as
+"true". Questions about one image that
 follow each other are one dialogue. A line may name its "twins": images of one such name are never split into trained
 and held out ones; without it, those of one file are twins. Any format that Pillow decodes is read; what we write is
 PNG, without loss.
@@ -15,20 +17,28 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from gato.data.episode import Dialogue, ImageText, Speaker
-from gato.data.sources.image_lines import FIELDS, Columns, ImageKind, ImageLine, read_lines
-from gato.data.sources.jsonl import line_or_error
+from gato.data.reading import located
+from gato.data.sources.jsonl import convert_lines, decode_text, line_or_error, read_jsonl
 from gato.files import new_file
 
 MAX_PIXELS = 1 << 24  # a larger image is refused before it is decoded
 MAX_FILE_BYTES = 1 << 26  # a larger image file is refused before it is read
+ImageKind: TypeAlias = Literal["captions", "questions"]
+Columns: TypeAlias = Mapping[str, str | int]  # where a field of ours stands: its name in an object, its place in a list
+_ImageLine: TypeAlias = tuple[str, dict[str, str]]  # "file:line", and its fields, "twins" among them where it has it
+
+_FIELDS: dict[ImageKind, tuple[str, ...]] = {
+    "captions": ("image", "caption"),
+    "questions": ("image", "question", "answer"),
+}
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # fixed, so that equal items give equal files
 
 
@@ -50,8 +60,6 @@ class ImageSource:
 
         Args:
             path: a folder or a zip file.
-            name: names the dataset in errors and metrics.
-            kind: what the lines hold.
             lines: the .jsonl or .json file in it that describes the images; if not given, the only .jsonl in it, or
                 else that of the same name beside it.
             columns: fields that have another name than ours, such as {"question": "sentence"}, or their places where
@@ -69,9 +77,9 @@ class ImageSource:
         self.name, self._kind = name, kind
         self._files: _Folder | _Zip = _Folder(path, name) if path.is_dir() else _Zip(path, name)
         where, content, self._base = _find_lines(path, name, self._files, lines)
-        read = read_lines(content, f"{name}: {where}", kind, columns or {}, image_file, skip_bad=skip_bad)
+        read = _read_lines(content, f"{name}: {where}", kind, columns or {}, image_file, skip_bad)
         if not read:
-            raise ValueError(f"{name}: {where} holds no lines, expected the fields {list(FIELDS[kind])}")
+            raise ValueError(f"{name}: {where} holds no lines, expected the fields {list(_FIELDS[kind])}")
         known = set(self._files.names)
         for number, line in enumerate(read):
             if not isinstance(line, ValueError) and str(self._base / line[1]["image"]) not in known:
@@ -93,7 +101,7 @@ class ImageSource:
     def __getitem__(self, index: int) -> ImageText | Dialogue:
         lines = [line_or_error(line) for line in self._records[index]]
         place, item = lines[0]
-        try:
+        with located(f"{place}: image {item['image']!r}"):
             image = decode_image(self._files.read(str(self._base / item["image"]), MAX_FILE_BYTES))
             if self._kind == "captions":
                 return ImageText(image=image, text=item["caption"])
@@ -101,15 +109,13 @@ class ImageSource:
             for _, line in lines:
                 turns += ("user", line["question"]), ("agent", line["answer"])
             return Dialogue(image=image, turns=tuple(turns))
-        except ValueError as error:
-            raise ValueError(f"{place}: image {item['image']!r}: {error}") from error
 
 
 open_captions = functools.partial(ImageSource, kind="captions")
 open_questions = functools.partial(ImageSource, kind="questions")
 
 
-def _image_of(line: ImageLine | ValueError) -> str | int:
+def _image_of(line: _ImageLine | ValueError) -> str | int:
     """Returns what lines about one image share; a bad line shares it with none."""
     return id(line) if isinstance(line, ValueError) else line[1]["image"]
 
@@ -134,6 +140,23 @@ def decode_image(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         raise ValueError(f"cannot be decoded ({error}), expected a PNG, JPEG or other picture") from error
 
 
+def check_size(size: Sequence[int] | None, name: str) -> tuple[int, int] | None:
+    """Returns the option image_size as (height, width), or None where it was not given; refuses anything else."""
+    if size is None:
+        return None
+    if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
+        raise ValueError(f"{name}: image_size is {size!r}, expected [height, width] in pixels")
+    return size[0], size[1]
+
+
+def shrink(image: np.ndarray, size: tuple[int, int] | None, resampling: Image.Resampling) -> np.ndarray:
+    """Scales an image (..., channels) to (height, width), averaging where it gets smaller; None keeps its size."""
+    if size is None or image.shape[:2] == size:
+        return image
+    whole = Image.fromarray(image.squeeze(-1) if image.shape[2] == 1 else image)
+    return np.asarray(whole.resize((size[1], size[0]), resampling)).reshape(*size, -1)
+
+
 def write_images(path: str | Path, items: Iterable[ImageText | Dialogue]) -> None:
     """Writes a zip file that `ImageSource` reads: all captions or all dialogues. Equal items give equal bytes.
 
@@ -144,30 +167,28 @@ def write_images(path: str | Path, items: Iterable[ImageText | Dialogue]) -> Non
         ValueError: no items, captions and dialogues mixed, or a dialogue other than questions, each with its answer,
             about an image.
     """
-    with new_file(Path(path)) as partial, zipfile.ZipFile(partial, "x") as archive:
-        _write_items(archive, items)
-
-
-def _write_items(archive: zipfile.ZipFile, items: Iterable[ImageText | Dialogue]) -> None:
     names: dict[bytes, str] = {}
     lines: list[dict[str, Any]] = []
-    for item in items:
-        texts = [{"caption": item.text}] if isinstance(item, ImageText) else _questions(item)
-        assert item.image is not None  # `_questions` has refused it
-        digest = hashlib.sha256(repr(item.image.shape).encode() + item.image.tobytes()).digest()
-        if digest not in names:
-            names[digest] = f"{len(names):06d}.png"
-            content = io.BytesIO()
-            Image.fromarray(item.image.squeeze(-1) if item.image.shape[2:] == (1,) else item.image).save(content, "PNG")
-            archive.writestr(zipfile.ZipInfo(names[digest], _ZIP_DATE), content.getvalue())
-        lines += [{"image": names[digest], **text} for text in texts]
-    kinds = {tuple(line) for line in lines}
-    if len(kinds) != 1:
-        raise ValueError(f"the items hold {len(kinds)} kinds {sorted(kinds)}, expected all captions or all dialogues")
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    info = zipfile.ZipInfo("pictures.jsonl", _ZIP_DATE)
-    info.compress_type = zipfile.ZIP_DEFLATED
-    archive.writestr(info, text.encode())
+    with new_file(Path(path)) as partial, zipfile.ZipFile(partial, "x") as archive:
+        for item in items:
+            texts = [{"caption": item.text}] if isinstance(item, ImageText) else _questions(item)
+            assert item.image is not None  # `_questions` has refused it
+            digest = hashlib.sha256(repr(item.image.shape).encode() + item.image.tobytes()).digest()
+            if digest not in names:
+                names[digest] = f"{len(names):06d}.png"
+                content = io.BytesIO()
+                plain = item.image.squeeze(-1) if item.image.shape[2:] == (1,) else item.image
+                Image.fromarray(plain).save(content, "PNG")
+                archive.writestr(zipfile.ZipInfo(names[digest], _ZIP_DATE), content.getvalue())
+            lines += [{"image": names[digest], **text} for text in texts]
+        kinds = {tuple(line) for line in lines}
+        if len(kinds) != 1:
+            raise ValueError(
+                f"the items hold {len(kinds)} kinds {sorted(kinds)}, expected all captions or all dialogues"
+            )
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        info = zipfile.ZipInfo("pictures.jsonl", _ZIP_DATE)
+        archive.writestr(info, text.encode(), zipfile.ZIP_DEFLATED)
 
 
 def _questions(dialogue: Dialogue) -> list[dict[str, str]]:
@@ -177,6 +198,61 @@ def _questions(dialogue: Dialogue) -> list[dict[str, str]]:
         raise ValueError(f"the turns are by {speakers}, expected user and agent in turn, and a picture beside them")
     words = [text for _, text in dialogue.turns]
     return [{"question": question, "answer": answer} for question, answer in zip(words[::2], words[1::2], strict=True)]
+
+
+def _read_lines(
+    content: bytes, where: str, kind: ImageKind, columns: Columns, image_file: str, skip_bad: bool
+) -> list[_ImageLine | ValueError]:
+    """Reads and checks all lines of a .jsonl file, or of a .json file that is one list."""
+    if unknown := sorted(set(columns) - {*_FIELDS[kind], "twins"}):
+        raise ValueError(f"{where}: option columns names {unknown}, expected some of {[*_FIELDS[kind], 'twins']}")
+    if image_file.count("{}") != 1:
+        raise ValueError(
+            f"{where}: option image_file is {image_file!r}, expected one {{}} in it, such as 'images/{{}}.png'"
+        )
+
+    def convert(line: Any, place: str) -> _ImageLine:
+        item = {field: _text(line, field, columns.get(field, field), place) for field in _FIELDS[kind]}
+        item["image"] = image_file.format(item["image"])
+        if "twins" in columns or (isinstance(line, dict) and "twins" in line):
+            item["twins"] = str(_value(line, columns.get("twins", "twins"), place))
+        return place, item
+
+    if not where.endswith(".json"):
+        return read_jsonl(content, where, {}, convert, skip_bad=skip_bad)
+    try:
+        lines = json.loads(decode_text(content, where))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{where} is not JSON ({error}), expected a list of lines") from error
+    if not isinstance(lines, list):
+        raise ValueError(f"{where} holds {type(lines).__name__}, expected a list of lines")
+    placed = ((line, f"{where}: line {number}") for number, line in enumerate(lines))
+    return convert_lines(placed, convert, skip_bad=skip_bad)
+
+
+def _value(line: Any, column: str | int, place: str) -> Any:
+    if isinstance(line, list):
+        if not isinstance(column, int):
+            raise ValueError(f"{place} is a list: say the place of {column!r} in it with the option columns")
+        if not 0 <= column < len(line):
+            raise ValueError(f"{place} has {len(line)} entries, expected one at place {column}")
+        return line[column]
+    if not isinstance(line, dict) or column not in line:
+        found = list(line) if isinstance(line, dict) else repr(line)
+        raise ValueError(f"{place} lacks the field {column!r}, found {found}: name it with the option columns")
+    return line[column]
+
+
+def _text(line: Any, field: str, column: str | int, place: str) -> str:
+    value = _value(line, column, place)
+    if isinstance(value, str):
+        return value
+    # An id or an answer may be a number; a question or a caption that is one is a mistake.
+    if field == "answer" and isinstance(value, bool | int | float):
+        return json.dumps(value)
+    if field == "image" and isinstance(value, int) and column != "image":
+        return str(value)
+    raise ValueError(f"{place}: field {column!r} is {type(value).__name__}, expected str")
 
 
 class _Folder:

@@ -2,7 +2,7 @@
 
 What a type says for certain is inferred: floats are an unbounded Box, bools are binary, images a uint8 Box, strings
 Text. Integers do not say how many values there are, so their space must be declared, in the JSON form of `parse_space`.
-A column here has one entry per timestep.
+A column here has one entry per timestep, and `where` names dataset, record and column in errors.
 """
 
 import math
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from gymnasium import spaces
 
 from gato.data.sources.images import MAX_FILE_BYTES, decode_image
+from gato.tokenizer.rules import bounds
 
 _FORMS = "discrete, multi_discrete, multi_binary, box, image or text"
 _TEXT_LENGTH = 4096  # of an inferred Text, as are its characters; observed texts beyond either are read all the same
@@ -34,7 +35,6 @@ def parse_space(form: Any, where: str) -> gym.Space:
             none, shape may be left out where a bound is a list, and dtype is float32 unless given;
             {"image": [84, 84, 3]};
             {"text": 64} or {"text": {"max_length": 64, "charset": "abc "}}, printable ASCII unless given.
-        where: names dataset and column in errors.
 
     Raises:
         ValueError: another form, or values that Gymnasium refuses.
@@ -68,7 +68,6 @@ def infer_space(column: pa.Array, where: str, scan: Callable[[], Iterable[pa.Arr
 
     Args:
         column: the timesteps of one episode.
-        where: names dataset and column in errors.
         scan: yields such arrays of the whole dataset; called only to report what values integers take.
 
     Raises:
@@ -104,7 +103,6 @@ def read_leaf(column: pa.Array, space: gym.Space, where: str) -> np.ndarray | li
     Args:
         column: T entries.
         space: Discrete, MultiDiscrete, MultiBinary, Box or Text.
-        where: names dataset, record and column in errors.
 
     Returns:
         A list of T str for Text; else an array (T, *space.shape), of the space's dtype where that is a Box.
@@ -164,17 +162,16 @@ def _box(
     kind: Any = np.dtype(dtype)
     if kind.kind not in "iuf":
         raise ValueError(f"dtype is {dtype!r}, expected a type of numbers")
-    whole = kind.kind != "f"
-    if whole and (low is None or high is None):
+    if kind.kind != "f" and (low is None or high is None):
         raise ValueError("integers need both bounds")
-    bounds = [np.asarray(low if low is not None else -np.inf), np.asarray(high if high is not None else np.inf)]
-    if shape is None and not any(bound.shape for bound in bounds):
+    least, largest = np.asarray(-np.inf if low is None else low), np.asarray(np.inf if high is None else high)
+    full = np.broadcast_shapes(least.shape, largest.shape) if shape is None else tuple(shape)
+    if shape is None and not full:
         raise ValueError("no shape was given: add one, [] for a single number")
-    full = np.broadcast_shapes(*(bound.shape for bound in bounds)) if shape is None else tuple(shape)
-    limits = [np.broadcast_to(bound, full).astype(kind) for bound in bounds]
+    limits = np.broadcast_to(least, full).astype(kind), np.broadcast_to(largest, full).astype(kind)
     if (limits[0] > limits[1]).any():
         raise ValueError("low is above high")
-    return spaces.Box(limits[0], limits[1], full, kind)
+    return spaces.Box(*limits, full, kind)
 
 
 def _text(max_length: int, charset: str = string.printable) -> spaces.Text:
@@ -213,23 +210,19 @@ def _fit_numbers(values: np.ndarray, space: gym.Space, where: str) -> np.ndarray
         values = values.reshape(expected)  # a vector of one number is often stored as the number itself, or the reverse
     if values.shape != expected:
         raise ValueError(f"{where} has values of shape {values.shape[1:]}, expected {space.shape} for {space}")
-    if isinstance(space, spaces.Box):
-        if space.dtype.kind != "f" and values.dtype.kind == "f":
-            raise ValueError(f"{where} holds {values.dtype}, expected whole numbers for {space}")
-        low, high = space.low, space.high
-        if space.dtype.kind == "f":
-            return values.astype(space.dtype)  # the tokenizer clips
-    else:
-        if values.dtype.kind not in "biu":
-            raise ValueError(f"{where} holds {values.dtype}, expected whole numbers for {space}")
+    kind: Any = np.dtype(space.dtype)
+    if kind.kind == "f":
+        return values.astype(kind)  # the tokenizer clips
+    if values.dtype.kind not in "biu":
+        raise ValueError(f"{where} holds {values.dtype}, expected whole numbers for {space}")
+    if not isinstance(space, spaces.Box):
         values = values.astype(np.int64)
-        low = np.asarray(getattr(space, "start", 0))
-        high = low + np.asarray(getattr(space, "n" if isinstance(space, spaces.Discrete) else "nvec", 2)) - 1
+    low, high = bounds(space, where)
     outside = (values < low) | (values > high)
     if outside.any():
         place = tuple(int(number) for number in np.argwhere(outside)[0])
         raise ValueError(f"{where} is {values[place]} at timestep {place[0]}, expected a member of {space}")
-    return values.astype(space.dtype)
+    return values.astype(kind)
 
 
 def _refuse_nulls(column: pa.Array, where: str) -> None:

@@ -2,7 +2,7 @@
 
 import codecs
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 _Line = TypeVar("_Line")
@@ -29,8 +29,6 @@ def read_jsonl(
     """Reads, checks and converts all lines; blank lines are skipped.
 
     Args:
-        content: of the file.
-        where: names the file in errors.
         fields: what each object must hold; further fields are kept.
         convert: (object, "file:line") -> what becomes of it; its ValueErrors are errors of the line.
         skip_bad: a bad line leaves its error in its place, instead of ending the call.
@@ -39,13 +37,36 @@ def read_jsonl(
         ValueError: not UTF-8; or a line is no JSON object, or lacks a field, or a field has another type, or cannot be
             converted.
     """
-    read: list[_Line | ValueError] = []
-    for number, line in enumerate(decode_text(content, where).split("\n"), start=1):
-        if not line.strip():
-            continue
-        place = f"{where}:{number}"
+
+    def parse(line: str, place: str) -> _Line:
         try:
-            read.append(convert(_json_object(line, place, fields), place))
+            item = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{place} is not JSON ({error}), expected one object a line") from error
+        if not isinstance(item, dict):
+            raise ValueError(f"{place} holds {type(item).__name__}, expected an object with the fields {list(fields)}")
+        for field, kind in fields.items():
+            if field not in item:
+                raise ValueError(f"{place} lacks the field {field!r}, found {list(item)}")
+            if not isinstance(item[field], kind):
+                came = type(item[field]).__name__
+                raise ValueError(f"{place}: field {field!r} is {came}, expected {kind.__name__}")
+        return convert(item, place)
+
+    lines = enumerate(decode_text(content, where).split("\n"), start=1)
+    return convert_lines(
+        ((line, f"{where}:{number}") for number, line in lines if line.strip()), parse, skip_bad=skip_bad
+    )
+
+
+def convert_lines(
+    lines: Iterable[tuple[Any, str]], convert: Callable[[Any, str], _Line], *, skip_bad: bool
+) -> list[_Line | ValueError]:
+    """Converts lines, each given with its place; with `skip_bad`, a bad one leaves its error instead of raising it."""
+    read: list[_Line | ValueError] = []
+    for line, place in lines:
+        try:
+            read.append(convert(line, place))
         except ValueError as error:
             if not skip_bad:
                 raise
@@ -62,19 +83,3 @@ def line_or_error(line: _Line | ValueError) -> _Line:
     if isinstance(line, ValueError):
         raise line
     return line
-
-
-def _json_object(line: str, place: str, fields: Mapping[str, type]) -> dict[str, Any]:
-    try:
-        item = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{place} is not JSON ({error}), expected one object a line") from error
-    if not isinstance(item, dict):
-        raise ValueError(f"{place} holds {type(item).__name__}, expected an object with the fields {list(fields)}")
-    for field, kind in fields.items():
-        if field not in item:
-            raise ValueError(f"{place} lacks the field {field!r}, found {list(item)}")
-        if not isinstance(item[field], kind):
-            came = type(item[field]).__name__
-            raise ValueError(f"{place}: field {field!r} is {came}, expected {kind.__name__}")
-    return item

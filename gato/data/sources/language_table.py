@@ -3,16 +3,15 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow.compute as pc
 
 from gato.data.episode import Dialogue, Document, ImageText, Speaker
+from gato.data.reading import located
 from gato.data.sources.inferred_spaces import is_image, read_image
 from gato.data.sources.table import Table, read_blocks, require_type
-
-LanguageKind: TypeAlias = Literal["text", "dialogue", "captions", "questions"]
 
 _FIELDS: dict[str, tuple[str, ...]] = {
     "text": ("text",),
@@ -28,7 +27,7 @@ class LanguageOptions:
 
     # What a row becomes: "text" a Document, "captions" an ImageText, "dialogue" a Dialogue, "questions" a Dialogue
     # about an image.
-    records: LanguageKind
+    records: Literal["text", "dialogue", "captions", "questions"]
     # The names of columns, if others than those of the fields: {"text": "content"}. The fields are text; image and
     # caption; image, question and answer; turns. Images are encoded bytes, or structs with them in the field bytes.
     # Question and answer are strings, or lists of strings of one length.
@@ -51,11 +50,6 @@ class LanguageTable:
 
     def __init__(self, table: Table, name: str, options: LanguageOptions) -> None:
         """Chooses the columns.
-
-        Args:
-            table: the rows.
-            name: names the dataset in errors and metrics.
-            options: what the rows mean.
 
         Raises:
             ValueError: a column is missing or of another type, or an option does not go with the records.
@@ -94,22 +88,16 @@ class LanguageTable:
             raise IndexError(f"{self.name}: record {index} of {len(self)}")
         row = index if self._rows is None else int(self._rows[index])
         (values,) = self._table.read(list(self._columns.values()), row, row + 1).to_pylist()
-        where = f"{self.name}: row {row}"
         fields = {field: values[column] for field, column in self._columns.items()}
-        try:
-            match self._records:
-                case "text":
-                    return Document(text=_string(fields["text"], self._columns["text"]))
-                case "dialogue":
-                    return Dialogue(turns=tuple(self._turns(fields["turns"])))
-                case "captions":
-                    image = read_image(fields["image"], f"column {self._columns['image']!r}")
-                    return ImageText(image=image, text=_string(fields["caption"], self._columns["caption"]))
-                case "questions":
-                    image = read_image(fields["image"], f"column {self._columns['image']!r}")
-                    return Dialogue(image=image, turns=tuple(self._questions(fields["question"], fields["answer"])))
-        except ValueError as error:
-            raise ValueError(f"{where}: {error}") from error
+        with located(f"{self.name}: row {row}"):
+            if self._records == "text":
+                return Document(text=_string(fields["text"], self._columns["text"]))
+            if self._records == "dialogue":
+                return Dialogue(turns=tuple(self._turns(fields["turns"])))
+            image = read_image(fields["image"], f"column {self._columns['image']!r}")
+            if self._records == "captions":
+                return ImageText(image=image, text=_string(fields["caption"], self._columns["caption"]))
+            return Dialogue(image=image, turns=tuple(self._questions(fields["question"], fields["answer"])))
 
     def _turns(self, turns: Any) -> Iterable[tuple[Speaker, str]]:
         column, fields = self._columns["turns"], self._turn_fields

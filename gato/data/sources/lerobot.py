@@ -15,13 +15,16 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from PIL import Image
 
 from gato.data.episode import Episode
+from gato.data.reading import located
 from gato.data.sources.groups import group_ids
+from gato.data.sources.images import check_size, shrink
 from gato.data.sources.inferred_spaces import infer_space, parse_space, read_frame, read_leaf, unwrap
 from gato.data.sources.parquet import ParquetTable
 from gato.data.sources.table import require_type
-from gato.data.sources.video import decode_frames, shrink
+from gato.data.sources.video import decode_frames
 
 _VERSION = "v3"
 _VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
@@ -53,7 +56,6 @@ class LeRobotSource:
 
         Args:
             path: the dataset's folder.
-            name: names the dataset in errors and metrics.
             images: the features with images to keep, such as ["observation.images.top"]; [] for none, null for all.
             image_size: [height, width] that images are scaled to, smoothly and without regard to their proportions;
                 null keeps their size. A frame of 480 x 640 is 1,200 patches of 16 x 16, more than fits into an
@@ -71,12 +73,13 @@ class LeRobotSource:
         info = _read_info(self._path, name)
         self._fps, self._features = float(info["fps"]), info["features"]
         self._video_path: str = info.get("video_path") or _VIDEO_PATH
-        self._image_size = _check_size(image_size, name)
+        self._image_size = check_size(image_size, name)
         image_keys = [key for key, feature in self._features.items() if feature["dtype"] in ("image", "video")]
         for key in images or ():
             if key not in image_keys:
                 near = difflib.get_close_matches(key, image_keys, n=1)
-                raise ValueError(f"{name}: images name {key!r}, expected of {image_keys}" + _did_you_mean(near))
+                hint = f": did you mean {near[0]!r}?" if near else ""
+                raise ValueError(f"{name}: images name {key!r}, expected of {image_keys}{hint}")
         self._images = [
             key for key in image_keys if key.startswith("observation") and (images is None or key in images)
         ]
@@ -112,16 +115,11 @@ class LeRobotSource:
             observations[_TASK] = [self._task(number, where) for number in table["task_index"].to_pylist()]
         actions = read_leaf(table["action"], self.action_space, f"{where}: action")
         rewards = self._read_rewards(table, where)
-        try:
+        terminated = bool(done) and bool(unwrap(table["next.done"])[-1].as_py())
+        with located(where):
             return Episode(
-                observations=observations,
-                actions=actions,
-                rewards=rewards,
-                terminated=bool(done) and bool(unwrap(table["next.done"])[-1].as_py()),
-                truncated=False,
+                observations=observations, actions=actions, rewards=rewards, terminated=terminated, truncated=False
             )
-        except ValueError as error:
-            raise ValueError(f"{where}: {error}") from error
 
     def episode_returns(self) -> np.ndarray:
         """Sums the rewards of each episode, (episodes,) float64; reads nothing else."""
@@ -163,7 +161,7 @@ class LeRobotSource:
         shape, size = self.observation_space[key].shape, self._image_size
         if self._features[key]["dtype"] == "image":
             frames = [
-                shrink(read_frame(item, f"{where}: timestep {step}"), size)
+                shrink(read_frame(item, f"{where}: timestep {step}"), size, Image.Resampling.BILINEAR)
                 for step, item in enumerate(table[key].to_pylist())
             ]
         else:
@@ -285,15 +283,3 @@ def _read_tasks(path: Path, name: str) -> dict[int, str]:
         )
     rows = table.read(["task_index", texts[0]], 0, len(table)).to_pylist()
     return {row["task_index"]: row[texts[0]] for row in rows}
-
-
-def _check_size(size: Sequence[int] | None, name: str) -> tuple[int, int] | None:
-    if size is None:
-        return None
-    if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
-        raise ValueError(f"{name}: image_size is {size!r}, expected [height, width]")
-    return int(size[0]), int(size[1])
-
-
-def _did_you_mean(near: list[str]) -> str:
-    return f": did you mean {near[0]!r}?" if near else ""

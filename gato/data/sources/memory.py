@@ -12,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 
 from gato.data.episode import Dialogue, Document, Episode, ImageText
+from gato.data.reading import located
 from gato.data.sources.groups import group_ids
 from gato.data.validation import check_members
 
@@ -41,10 +42,8 @@ class MemorySource:
         return len(self._records)
 
     def __getitem__(self, index: int) -> Document | Dialogue | ImageText:
-        record = _taken(self._records, index, self.name)
-        if not isinstance(record, Document | Dialogue | ImageText):
-            raise TypeError(_wrong_type(record, index, self.name, "Document, Dialogue or ImageText"))
-        return record
+        kinds = Document | Dialogue | ImageText
+        return _taken(self._records, index, self.name, kinds, "Document, Dialogue or ImageText")
 
 
 class MemoryControlSource:
@@ -90,14 +89,10 @@ class MemoryControlSource:
         return len(self._episodes)
 
     def __getitem__(self, index: int) -> Episode:
-        episode = _taken(self._episodes, index, self.name)
-        if not isinstance(episode, Episode):
-            raise TypeError(_wrong_type(episode, index, self.name, "Episode"))
-        try:
+        episode = _taken(self._episodes, index, self.name, Episode, "Episode")
+        with located(f"{self.name}: episode {index}"):
             check_members(self.observation_space, episode.observations, "observations")
             check_members(self.action_space, episode.actions, "actions")
-        except ValueError as error:
-            raise ValueError(f"{self.name}: episode {index}: {error}") from error
         return episode
 
     def _task(self, index: int) -> str:
@@ -118,11 +113,9 @@ def _listed(records: Iterable[Any], name: str) -> Sequence[Any]:
     return listed
 
 
-def _taken(records: Sequence[Any], index: int, name: str) -> Any:
+def _taken(records: Sequence[Any], index: int, name: str, kind: Any, expected: str) -> Any:
     if not 0 <= index < len(records):
         raise IndexError(f"{name}: record {index} of {len(records)}")
-    return records[index]
-
-
-def _wrong_type(record: Any, index: int, name: str, expected: str) -> str:
-    return f"{name}: record {index} is {type(record).__name__}, expected {expected} of gato.data.episode"
+    if not isinstance(record := records[index], kind):
+        raise TypeError(f"{name}: record {index} is {type(record).__name__}, expected {expected} of gato.data.episode")
+    return record

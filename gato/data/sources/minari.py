@@ -8,11 +8,11 @@ from typing import Any
 import gymnasium as gym
 import h5py
 import minari
-import numpy as np
 from minari.dataset.minari_storage import MinariStorage
 from minari.storage.datasets_root_dir import get_dataset_path
 
 from gato.data.episode import Episode
+from gato.data.reading import located
 from gato.data.sources.groups import group_ids
 from gato.data.sources.minari_format import DATA_FOLDER, MASK_INFO
 from gato.data.validation import check_shapes
@@ -26,7 +26,6 @@ class MinariSource:
 
         Args:
             path: the dataset's folder, which holds `data/`, or that folder itself.
-            name: names the dataset in errors and metrics.
             hub: `path` is the id of a dataset of Minari's, such as "mujoco/ant/expert-v0": it lies in Minari's own
                 folder, or is fetched into it.
 
@@ -69,20 +68,17 @@ class MinariSource:
         file = Path(self._dataset.storage.data_path) / "main_data.hdf5"
         if not file.is_file():  # Minari's other layout keeps everything of an episode together
             return [self[index].episode_return for index in range(len(self))]
-        index = 0
-        try:
-            with h5py.File(file) as episodes:
-                returns = []
-                for index in range(len(self)):
+        returns = []
+        with h5py.File(file) as episodes:
+            for index in range(len(self)):
+                with located(f"{self.name}: episode {index}: its rewards cannot be read", (KeyError, OSError)):
                     returns.append(float(episodes[f"episode_{index}/rewards"][()].sum()))
-                return returns
-        except (KeyError, OSError) as error:
-            raise ValueError(f"{self.name}: episode {index}: its rewards cannot be read: {error}") from error
+        return returns
 
     def __getitem__(self, index: int) -> Episode:
         if not 0 <= index < len(self):
             raise IndexError(f"{self.name}: episode {index} of {len(self)}")
-        try:
+        with located(f"{self.name}: episode {index}", (ValueError, KeyError, OSError, AssertionError)):
             data = self._dataset[index]
             check_shapes(self.observation_space, data.observations, "observations")
             check_shapes(self.action_space, data.actions, "actions")
@@ -97,8 +93,6 @@ class MinariSource:
                 seed=self._seeds[index],
                 options=self._options[index],
             )
-        except (ValueError, KeyError, OSError, AssertionError) as error:
-            raise ValueError(f"{self.name}: episode {index}: {error}") from error
 
 
 def _fetched(dataset_id: str, name: str) -> Path:
@@ -122,8 +116,10 @@ def _fetched(dataset_id: str, name: str) -> Path:
 
 def _read_options(stored: Any, where: str) -> dict[str, Any] | None:
     """Reads reset options as we store them (JSON), or as Minari itself does (nested attributes)."""
-    if stored is None or isinstance(stored, Mapping):
-        return None if stored is None else _plain(stored)
+    if stored is None:
+        return None
+    if isinstance(stored, Mapping):
+        return json.loads(json.dumps(stored, default=lambda value: value.tolist()))  # arrays and numbers of numpy
     try:
         options = json.loads(stored)
     except (TypeError, json.JSONDecodeError) as error:
@@ -131,9 +127,3 @@ def _read_options(stored: Any, where: str) -> dict[str, Any] | None:
     if not isinstance(options, dict):
         raise ValueError(f"{where}: options are {stored!r}, expected a JSON object")
     return options
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(part) for key, part in value.items()}
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

@@ -14,6 +14,7 @@ from gymnasium.envs.registration import EnvSpec
 from minari.dataset.minari_storage import MinariStorage
 
 from gato.data.episode import Episode
+from gato.data.reading import located
 from gato.data.sources.minari_format import DATA_FOLDER, MASK_INFO
 from gato.data.validation import check_shapes
 from gato.files import new_folder
@@ -57,12 +58,10 @@ def write_minari(
         # The newest file layout stores small arrays and groups in a third of the space.
         with h5py.File(storage.data_path / _FILE, "w", libver="latest") as file:
             for index, episode in enumerate(episodes):
-                try:
+                with located(f"{dataset_id}: episode {index}", (ValueError, TypeError)):
                     check_shapes(observation_space, episode.observations, "observations")
                     check_shapes(action_space, episode.actions, "actions")
                     _write_episode(file.create_group(f"episode_{index}"), index, episode)
-                except (ValueError, TypeError) as error:
-                    raise ValueError(f"{dataset_id}: episode {index}: {error}") from error
                 num_episodes += 1
                 num_steps += len(episode)
         _finish(storage, dataset_id, num_episodes, num_steps, metadata)
@@ -84,8 +83,6 @@ def join_minari(
         path: folder of the dataset; it appears when all episodes are copied.
         parts: folders that `write_minari` wrote, in the order of their episodes.
         num_episodes: fewer are an error.
-        dataset_id: in Minari's form.
-        metadata: further entries of the dataset's metadata.
 
     Returns:
         The number of timesteps.

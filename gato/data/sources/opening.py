@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from gato.config import SourceConfig
 from gato.data.episode import ControlSource, Source
+from gato.data.reading import located
 from gato.data.sources.formats import find_format
 
 AnySource: TypeAlias = ControlSource | Source
@@ -23,10 +24,8 @@ def open_source(source: SourceConfig) -> AnySource:
     """
     if source.kind == "prepared":
         raise ValueError(f"source {source.name!r} is prepared and holds no records any more: open the one it came from")
-    try:
+    with located(f"source {source.name!r}"):
         chosen = find_format(source.kind)
-    except ValueError as error:
-        raise ValueError(f"source {source.name!r}: {error}") from error
     try:
         opener = chosen.load()
         return opener(source.path, source.name, **_arguments(opener, source))
@@ -50,25 +49,19 @@ def _arguments(opener: Callable[..., AnySource], source: SourceConfig) -> dict[s
     groups: dict[str, Any] = {
         name: each.annotation for name, each in keywords.items() if dataclasses.is_dataclass(each.annotation)
     }
-    required: dict[str, bool] = {}  # by option
+    known: dict[str, inspect.Parameter] = {}  # by option
     for name, each in keywords.items():
-        if name in groups:
-            required |= {field.name: _is_required(field) for field in dataclasses.fields(groups[name])}
-        elif name != "skip_bad":
-            required[name] = each.default is each.empty
+        known |= inspect.signature(groups[name]).parameters if name in groups else {name: each}
+    known.pop("skip_bad", None)
     where = f"source {source.name!r}: kind {source.kind!r}"
-    if unknown := sorted(set(source.options) - set(required)):
-        raise ValueError(f"{where} has no options {unknown}, it has {list(required) or 'none'}")
-    if missing := [name for name, is_required in required.items() if is_required and name not in source.options]:
+    if unknown := sorted(set(source.options) - set(known)):
+        raise ValueError(f"{where} has no options {unknown}, it has {list(known) or 'none'}")
+    if missing := [name for name, each in known.items() if each.default is each.empty and name not in source.options]:
         raise ValueError(f"{where} needs the options {missing}: add them to its options")
     arguments = {name: value for name, value in source.options.items() if name in keywords}
     for name, kind in groups.items():
-        names = {field.name for field in dataclasses.fields(kind)}
+        names = inspect.signature(kind).parameters
         arguments[name] = kind(**{option: value for option, value in source.options.items() if option in names})
     if "skip_bad" in keywords and source.bad_records == "skip":
         arguments["skip_bad"] = True
     return arguments
-
-
-def _is_required(field: dataclasses.Field) -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING

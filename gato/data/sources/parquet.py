@@ -28,7 +28,6 @@ class ParquetTable:
 
         Args:
             path: a Parquet file, or a folder.
-            name: names the dataset in errors.
             files: which files of the folder, such as "train-*.parquet"; in the order of their paths.
 
         Raises:
@@ -80,12 +79,8 @@ class ParquetTable:
         names = tuple(dict.fromkeys(columns))
         first = int(np.searchsorted(self._starts, start, side="right")) - 1
         last = int(np.searchsorted(self._starts, stop, side="left"))
-        parts = []
-        for number in range(first, last):
-            offset = int(self._starts[number])
-            begin, end = max(start - offset, 0), min(stop, int(self._starts[number + 1])) - offset
-            parts.append(self._row_group(number, names).slice(begin, end - begin))
-        return pa.concat_tables(parts)
+        groups = pa.concat_tables([self._row_group(number, names) for number in range(first, last)])
+        return groups.slice(start - int(self._starts[first]), stop - start)
 
     def _row_group(self, number: int, columns: tuple[str, ...]) -> pa.Table:
         key = number, columns

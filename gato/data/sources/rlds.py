@@ -20,8 +20,10 @@ import gymnasium as gym
 import numpy as np
 
 from gato.data.episode import Episode
+from gato.data.reading import located
 from gato.data.sources.groups import group_ids
-from gato.data.sources.rlds_layout import Field, open_shards, read_fields, read_info
+from gato.data.sources.images import check_size
+from gato.data.sources.rlds_layout import Field, Shard, open_shards, read_fields, read_info
 from gato.data.sources.rlds_values import decode_values
 from gato.data.sources.tfrecord import Values, parse_example
 from gato.data.validation import check_members
@@ -54,7 +56,6 @@ class RldsSource:
 
         Args:
             path: the folder of one version, which holds `dataset_info.json`.
-            name: names the dataset in errors and metrics.
             split: "train", for instance; may be left out where there is only one.
             observations: what is observed, such as ["observation/image", "language_instruction"]; None = all of
                 "observation". An observation is a dict of these, without "observation/" in front.
@@ -85,7 +86,7 @@ class RldsSource:
                 "and an object of sizes by field"
             )
         self._discrete = dict(discrete or {})
-        self._image_size = _image_size(image_size, name)
+        self._image_size = check_size(image_size, name)
         self._last_step_acts = last_step_acts
         chosen = [self._below(each) for each in ([_OBSERVATION] if observations is None else observations)]
         self._observed = dict.fromkeys(key for keys in chosen for key in keys)
@@ -107,10 +108,8 @@ class RldsSource:
             )
         self._spaces = {key: self._space(key, acts=False) for key in self._observed}
         self._spaces |= {key: self._space(key, acts=True) for key in self._acted}
-        try:
+        with located(self._where):
             self.observation_space: gym.Space = _space_tree(_nest(self._observed, self._spaces, _OBSERVATION))
-        except ValueError as error:
-            raise ValueError(f"{self._where}: {error}") from error
         self.action_space: gym.Space = _space_tree(_nest(self._acted, self._spaces, action))
         self._shards = open_shards(Path(path), info, split, self._where)
         self._stops = np.cumsum([len(shard) for shard in self._shards])
@@ -127,8 +126,9 @@ class RldsSource:
         if not 0 <= index < len(self):
             raise IndexError(f"{self.name}: episode {index} of {len(self)}")
         keys = [*self._observed, *self._acted, *self._flags, *([] if self._reward is None else [self._reward])]
-        try:
-            values = parse_example(self._record(index), {_STEPS + key for key in keys})
+        shard, position = self._place(index)
+        with located(f"{self.name}: episode {index} of {shard.path.name}"):
+            values = parse_example(shard[position], {_STEPS + key for key in keys})
             missing = [key for key in keys if _STEPS + key not in values]
             if missing:
                 raise ValueError(f"the record lacks {[_STEPS + key for key in missing]}, which features.json lists")
@@ -137,8 +137,6 @@ class RldsSource:
                 raise ValueError("it has no steps")
             batched = {key: self._decode(key, values[_STEPS + key], len(flag)) for key in keys}
             return self._episode(batched, len(flag))
-        except ValueError as error:
-            raise ValueError(f"{self.name}: episode {index} of {self._file(index)}: {error}") from error
 
     def _episode(self, batched: dict[str, Any], num_steps: int) -> Episode:
         for key in self._flags:
@@ -154,7 +152,8 @@ class RldsSource:
             )
         acted = {key: batched[key][:length] for key in self._acted}
         for key, values in ({key: batched[key] for key in self._observed} | acted).items():
-            self._check(key, values)
+            if not isinstance(values, list):
+                check_members(self._spaces[key], values, f"field {_STEPS + key}")
         terminated = bool(batched["is_terminal"][-1])
         rewards = np.zeros(length) if self._reward is None else batched[self._reward][:length].reshape(length)
         return Episode(
@@ -166,18 +165,11 @@ class RldsSource:
         )
 
     def _decode(self, key: str, values: Values, num_steps: int | None) -> Any:
-        try:
+        with located(f"field {_STEPS + key}"):
             decoded = decode_values(self._steps[key], values, num_steps, self._image_size)
-        except ValueError as error:
-            raise ValueError(f"field {_STEPS + key}: {error}") from error
         if isinstance(decoded, np.ndarray) and key in self._spaces:
             return decoded.astype(self._spaces[key].dtype, copy=False)
         return decoded
-
-    def _check(self, key: str, values: Any) -> None:
-        """Refuses numbers that are no members of the field's space."""
-        if not isinstance(values, list):
-            check_members(self._spaces[key], values, f"field {_STEPS + key}")
 
     def _space(self, key: str, *, acts: bool) -> gym.Space:
         field = self._steps[key]
@@ -229,17 +221,17 @@ class RldsSource:
         if field.kind != "tensor" or field.problem is not None or set(field.shape) - {1}:
             raise ValueError(f"{self._where}: field {_STEPS + key} is {field.kind} {field.shape}, expected a number")
 
-    def _record(self, index: int) -> bytes:
-        shard = int(np.searchsorted(self._stops, index, side="right"))
-        return self._shards[shard][index - int(self._stops[shard]) + len(self._shards[shard])]
-
-    def _file(self, index: int) -> str:
-        return self._shards[int(np.searchsorted(self._stops, index, side="right"))].path.name
+    def _place(self, index: int) -> tuple[Shard, int]:
+        """Returns the file of an episode, and its number in it."""
+        number = int(np.searchsorted(self._stops, index, side="right"))
+        shard = self._shards[number]
+        return shard, index - int(self._stops[number]) + len(shard)
 
     def _task(self, index: int, key: str) -> bytes:
-        values = parse_example(self._record(index), {key}).get(key, [])
+        shard, position = self._place(index)
+        values = parse_example(shard[position], {key}).get(key, [])
         if not len(values):
-            raise ValueError(f"{self.name}: episode {index} of {self._file(index)}: no value of {key}, to group by")
+            raise ValueError(f"{self.name}: episode {index} of {shard.path.name}: no value of {key}, to group by")
         return values[0] if isinstance(values, list) else values[:1].tobytes()
 
 
@@ -276,14 +268,6 @@ def _nest(keys: Sequence[str] | Mapping[str, Any], values: Mapping[str, Any], ro
 
 def _space_tree(tree: Any) -> gym.Space:
     return gym.spaces.Dict({key: _space_tree(part) for key, part in tree.items()}) if isinstance(tree, dict) else tree
-
-
-def _image_size(size: Sequence[int] | None, name: str) -> tuple[int, int] | None:
-    if size is None:
-        return None
-    if len(size) != 2 or not all(isinstance(each, int) and each > 0 for each in size):
-        raise ValueError(f"{name}: image_size is {size!r}, expected [height, width] in pixels")
-    return size[0], size[1]
 
 
 def _nearest(key: str, known: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, TypeAlias
 
 from array_record.python import array_record_data_source
 
@@ -44,14 +44,27 @@ class Field:
     problem: str | None = None  # why it cannot be read
 
 
-class Shard(Protocol):
-    """The records of one file."""
+class ArrayRecordFile:
+    """The records of one ArrayRecord file; its own library checks and reads them."""
 
-    path: Path
+    def __init__(self, path: Path, where: str) -> None:
+        self.path, self._where = path, where
+        try:
+            self._records = array_record_data_source.ArrayRecordDataSource(str(path.absolute()))
+        except RuntimeError as error:
+            raise ValueError(f"{where} is no readable ArrayRecord file ({error})") from error
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        return len(self._records)
 
-    def __getitem__(self, index: int) -> bytes: ...
+    def __getitem__(self, index: int) -> bytes:
+        try:
+            return self._records[index]
+        except RuntimeError as error:
+            raise ValueError(f"{self._where}: record {index} is damaged ({error})") from error
+
+
+Shard: TypeAlias = TfrecordFile | ArrayRecordFile  # the records of one file
 
 
 def read_info(path: Path, where: str) -> dict[str, Any]:
@@ -129,26 +142,6 @@ def open_shards(path: Path, info: Mapping[str, Any], split: str | None, where: s
                 f"{where}: {file.name} holds {len(shards[-1])} records, but {_INFO} says {length}: copy it again"
             )
     return shards
-
-
-class ArrayRecordFile:
-    """The records of one ArrayRecord file; its own library checks and reads them."""
-
-    def __init__(self, path: Path, where: str) -> None:
-        self.path, self._where = path, where
-        try:
-            self._records = array_record_data_source.ArrayRecordDataSource(str(path.absolute()))
-        except RuntimeError as error:
-            raise ValueError(f"{where} is no readable ArrayRecord file ({error})") from error
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def __getitem__(self, index: int) -> bytes:
-        try:
-            return self._records[index]
-        except RuntimeError as error:
-            raise ValueError(f"{self._where}: record {index} is damaged ({error})") from error
 
 
 def _fields(node: Mapping[str, Any], path: str) -> Iterator[tuple[str, Field]]:

@@ -5,7 +5,8 @@ import zlib
 import numpy as np
 from PIL import Image
 
-from gato.data.sources.images import decode_image
+from gato.data.reading import located
+from gato.data.sources.images import decode_image, shrink
 from gato.data.sources.rlds_layout import Field
 from gato.data.sources.tfrecord import Values
 
@@ -80,10 +81,8 @@ def _unpack(field: Field, contents: list[bytes]) -> np.ndarray:
 def _images(field: Field, contents: list[bytes], image_size: tuple[int, int] | None) -> np.ndarray:
     frames = []
     for step, content in enumerate(contents):
-        try:
+        with located(f"picture of step {step}"):
             frames.append(_image(field, content, image_size))
-        except ValueError as error:
-            raise ValueError(f"picture of step {step}: {error}") from error
     return np.stack(frames)
 
 
@@ -93,11 +92,7 @@ def _image(field: Field, content: bytes, image_size: tuple[int, int] | None) -> 
         frame = np.repeat(frame[..., None], 3 if field.shape[2] == 3 else 1, axis=2)
     if any(size not in (None, came) for size, came in zip(field.shape, frame.shape, strict=True)):
         raise ValueError(f"it is {frame.shape}, expected {field.shape} as in features.json")
-    if image_size is None or image_size == frame.shape[:2]:
-        return frame
-    height, width = image_size
-    plain = Image.fromarray(frame[..., 0] if frame.shape[2] == 1 else frame)
-    return np.asarray(plain.resize((width, height), Image.Resampling.BOX)).reshape(height, width, frame.shape[2])
+    return shrink(frame, image_size, Image.Resampling.BOX)
 
 
 def _text(content: bytes, step: int) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gato.data.episode import Document
+from gato.data.reading import located
 from gato.data.sources.jsonl import decode_text, line_or_error, read_jsonl
 
 DOCUMENT_CHARS = 16_384  # a document of a .txt file ends at the first blank line after this many characters
@@ -23,7 +24,6 @@ class TextSource:
 
         Args:
             path: a file or a folder.
-            name: names the dataset in errors and metrics.
             encoding: of .txt files, a name that Python knows, such as "latin-1"; .jsonl is UTF-8 by its standard.
             skip_bad: a bad line is refused when it is asked for, instead of here.
 
@@ -84,7 +84,5 @@ def _read(file: Path, name: str, encoding: str, skip_bad: bool) -> list[Document
 
 
 def _document(item: dict[str, Any], place: str) -> Document:
-    try:
+    with located(place):
         return Document(text=item["text"])
-    except ValueError as error:
-        raise ValueError(f"{place}: {error}") from error

@@ -43,11 +43,7 @@ class TfrecordFile:
     """The records of one file by index; where each begins is found by one scan that skips the data."""
 
     def __init__(self, path: Path, where: str) -> None:
-        """Scans the file.
-
-        Args:
-            path: of the file.
-            where: names it in errors.
+        """Scans the file, which errors call `where`.
 
         Raises:
             ValueError: the file is cut short, or the length of a record is damaged.
@@ -104,7 +100,6 @@ def parse_example(record: bytes, names: set[str] | None = None) -> dict[str, Val
     """Parses a serialized `tf.train.Example`.
 
     Args:
-        record: the message.
         names: the features wanted; the others are skipped unread. None = all.
 
     Returns:

@@ -6,7 +6,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from gato.data.sources.images import MAX_PIXELS
+from gato.data.sources.images import MAX_PIXELS, shrink
 
 
 def decode_frames(
@@ -45,7 +45,7 @@ def decode_frames(
                     break
                 if frame.width * frame.height > MAX_PIXELS:
                     raise ValueError(f"{where}: {path} has frames of {frame.width} x {frame.height}: scale them down")
-                frames.append(shrink(frame.to_ndarray(format="rgb24"), size))
+                frames.append(shrink(frame.to_ndarray(format="rgb24"), size, Image.Resampling.BILINEAR))
                 if len(frames) == len(times):
                     return frames
     except (av.FFmpegError, OSError, IndexError) as error:
@@ -54,11 +54,3 @@ def decode_frames(
         f"{where}: {path} has no frame at {times[len(frames)]:.4f} s (frame {len(frames)} of {len(times)}): the video "
         "is cut short, or its rate is not that of meta/info.json"
     )
-
-
-def shrink(image: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
-    """Scales an image (..., channels) to (height, width), averaging where it gets smaller; None keeps its size."""
-    if size is None or image.shape[:2] == size:
-        return image
-    whole = Image.fromarray(image.squeeze(-1) if image.shape[2] == 1 else image)
-    return np.asarray(whole.resize((size[1], size[0]), Image.Resampling.BILINEAR)).reshape(*size, -1)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from gato.data.episode import Dialogue, ImageText
+from gato.data.reading import located
 from gato.data.sources.images import MAX_FILE_BYTES, decode_image
 from gato.data.sources.jsonl import decode_text
 
@@ -47,7 +48,6 @@ class WebdatasetSource:
         Args:
             path: a .tar file, a folder of them, or a pattern such as "shards/train-{0000..0123}.tar"; not compressed,
                 since a record could then not be read without all before it.
-            name: names the dataset in errors and metrics.
             image: the ending of the image's file, such as "left.jpg"; None = png, jpg, jpeg or webp.
             caption: the field of the JSON object that holds the caption; None = the caption is a file of text.
             question: the field that holds the question; the record is then a dialogue.
@@ -68,25 +68,36 @@ class WebdatasetSource:
         self._reads_json = caption is not None or question is not None
         images = _IMAGES if image is None else (image.lower().removeprefix("."),)
         texts = ("json",) if self._reads_json else _CAPTIONS
-        self._shards = [
-            _Shard(file, f"{name}: {file}", images, texts, skip_incomplete) for file in _shard_files(str(path), name)
-        ]
-        self._stops = np.cumsum([len(shard.places) for shard in self._shards])
+        self._shards = _shard_files(str(path), name)
+        keys: list[bytes] = []
+        places: list[tuple[int, int, int, int, int]] = []  # number of the shard; start and size of image and of text
+        for number, shard in enumerate(self._shards):
+            where = f"{name}: {shard}"
+            for key, files in _samples(shard, where).items():
+                found = [[ending for ending in endings if ending in files] for endings in (images, texts)]
+                if any(len(endings) > 1 for endings in found):
+                    raise ValueError(f"{where}: sample {key!r} has {sorted(files)}, expected one picture and one text")
+                if all(found):
+                    keys.append(key.encode("utf-8", "surrogateescape"))
+                    places.append((number, *files[found[0][0]], *files[found[1][0]]))
+                elif not skip_incomplete:
+                    raise ValueError(
+                        f"{where}: sample {key!r} has {sorted(files)}, expected one of {list(images)} and one of "
+                        f"{list(texts)}: set skip_incomplete to leave out such samples"
+                    )
+        self._keys, self._places = np.array(keys, "S"), np.array(places, np.int64)
         if not len(self):
             raise ValueError(f"{name}: {path} holds no sample, expected .{'/.'.join(images)} with .{'/.'.join(texts)}")
 
     def __len__(self) -> int:
-        return int(self._stops[-1])
+        return len(self._places)
 
     def __getitem__(self, index: int) -> ImageText | Dialogue:
         if not 0 <= index < len(self):
             raise IndexError(f"{self.name}: sample {index} of {len(self)}")
-        number = int(np.searchsorted(self._stops, index, side="right"))
-        shard = self._shards[number]
-        position = index - int(self._stops[number]) + len(shard.places)
-        where = f"{self.name}: {shard.path}: sample {shard.keys[position].decode()!r}"
-        try:
-            content, text = shard.read(position)
+        shard = self._shards[self._places[index, 0]]
+        with located(f"{self.name}: {shard}: sample {self._keys[index].decode()!r}"):
+            content, text = _read(shard, *self._places[index, 1:].tolist())
             image = decode_image(content)
             if not self._reads_json:
                 return ImageText(image=image, text=decode_text(text, "its caption").strip())
@@ -97,45 +108,18 @@ class WebdatasetSource:
             assert self._answer is not None
             asked, answered = _field(fields, self._question), _field(fields, self._answer)
             return Dialogue(image=image, turns=(("user", asked), ("agent", answered)))
-        except ValueError as error:
-            raise ValueError(f"{where}: {error}") from error
 
 
-class _Shard:
-    """Where the image and the text of each sample of one tar file lie."""
-
-    def __init__(
-        self, path: Path, where: str, images: tuple[str, ...], texts: tuple[str, ...], skip_incomplete: bool
-    ) -> None:
-        self.path = path
-        keys: list[bytes] = []
-        places: list[tuple[int, int, int, int]] = []
-        for key, files in _samples(path, where).items():
-            found = [[ending for ending in endings if ending in files] for endings in (images, texts)]
-            if any(len(endings) > 1 for endings in found):
-                raise ValueError(f"{where}: sample {key!r} has {sorted(files)}, expected one picture and one text")
-            if all(found):
-                keys.append(key.encode("utf-8", "surrogateescape"))
-                places.append(files[found[0][0]] + files[found[1][0]])
-            elif not skip_incomplete:
-                raise ValueError(
-                    f"{where}: sample {key!r} has {sorted(files)}, expected one of {list(images)} and one of "
-                    f"{list(texts)}: set skip_incomplete to leave out such samples"
-                )
-        self.keys = np.array(keys, "S") if keys else np.zeros(0, "S1")
-        self.places = np.array(places, np.int64).reshape(len(places), 4)
-
-    def read(self, position: int) -> tuple[bytes, bytes]:
-        """Reads the files of the image and of the text; opens the shard each time, so threads do not meet."""
-        start, size_bytes, text_start, text_bytes = self.places[position].tolist()
-        for what, size in (("picture", size_bytes), ("text", text_bytes)):
-            if size > MAX_FILE_BYTES:
-                raise ValueError(f"its {what} has {size} bytes, expected at most {MAX_FILE_BYTES}")
-        with self.path.open("rb") as file:
-            file.seek(start)
-            image = file.read(size_bytes)
-            file.seek(text_start)
-            return image, file.read(text_bytes)
+def _read(shard: Path, start: int, size_bytes: int, text_start: int, text_bytes: int) -> tuple[bytes, bytes]:
+    """Reads the files of the image and of the text; opens the shard each time, so threads do not meet."""
+    for what, size in (("picture", size_bytes), ("text", text_bytes)):
+        if size > MAX_FILE_BYTES:
+            raise ValueError(f"its {what} has {size} bytes, expected at most {MAX_FILE_BYTES}")
+    with shard.open("rb") as file:
+        file.seek(start)
+        image = file.read(size_bytes)
+        file.seek(text_start)
+        return image, file.read(text_bytes)
 
 
 def _samples(path: Path, where: str) -> dict[str, dict[str, tuple[int, int]]]:

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from gato.envs import get_task
-from gato.envs.context.told_variant import Numbering, ToldVariant, told
+from gato.envs.context.told_variant import Numbering, ToldVariant, with_task_id
 
 TASKS = [get_task("pendulum-mode"), get_task("dark-room")]
 NUMBERING = Numbering.of(TASKS)
@@ -30,7 +30,7 @@ def test_a_variant_is_known_by_its_options_in_any_order():
 
 def test_the_observation_tells_the_variant_from_first_to_last_and_is_else_unchanged():
     task = TASKS[1]
-    plain, telling = task.make(), told(task, NUMBERING).make()
+    plain, telling = task.make(), with_task_id(task, NUMBERING).make()
     goal = dict(task.held_out_variants[2])
     first, _ = plain.reset(seed=3, options=goal)
     seen, _ = telling.reset(seed=3, options=goal)
@@ -48,7 +48,7 @@ def test_the_observation_tells_the_variant_from_first_to_last_and_is_else_unchan
 
 
 def test_an_episode_without_a_variant_has_nothing_to_tell():
-    env = told(TASKS[1], NUMBERING).make()
+    env = with_task_id(TASKS[1], NUMBERING).make()
     for options in (None, {"goal": 999}):
         with pytest.raises(ValueError, match=r"'dark-room': .* is none of its 49 variants: reset it with the options"):
             env.reset(seed=0, options=options)
@@ -58,14 +58,14 @@ def test_an_episode_without_a_variant_has_nothing_to_tell():
 
 def test_a_task_without_variants_is_told_too():
     task = get_task("cartpole")
-    env = told(task, Numbering.of([task])).make()
+    env = with_task_id(task, Numbering.of([task])).make()
     assert isinstance(env, ToldVariant)
     assert env.reset(seed=0)[0] in env.observation_space
     assert env.reset(seed=0)[0]["wanted"].tolist() == [0, 0]
 
 
 def test_the_task_keeps_its_name_and_scores_and_loses_its_expert():
-    task = told(TASKS[0], NUMBERING)
+    task = with_task_id(TASKS[0], NUMBERING)
     assert (task.name, task.scores, task.variants) == (TASKS[0].name, TASKS[0].scores, TASKS[0].variants)
     assert task.make_expert is None
     assert isinstance(task.make(render_mode="rgb_array"), gymnasium.Env)
