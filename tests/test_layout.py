@@ -58,7 +58,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
             "gato.data",
             "gato.inference",
         },
-        {"gymnasium", "numpy", "scipy", "PIL"},
+        {"gymnasium", "numpy", "PIL"},
     ),
     "gato.reports": (
         {"gato.config", "gato.tokenizer", "gato.data", "gato.audit", "gato.evaluation"},

@@ -8,12 +8,13 @@ A bootstrap sample is the same scores with other weights. A statistic therefore 
 each, and the weights of their episodes, (..., n) each: how often an episode was drawn, which sums to n.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TypeAlias
 
 import numpy as np
-from scipy.stats import binomtest
 
 Strata: TypeAlias = Sequence[np.ndarray]  # one array per task
 Statistic: TypeAlias = Callable[[Strata, Strata], np.ndarray]  # (scores, weights) -> (...) or (..., k)
@@ -203,8 +204,12 @@ def wilson_interval(successes: int, trials: int) -> Interval:
         raise ValueError(
             f"{successes} successes in {trials} trials: expected 0 <= successes <= trials and 1 or more trials"
         )
-    ends = binomtest(successes, trials).proportion_ci(method="wilson")
-    return Interval(value=successes / trials, low=float(ends.low), high=float(ends.high))
+    # Written out: importing scipy.stats for it would take longer than the start of most commands.
+    z = NormalDist().inv_cdf(0.975)
+    rate = successes / trials
+    centre = (rate + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    half = z / (1 + z**2 / trials) * math.sqrt(rate * (1 - rate) / trials + z**2 / (4 * trials**2))
+    return Interval(value=rate, low=max(centre - half, 0.0), high=min(centre + half, 1.0))
 
 
 def _means(scores: Strata, weights: Strata) -> np.ndarray:
