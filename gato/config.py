@@ -43,6 +43,16 @@ class TokenizerConfig:
     local_position_size: int = 512  # largest number of observation tokens in one timestep (appendix C.3)
     text_action_tokens: int = 32  # slots of one Text action, end mark included
     paper_literal: bool = False  # discrete ids re-use the text ids [0, num_discrete), as printed in the paper
+    # How a timestep becomes tokens. All but the defaults are departures that shorten it.
+    values_per_token: int = 1  # most numbers that share a token: neighbouring ones of an observation, or an action's
+    # "mark": no token of its own, the last token of the observation carries its local position instead.
+    separator: Literal["token", "mark"] = "token"
+    # "parallel": a token per number, not fed in, so that one pass gives them all (appendix G). "grouped": one token,
+    # whose numbers are all predicted at once. "decoded": the same, each number given those before it.
+    action_tokens: Literal["sequential", "parallel", "grouped", "decoded"] = "sequential"
+    # Of the episode that is played or learned; demonstrations always show theirs. "hidden": they take no token.
+    own_actions: Literal["fed", "dropped", "hidden"] = "fed"
+    own_action_dropout: float = 0.9  # where they are "dropped": share of actions without a token, in training only
 
     def __post_init__(self) -> None:
         _require(
@@ -51,9 +61,34 @@ class TokenizerConfig:
         )
         for name in ("num_bins", "num_discrete", "text_action_tokens"):
             _require(getattr(self, name) >= 2, f"{name} is {getattr(self, name)}, needs 2 or more")
+        _require(self.values_per_token >= 1, f"values_per_token is {self.values_per_token}, needs 1 or more")
+        _require(
+            self.values_per_token > 1 or not self.has_action_groups,
+            f"action_tokens is {self.action_tokens!r}, but values_per_token is 1: raise it to the most numbers that an "
+            "action has, or more",
+        )
+        _require(
+            self.own_actions == "fed" or self.has_action_groups,
+            f"own_actions is {self.own_actions!r}, but action_tokens is {self.action_tokens!r}: only an action in one "
+            "token, 'grouped' or 'decoded', can be left out",
+        )
+        _require(
+            0 <= self.own_action_dropout <= 1,
+            f"own_action_dropout is {self.own_action_dropout}, must lie in [0, 1]",
+        )
         _require(
             self.mu > 0 and self.mu_scale > 0, f"mu and mu_scale must be positive, are {self.mu} and {self.mu_scale}"
         )
+
+    @property
+    def has_groups(self) -> bool:
+        """Returns whether a token may hold several numbers."""
+        return self.values_per_token > 1
+
+    @property
+    def has_action_groups(self) -> bool:
+        """Returns whether an action is one token."""
+        return self.action_tokens in ("grouped", "decoded")
 
     @property
     def continuous_ids(self) -> range:
@@ -112,8 +147,9 @@ class ModelConfig:
     pixel_offset: float = 127.5  # subtracted from uint8 pixels; 127.5 maps them to [-1, 1] (section 2.1)
     pixel_scale: float = 510.0  # then divides: 127.5 x sqrt(patch size) as in section 2.1
     unit_rms_inputs: bool = False  # departure: everything that enters the residual stream has RMS about 1
-    parallel_actions: bool = False  # action tokens are not fed in, so that one pass gives them all (appendix G)
     smooth_bins: bool = False  # departure: neighbouring continuous bins start with similar embeddings
+    code_width: int = 16  # numbers that stand for one value of a token that holds several
+    group_width: int = 256  # hidden values of the layer that joins the codes of a token
     # Of matrix products; softmax, norms and loss stay float32.
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
     attention: Literal["xla", "cudnn"] = "xla"  # cudnn needs bfloat16 and an NVIDIA GPU
@@ -234,7 +270,11 @@ class DataConfig:
     max_patches: int = 1024  # most image patches a row; a window is cut before it needs more
     pairs_per_row: int = 5  # image-text pairs joined in one row (section 2.3)
     isolate_pairs: bool = False  # departure: joined pairs do not see each other; not with attention "cudnn"
+    # Departure: what a window leaves of a control row is filled with windows of other episodes of the source, and none
+    # sees another; not with attention "cudnn".
+    pack_windows: bool = False
     text_observation_loss: bool = True  # text inside observations carries loss
+    repeated_action_share: float = 1.0  # departure: share that carries loss of actions that repeat the one before
     question_loss: bool = True  # questions and the other speaker's turns carry loss, as all text does in the paper
     row_loss_exponent: float = 0.0  # departure: a row with n targets weighs n ** -exponent a target
 
@@ -242,6 +282,13 @@ class DataConfig:
         names = [source.name for source in self.sources]
         _require(len(set(names)) == len(names), f"source names must be unique, are {names}")
         _require(self.weight_temperature > 0, f"weight_temperature is {self.weight_temperature}, must be positive")
+        share = self.repeated_action_share
+        _require(0 <= share <= 1, f"repeated_action_share is {share}, must lie in [0, 1]")
+
+    @property
+    def has_isolated_parts(self) -> bool:
+        """Returns whether rows may hold parts that do not see each other."""
+        return self.isolate_pairs or self.pack_windows
 
     @property
     def row_weights(self) -> tuple[float, ...]:
@@ -483,6 +530,8 @@ def _from_plain(kind: type[_Config], value: Any, where: str) -> _Config:
     """Rebuilds a config dataclass from JSON values; refuses unknown keys and wrong types."""
     if not isinstance(value, dict):
         raise TypeError(f"{where} is {value!r}, expected an object with the fields of {kind.__name__}")
+    if kind is RunConfig:
+        value = _moved_parallel_actions(value)
     if kind is PolicyConfig and (former := value.keys() & _FORMER_PROMPT_FIELDS.keys()):
         kept = {name: item for name, item in value.items() if name not in former}
         moved = {_FORMER_PROMPT_FIELDS[name]: value[name] for name in sorted(former)}
@@ -494,6 +543,18 @@ def _from_plain(kind: type[_Config], value: Any, where: str) -> _Config:
             hint = f", did you mean {near[0]!r}?" if near else f", known are {sorted(hints)}"
             raise ValueError(f"{where} has no field {key!r}{hint}")
     return kind(**{key: _field_value(hints[key], item, f"{where}.{key}") for key, item in value.items()})
+
+
+def _moved_parallel_actions(config: dict[str, Any]) -> dict[str, Any]:
+    """Returns the JSON values of a run with the former `model.parallel_actions` as the tokenizer's `action_tokens`."""
+    model = config.get("model")
+    if not isinstance(model, dict) or "parallel_actions" not in model:
+        return config
+    kept = {name: item for name, item in model.items() if name != "parallel_actions"}
+    tokenizer = config.get("tokenizer", {})
+    if model["parallel_actions"] is True:
+        tokenizer = {**tokenizer, "action_tokens": "parallel"}
+    return {**config, "model": kept, "tokenizer": tokenizer}
 
 
 def _field_value(hint: Any, value: Any, where: str) -> Any:

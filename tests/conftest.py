@@ -106,6 +106,9 @@ def assert_same():
             if left is None or right is None:
                 assert left is right, field.name
                 continue
+            if dataclasses.is_dataclass(left):
+                check(left, right)
+                continue
             assert left.dtype == right.dtype, field.name
             np.testing.assert_array_equal(left, right, err_msg=field.name)
 

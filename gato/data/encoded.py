@@ -1,6 +1,5 @@
 """What an encoded source is: records as tokens, kept in memory, since encoding costs far more than cutting a row."""
 
-import dataclasses
 import hashlib
 import threading
 from collections import OrderedDict
@@ -140,7 +139,7 @@ def encode_language(
 
 
 def _size_bytes(sequence: TokenSequence) -> int:
-    return sum(getattr(sequence, field.name).nbytes for field in dataclasses.fields(sequence))
+    return sum(array.nbytes for array in sequence.arrays().values())
 
 
 def encoding_of(
@@ -153,10 +152,22 @@ def encoding_of(
 ) -> dict[str, Any]:
     """Returns everything that decides how a record becomes tokens, as JSON values."""
     return {
-        "tokenizer": asdict(tokenizer),
+        "tokenizer": _settings(tokenizer),
         "text_model": None if text is None else hashlib.sha256(text.to_bytes()).hexdigest(),
         "text_observation_loss": data.text_observation_loss,
         "question_loss": data.question_loss,
         "terminal_observation": terminal_observation,
         "fields": [{"path": scale.path, "low": list(scale.low), "high": list(scale.high)} for scale in fields],
     }
+
+
+def _settings(tokenizer: TokenizerConfig) -> dict[str, Any]:
+    """Returns the settings that decide what is stored of a record; those of shorter timesteps only where they are used.
+
+    So what was prepared before there were any can still be read.
+    """
+    settings = asdict(tokenizer)
+    del settings["own_actions"], settings["own_action_dropout"]  # decided anew for every row
+    settings["action_tokens"] = "grouped" if tokenizer.has_action_groups else "sequential"
+    defaults = {"values_per_token": 1, "separator": "token", "action_tokens": "sequential"}
+    return {name: value for name, value in settings.items() if defaults.get(name) != value}

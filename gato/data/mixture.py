@@ -173,5 +173,5 @@ def open_rows(
     elif source.min_return is not None:
         good = good_episodes(np.array(facts.returns, np.float64), source.min_return)
     return ControlRows(
-        encoded, config, source_id, groups=np.array(facts.groups), seed=seed, held_out=held_out, good=good
+        encoded, config, tokenizer, source_id, groups=np.array(facts.groups), seed=seed, held_out=held_out, good=good
     )

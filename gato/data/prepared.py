@@ -7,10 +7,11 @@ What is kept are encoded records and not rows, so windows and prompts are drawn 
 a prepared source equal those cut from the source itself.
 """
 
+import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,11 @@ from array_record.python import array_record_module
 
 from gato.data.encoded import BadRecordError, EncodedRecords, RowFacts
 from gato.files import new_folder
-from gato.tokenizer.sequence import TokenSequence
+from gato.tokenizer.sequence import GroupedNumbers, TokenSequence
 
 _RECORDS, _MANIFEST = "records.array_record", "manifest.json"
 _VERSION = 2
+_VERSION_OF_GROUPS = 3  # where tokens hold several numbers: their fields follow those of the others
 _FIELDS: dict[str, tuple[type, int]] = {  # of a TokenSequence: type, and number of axes
     "tokens": (np.int32, 1),
     "local_positions": (np.int32, 1),
@@ -34,17 +36,45 @@ _FIELDS: dict[str, tuple[type, int]] = {  # of a TokenSequence: type, and number
     "patch_intervals": (np.int32, 2),
     "starts": (np.int64, 1),
 }
+_NUMBER_FIELDS: dict[str, tuple[type, int]] = {  # of its GroupedNumbers, if it has them
+    "values": (np.int32, 2),
+    "action_values": (np.int32, 2),
+    "action_mask": (np.bool_, 1),
+    "action_ranges": (np.int32, 2),
+}
 _WIDE = 1 << 16  # numbers below take two bytes, others four: a record is read in half the time
 
 
 def pack(sequence: TokenSequence) -> bytes:
-    """Packs tokens as bytes: shapes of all fields and whether their numbers are wide, as uint32; then the fields.
+    """Packs tokens as bytes; those that hold several numbers, with these behind the rest.
 
-    Masks take a bit per entry, pixels a byte, other numbers two bytes, or four where one of the field is wide.
+    Each part begins with the shapes of its fields and whether their numbers are wide, as uint32. Masks take a bit per
+    entry, pixels a byte, other numbers two bytes, or four where one of the field is wide.
     """
+    packed = _pack(sequence, _FIELDS)
+    return packed if sequence.numbers is None else packed + _pack(sequence.numbers, _NUMBER_FIELDS)
+
+
+def unpack(content: bytes) -> TokenSequence:
+    """Reads what `pack` packed; pixels are a read-only view of `content`.
+
+    Raises:
+        ValueError: these bytes are no packed tokens.
+    """
+    fields, stop = _unpack(content, 0, _FIELDS)
+    numbers = None
+    if stop != len(content):
+        number_fields, stop = _unpack(content, stop, _NUMBER_FIELDS)
+        numbers = GroupedNumbers(**number_fields)
+    if stop != len(content):
+        raise ValueError(f"a record has {len(content)} bytes, its fields take {stop}")
+    return dataclasses.replace(TokenSequence(**fields), numbers=numbers)
+
+
+def _pack(record: TokenSequence | GroupedNumbers, kinds: Mapping[str, tuple[type, int]]) -> bytes:
     header, body = [], []
-    for field, (kind, _) in _FIELDS.items():
-        array: np.ndarray = np.asarray(getattr(sequence, field), kind)
+    for field, (kind, _) in kinds.items():
+        array: np.ndarray = np.asarray(getattr(record, field), kind)
         is_wide = kind in (np.int32, np.int64) and array.size > 0 and int(array.max()) >= _WIDE
         header += [*array.shape, is_wide]
         if kind is np.bool_:
@@ -56,17 +86,17 @@ def pack(sequence: TokenSequence) -> bytes:
     return b"".join([np.array(header, "<u4").tobytes(), *body])
 
 
-def unpack(content: bytes) -> TokenSequence:
-    """Reads what `pack` packed; pixels are a read-only view of `content`.
-
-    Raises:
-        ValueError: these bytes are no packed tokens.
-    """
-    num_sizes = sum(axes + 1 for _, axes in _FIELDS.values())
-    sizes = iter(np.frombuffer(content, "<u4", num_sizes).tolist())
-    offset = 4 * num_sizes
+def _unpack(content: bytes, offset: int, kinds: Mapping[str, tuple[type, int]]) -> tuple[dict[str, Any], int]:
+    """Returns the fields that stand at an offset, and where they end."""
+    num_sizes = sum(axes + 1 for _, axes in kinds.values())
+    if len(content) < offset + 4 * num_sizes:
+        raise ValueError(
+            f"a record has {len(content)} bytes, the sizes of its fields alone end at {offset + 4 * num_sizes}"
+        )
+    sizes = iter(np.frombuffer(content, "<u4", num_sizes, offset).tolist())
+    offset += 4 * num_sizes
     fields = {}
-    for field, (kind, axes) in _FIELDS.items():
+    for field, (kind, axes) in kinds.items():
         shape = tuple(next(sizes) for _ in range(axes))
         is_wide, count = next(sizes), math.prod(shape)
         if kind is np.bool_:
@@ -75,11 +105,11 @@ def unpack(content: bytes) -> TokenSequence:
         else:
             stored_kind = np.uint8 if kind is np.uint8 else np.dtype("<u4" if is_wide else "<u2")
             stored = np.frombuffer(content, stored_kind, count, offset)
-            fields[field] = stored.astype(kind, copy=False).reshape(shape)
+            # Numbers that share tokens are most of a record and stay as narrow as they are.
+            narrow = field in ("values", "action_values") and not is_wide
+            fields[field] = stored.astype(np.uint16 if narrow else kind, copy=False).reshape(shape)
         offset += stored.nbytes
-    if offset != len(content):
-        raise ValueError(f"a record has {len(content)} bytes, its fields take {offset}")
-    return TokenSequence(**fields)
+    return fields, offset
 
 
 class PreparedSource:
@@ -96,8 +126,10 @@ class PreparedSource:
         if not (folder / _MANIFEST).is_file():
             raise FileNotFoundError(f"{name}: {folder} holds no prepared source, expected {_MANIFEST} in it")
         manifest = json.loads((folder / _MANIFEST).read_text())
-        if manifest.get("version") != _VERSION:
-            raise ValueError(f"{name}: {folder} has version {manifest.get('version')}, expected {_VERSION}")
+        if manifest.get("version") not in (_VERSION, _VERSION_OF_GROUPS):
+            raise ValueError(
+                f"{name}: {folder} has version {manifest.get('version')}, expected {_VERSION} or {_VERSION_OF_GROUPS}"
+            )
         if _digest(folder / _RECORDS) != manifest["sha256"]:
             raise ValueError(
                 f"{name}: {folder / _RECORDS} is damaged, its digest is not that of the manifest: copy anew"
@@ -128,9 +160,11 @@ class PreparedSource:
             ValueError: names what differs.
         """
         flat, wanted = _flat(self.encoding), _flat(expected)
-        different = [key for key in wanted if flat.get(key) != wanted[key]]
+        different = [key for key in {**wanted, **flat} if flat.get(key) != wanted.get(key)]
         if different:
-            pairs = ", ".join(f"{key} {_shown(flat.get(key))} instead of {_shown(wanted[key])}" for key in different)
+            pairs = ", ".join(
+                f"{key} {_shown(flat.get(key))} instead of {_shown(wanted.get(key))}" for key in different
+            )
             raise ValueError(f"{self.name} was prepared with {pairs}: prepare it anew, or set the run accordingly")
 
 
@@ -170,7 +204,7 @@ def write_prepared(
             advance()
         writer.close()
         manifest = {
-            "version": _VERSION,
+            "version": _VERSION_OF_GROUPS if encoding["tokenizer"].get("values_per_token", 1) > 1 else _VERSION,
             "num_records": len(encoded),
             "bad": bad,
             "sha256": _digest(partial / _RECORDS),

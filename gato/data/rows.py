@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gato.config import DataConfig, PromptPart
+from gato.config import DataConfig, PromptPart, TokenizerConfig
+from gato.data.action_choice import thin_repeats, without_own_actions
 from gato.data.collate import Row
 from gato.data.encoded import BadRecordError, EncodedRecords
 from gato.data.reading import readable
@@ -49,8 +50,6 @@ class Partners:
 
 class Rows(ABC):
     """Random access to the rows of one source."""
-
-    isolated = False  # whether the timesteps of a row are unrelated
 
     def __init__(
         self,
@@ -93,7 +92,8 @@ class Rows(ABC):
         rng = np.random.default_rng((*self._stream, index))
         for _ in range(_MOST_BAD):
             try:
-                return Row(sequence=self._draw(rng), source_id=self._source_id, isolated=self.isolated)
+                sequence, parts = self._draw(rng)
+                return Row(sequence=sequence, source_id=self._source_id, parts=parts)
             except BadRecordError as error:
                 if not self._skips_bad:
                     raise ValueError(f"{error} (or leave such records out with bad_records 'skip')") from error
@@ -116,7 +116,8 @@ class Rows(ABC):
         return float(np.mean(lengths)) * len(self.records)
 
     @abstractmethod
-    def _draw(self, rng: np.random.Generator) -> TokenSequence: ...
+    def _draw(self, rng: np.random.Generator) -> tuple[TokenSequence, Sequence[int]]:
+        """Draws the tokens of a row, and where its parts begin that do not see each other."""
 
     def _draw_record(self, rng: np.random.Generator) -> int:
         return int(self.records[rng.integers(len(self.records))])
@@ -129,6 +130,7 @@ class ControlRows(Rows):
         self,
         encoded: EncodedRecords,
         data: DataConfig,
+        tokenizer: TokenizerConfig,
         source_id: int,
         *,
         groups: np.ndarray,
@@ -138,6 +140,8 @@ class ControlRows(Rows):
     ) -> None:
         """Chooses records as `Rows` does; episodes of one of the `groups` (episodes,) may prompt one another.
 
+        The tokenizer is the one that encoded them.
+
         Training episodes are prompted by training episodes only. Held-out ones may be prompted by any, as when acting,
         but what their prompts show is never counted in the held-out loss.
         """
@@ -145,35 +149,70 @@ class ControlRows(Rows):
         self._prompt = data.sources[source_id].prompt
         self._start_share = data.sources[source_id].start_share
         self._prompt_loss = self._prompt.loss and not held_out
+        self._tokenizer, self._held_out = tokenizer, held_out
         self._partners = Partners(groups, self._usable if held_out else self.records)
 
-    def _draw(self, rng: np.random.Generator) -> TokenSequence:
+    def _draw(self, rng: np.random.Generator) -> tuple[TokenSequence, Sequence[int]]:
+        max_tokens, max_patches = self._data.context_length, self._data.max_patches
+        first = self._draw_part(rng, max_tokens, max_patches)
+        assert first is not None
+        parts, starts = [first], [0]
+        while self._data.pack_windows:
+            max_tokens, max_patches = max_tokens - len(parts[-1]), max_patches - len(parts[-1].patches)
+            part = self._draw_part(rng, max_tokens, max_patches, is_first=False)
+            if part is None:
+                break
+            starts.append(starts[-1] + len(parts[-1]))
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else TokenSequence.concatenate(parts), starts
+
+    def _draw_part(
+        self, rng: np.random.Generator, max_tokens: int, max_patches: int, *, is_first: bool = True
+    ) -> TokenSequence | None:
+        """Draws an episode's window, perhaps after a demonstration; None where one that is not the first does not fit.
+
+        Those behind the first have a demonstration only where the longest one fits beside a timestep.
+        """
         episode = self._draw_record(rng)
         body = self._encoded[episode]
         if self._prompt.terminal_observation:
             body = body.timesteps(0, body.num_timesteps - 1)
+        body = without_own_actions(body, self._tokenizer, None if self._held_out else rng)
+        if not is_first:
+            num_tokens, num_patches = largest_timestep(body)
+            has_room = num_tokens + self._prompt.max_tokens <= max_tokens
+            if num_tokens > max_tokens or num_patches > max_patches or (self._prompt.probability == 1 and not has_room):
+                return None
         shown: list[TokenSequence] = []
-        if rng.random() < self._prompt.probability:
+        if rng.random() < self._prompt.probability and (is_first or has_room):
             partners = self._partners.draw(episode, self._prompt.demonstrations, rng)
             if len(partners):
-                shown.append(self._draw_prompt(episode, body, partners, rng))
-        max_tokens = self._data.context_length - sum(map(len, shown))
-        max_patches = self._data.max_patches - sum(len(prompt.patches) for prompt in shown)
+                shown.append(self._draw_prompt(episode, body, partners, rng, max_tokens, max_patches))
+        max_tokens -= sum(map(len, shown))
+        max_patches -= sum(len(prompt.patches) for prompt in shown)
         try:
             window = draw_window(body, max_tokens, max_patches, rng, start_share=self._start_share)
         except ValueError as error:
             raise ValueError(f"{self._encoded.name}: episode {episode}: {error}") from error
+        if self._data.repeated_action_share < 1 and not self._held_out:
+            window = thin_repeats(window, self._tokenizer, self._data.repeated_action_share, rng)
         return TokenSequence.concatenate([*shown, window]) if shown else window
 
     def _draw_prompt(
-        self, episode: int, body: TokenSequence, partners: np.ndarray, rng: np.random.Generator
+        self,
+        episode: int,
+        body: TokenSequence,
+        partners: np.ndarray,
+        rng: np.random.Generator,
+        max_tokens: int,
+        max_patches: int,
     ) -> TokenSequence:
         part: PromptPart = "end" if rng.random() < self._prompt.end_share else "uniform"
         # A timestep of the row itself must fit beside its prompt.
         num_tokens, num_patches = largest_timestep(body)
         demonstrations = [self._encoded[int(partner)] for partner in partners]
-        max_tokens = min(self._prompt.max_tokens, self._data.context_length - num_tokens)
-        max_patches = self._data.max_patches - num_patches
+        max_tokens = min(self._prompt.max_tokens, max_tokens - num_tokens)
+        max_patches -= num_patches
         try:
             prompt = join_demonstrations(demonstrations, part, max_tokens, max_patches=max_patches, rng=rng)
         except ValueError as error:
@@ -184,16 +223,14 @@ class ControlRows(Rows):
 class TextRows(Rows):
     """Rows of documents or dialogues, cut at any token."""
 
-    def _draw(self, rng: np.random.Generator) -> TokenSequence:
-        return draw_span(self._encoded[self._draw_record(rng)], self._data.context_length, rng)
+    def _draw(self, rng: np.random.Generator) -> tuple[TokenSequence, Sequence[int]]:
+        return draw_span(self._encoded[self._draw_record(rng)], self._data.context_length, rng), (0,)
 
 
 class PairRows(Rows):
     """Rows of several different images with text, as many as fit whole."""
 
-    isolated = True
-
-    def _draw(self, rng: np.random.Generator) -> TokenSequence:
+    def _draw(self, rng: np.random.Generator) -> tuple[TokenSequence, Sequence[int]]:
         drawn = rng.choice(self.records, size=min(self._data.pairs_per_row, len(self.records)), replace=False)
         pairs: list[TokenSequence] = []
         num_tokens = num_patches = 0
@@ -209,4 +246,5 @@ class PairRows(Rows):
                 f"but a row takes {self._data.context_length} and {self._data.max_patches}: shrink the picture, or "
                 "raise context_length or max_patches"
             )
-        return TokenSequence.concatenate(pairs)
+        row = TokenSequence.concatenate(pairs)
+        return row, row.starts[:-1].tolist()

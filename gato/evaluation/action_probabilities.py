@@ -14,6 +14,7 @@ import numpy as np
 
 from gato.batch import Batch
 from gato.config import DataConfig, PolicyConfig, TokenizerConfig
+from gato.data.action_choice import without_own_actions
 from gato.data.collate import Row, make_batch
 from gato.inference.action_table import ActionTable
 from gato.inference.chunks import bucket_size
@@ -21,7 +22,8 @@ from gato.inference.kv_cache_window import KVCacheWindow
 from gato.inference.sampling import Sampling
 from gato.tokenizer.sequence import TokenSequence
 
-# (batch of one row of L tokens, K places in it, vocabulary rows) to logits (K, rows) of the tokens after the places
+# (batch of one row of L tokens, K places in it, vocabulary rows) to logits (K, rows) of the tokens after the places, or
+# (K, J, rows) of the numbers of the actions that are predicted there, where an action is one token
 LogitsOf: TypeAlias = Callable[[Batch, np.ndarray, slice], np.ndarray]
 
 
@@ -67,6 +69,7 @@ def action_probabilities(
     head = prompt if pinned else None
     num_head = 0 if head is None else len(head)
     lead = 0 if prompt is None or pinned else prompt.num_timesteps
+    episode = without_own_actions(episode, tokenizer, None)
     sequence = TokenSequence.concatenate([prompt, episode]) if prompt is not None and lead else episode
     starts = sequence.starts
 
@@ -86,19 +89,21 @@ def action_probabilities(
         else:
             rows[index] = first, [index]
 
-    layout = _layout(head, sequence, rows, len(ranges))
+    num_places = 1 if tokenizer.has_action_groups else len(ranges)  # tokens that predict an action
+    num_fed = 0 if tokenizer.own_actions == "hidden" else num_places
+    layout = _layout(head, sequence, rows)
     found: list[Prediction] = []
     for last, (first, own) in rows.items():
         row = sequence.timesteps(first, last + 1)
         if head is not None:
             row = TokenSequence.concatenate([head, row])
         offset = num_head - int(starts[first])
-        before_action = np.array([starts[index + 1] for index in own]) - len(ranges) - 1 + offset
-        places = np.ravel(before_action[:, None] + np.arange(len(ranges)))
+        before_action = np.array([starts[index + 1] for index in own]) - num_fed - 1 + offset
+        places = np.ravel(before_action[:, None] + np.arange(num_places))
         filled = np.pad(places, (0, bucket_size(len(places)) - len(places)), mode="edge")
         batch = make_batch([Row(sequence=row, source_id=0)], layout, tokenizer)
         logits = logits_of(batch, filled.astype(np.int32), table.token_ids)[: len(places)]
-        logits = logits.reshape(len(own), len(ranges), -1).astype(np.float64)
+        logits = logits.reshape(len(own), -1, logits.shape[-1])[:, : len(ranges)].astype(np.float64)
         for index, own_logits in zip(own, logits, strict=True):
             start, num_tokens, after_eviction = predictions[index]
             found.append(
@@ -123,9 +128,7 @@ def action_probabilities(
     return found
 
 
-def _layout(
-    head: TokenSequence | None, sequence: TokenSequence, rows: dict[int, tuple[int, list[int]]], num_action_tokens: int
-) -> DataConfig:
+def _layout(head: TokenSequence | None, sequence: TokenSequence, rows: dict[int, tuple[int, list[int]]]) -> DataConfig:
     """Chooses one padded size for all rows of an episode, so that few sizes are compiled."""
     patches = np.searchsorted(sequence.patch_indices, sequence.starts)
     sizes = [

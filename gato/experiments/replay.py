@@ -65,7 +65,11 @@ def row_logits(agent: Agent) -> LogitsOf:
     @functools.partial(jax.jit, static_argnames=("first", "stop"))
     def scored(params: Parameters, batch: Batch, places: jax.Array, first: int, stop: int) -> jax.Array:
         model = rebuild(agent.model, agent.tokenizer, params)
-        return model.logits(model(batch)[0, places], slice(first, stop))
+        queries = model(batch)[0, places]
+        if agent.tokenizer.has_action_groups:
+            values = batch.action_values[0, places]
+            queries = model.action_queries(queries, values.shape[1], values)
+        return model.logits(queries, slice(first, stop))
 
     def logits_of(batch: Batch, places: np.ndarray, rows: slice) -> np.ndarray:
         logits = scored(agent.params, jax.device_put(batch), jax.device_put(places), rows.start, rows.stop)

@@ -261,7 +261,7 @@ class BatchPolicy:
     def _stack(self, rows: Sequence[StepRow | None]) -> StepInput:
         """Returns the rows as padded arrays, beside the action table."""
         table, num_envs = self._table, self.num_envs
-        num_queries = table.num_tokens if self._agent.model.parallel_actions else 1
+        num_queries = table.num_tokens if self._agent.tokenizer.action_tokens == "parallel" else 1
         query_indices = np.zeros((num_envs, num_queries), np.int32)
         action_positions = np.full((num_envs, table.num_tokens), -1, np.int32)
         action_cache_slots = np.full((num_envs, table.num_tokens), self.config.context_length, np.int32)

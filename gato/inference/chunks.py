@@ -22,15 +22,10 @@ class ChunkRow:
     sequence: TokenSequence
     position: int  # of the first token
     window: KVCacheWindow
-    pending_token: int | None = None  # the action token at the position before, where it is not cached yet
     clear_cache: bool = False  # the row's cache is emptied first, but for a pinned prompt
 
-    @property
-    def num_tokens(self) -> int:
-        return len(self.sequence) + (self.pending_token is not None)
-
     def split(self, size: int) -> list[Self]:
-        """Returns rows of at most `size` tokens that are written one after another; no token may be pending."""
+        """Returns rows of at most `size` tokens that are written one after another."""
         length = len(self.sequence)
         return [
             dataclasses.replace(
@@ -60,7 +55,7 @@ def assemble(rows: Sequence[ChunkRow | None], config: TokenizerConfig, *, size: 
     """
     present = [row for row in rows if row is not None]
     num_rows, num_slots, patch = len(rows), present[0].window.context_length, config.patch_size
-    size = size or bucket_size(max(row.num_tokens for row in present))
+    size = size or bucket_size(max(len(row.sequence) for row in present))
     num_patches = num_patches or bucket_size(max(len(row.sequence.patches) for row in present))
     tokens = np.full((num_rows, size), config.padding_id, np.int32)
     local_positions = np.full((num_rows, size), config.no_position, np.int32)
@@ -71,23 +66,25 @@ def assemble(rows: Sequence[ChunkRow | None], config: TokenizerConfig, *, size: 
     patch_intervals = np.zeros((num_rows, num_patches, 4), np.int32)
     prompt_length, window_start = np.zeros((2, num_rows), np.int32)
     clear_cache = np.zeros(num_rows, bool)
+    values = None
+    if config.has_groups:
+        values = np.full((num_rows, size, config.values_per_token), config.padding_id, np.int32)
     for index, row in enumerate(rows):
         if row is None:
             continue
-        sequence, length = row.sequence, row.num_tokens
-        start = length - len(sequence)
-        if row.pending_token is not None:
-            tokens[index, 0], local_positions[index, 0] = row.pending_token, config.action_position
-        tokens[index, start:length] = sequence.tokens
-        local_positions[index, start:length] = sequence.local_positions
-        positions[index, :length] = np.arange(row.position - start, row.position + len(sequence))
+        sequence, length = row.sequence, len(row.sequence)
+        tokens[index, :length] = sequence.tokens
+        local_positions[index, :length] = sequence.local_positions
+        positions[index, :length] = np.arange(row.position, row.position + length)
         cache_slots[index, :length] = row.window.cache_slots(positions[index, :length])
         count = len(sequence.patches)
         patches[index, :count] = sequence.patches
-        patch_indices[index, :count] = sequence.patch_indices + start
+        patch_indices[index, :count] = sequence.patch_indices
         patch_intervals[index, :count] = sequence.patch_intervals
         prompt_length[index], window_start[index] = row.window.prompt_length, row.window.window_start
         clear_cache[index] = row.clear_cache
+        if values is not None and sequence.numbers is not None:
+            values[index, :length, : sequence.numbers.values.shape[1]] = sequence.numbers.values
     return Chunk(
         tokens=tokens,
         local_positions=local_positions,
@@ -99,4 +96,5 @@ def assemble(rows: Sequence[ChunkRow | None], config: TokenizerConfig, *, size: 
         prompt_length=prompt_length,
         window_start=window_start,
         clear_cache=clear_cache,
+        values=values,
     )

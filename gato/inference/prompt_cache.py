@@ -98,6 +98,16 @@ def check_prompt(prompt: TokenSequence, config: PolicyConfig, tokenizer: Tokeniz
             f"the prompt's tokens span [{prompt.tokens.min()}, {prompt.tokens.max()}], expected "
             f"[0, {tokenizer.vocab_size}): was it made with another tokenizer config?"
         )
+    numbers = prompt.numbers
+    if (numbers is not None) != tokenizer.has_groups or (
+        numbers is not None
+        and (numbers.values.shape[1] > tokenizer.values_per_token or numbers.values.max() >= tokenizer.vocab_size)
+    ):
+        held = "a number each" if numbers is None else f"up to {numbers.values.shape[1]} numbers each"
+        raise ValueError(
+            f"the prompt's tokens hold {held}, but values_per_token is {tokenizer.values_per_token}: was it made with "
+            "another tokenizer config?"
+        )
     patch_shape = tokenizer.patch_size, tokenizer.patch_size, 3
     if prompt.patches.shape[1:] != patch_shape or prompt.local_positions.max() > tokenizer.no_position:
         raise ValueError(

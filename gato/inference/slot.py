@@ -21,7 +21,7 @@ class StepRow:
     refreshed: ChunkRow | None  # the window that has to be encoded anew before; None where it stays as it is
     chunk_row: ChunkRow  # what is new: the observation, and whatever else is not cached yet
     query_indices: np.ndarray  # (1,), or (A,) where actions are parallel: tokens of the chunk that predict the action
-    action_positions: np.ndarray  # (A,)
+    action_positions: np.ndarray  # (A,) where its tokens are made one by one, else (0,)
     num_evicted: int
     seed: int
     step: int
@@ -52,10 +52,10 @@ class Slot:
         """
         self.timesteps, self.seed, self.prompt, self.pinned = timesteps, seed, prompt, pinned
         self.step = 0  # timesteps since the episode began
-        self._model, self._tokenizer, self._refresh_every = agent.model, agent.tokenizer, config.refresh_every
+        self._tokenizer, self._refresh_every = agent.tokenizer, config.refresh_every
         self._window = KVCacheWindow(config.context_length, len(prompt) if prompt is not None and pinned else 0)
         self._observation: TokenSequence | None = None  # of the timestep that has begun
-        self._pending_token: int | None = None  # the last action token, which is not cached yet
+        self._pending: TokenSequence | None = None  # the last action token, which is not cached yet
         self._clear_cache = prompt is None  # the row of the cache has to be emptied, but for a pinned prompt
         self._history: deque[TokenSequence] = deque()  # timesteps that may still be visible; empty without refreshing
         if prompt is not None and not pinned:
@@ -73,36 +73,33 @@ class Slot:
             TypeError, ValueError: it does not fit the space or the context.
         """
         tokens = self.timesteps.encode_observation(observation)
-        self._window.check(len(tokens) + self.timesteps.num_action_tokens)
+        self._window.check(len(tokens) + self.timesteps.num_own_action_tokens)
         return tokens
 
     def begin(self, observation: TokenSequence) -> StepRow:
         """Takes an encoded observation, reserves its timestep in the KV cache, and returns what has to be written."""
-        num_action_tokens = self.timesteps.num_action_tokens
-        num_tokens = len(observation) + num_action_tokens
+        timesteps = self.timesteps
+        num_tokens = len(observation) + timesteps.num_own_action_tokens
         refreshed = self._refresh(num_tokens) if self._refresh_is_due(num_tokens) else None
         position = self._window.begin_timestep(num_tokens)
-        # An evicted token need not be cached any more.
-        pending_token = self._pending_token if self._window.window_start < position else None
-        query_indices = np.array([len(observation) - 1 + (pending_token is not None)])  # the separator
-        sequence = observation
-        if self._model.parallel_actions:
-            unknown = np.full(num_action_tokens, self._tokenizer.padding_id)
-            sequence = observation.extend(unknown, self._tokenizer.action_position)
-            query_indices = query_indices + np.arange(num_action_tokens)
+        sequence, query_indices = observation, np.array([len(observation) - 1])  # the separator
+        num_decoded = timesteps.num_action_tokens if self._tokenizer.action_tokens == "sequential" else 0
+        if self._tokenizer.action_tokens == "parallel":
+            unknown = np.full(timesteps.num_action_tokens, self._tokenizer.padding_id)
+            sequence = observation.extend(timesteps.action_sequence(unknown))
+            query_indices = query_indices + np.arange(timesteps.num_action_tokens)
+        num_pending = 0
+        if self._pending is not None and self._window.window_start < position:  # what is evicted need not be cached
+            sequence, num_pending = TokenSequence.concatenate([self._pending, sequence]), len(self._pending)
         row = ChunkRow(
-            sequence=sequence,
-            position=position,
-            window=self._window,
-            pending_token=pending_token,
-            clear_cache=self._clear_cache,
+            sequence=sequence, position=position - num_pending, window=self._window, clear_cache=self._clear_cache
         )
         self._observation, self._clear_cache = observation, False
         return StepRow(
             refreshed=refreshed,
             chunk_row=row,
-            query_indices=query_indices,
-            action_positions=position + len(observation) + np.arange(num_action_tokens),
+            query_indices=query_indices + num_pending,
+            action_positions=position + len(observation) + np.arange(num_decoded),
             num_evicted=self._window.num_evicted,
             seed=self.seed,
             step=self.step,
@@ -111,11 +108,14 @@ class Slot:
     def end(self, tokens: np.ndarray) -> Any:
         """Takes the action's tokens, perhaps followed by others, and returns the action."""
         assert self._observation is not None
-        tokens = tokens[: self.timesteps.num_action_tokens]
-        self._pending_token = None if self._model.parallel_actions else int(tokens[-1])
+        tokens = tokens[: len(self.timesteps.action_ranges)]
+        fed = self.timesteps.action_sequence(tokens) if self.timesteps.num_own_action_tokens else None
+        self._pending = None
+        if fed is not None and self._tokenizer.action_tokens != "parallel":
+            self._pending = fed.slice(len(fed) - 1, len(fed))
         self.step += 1
         if self._refresh_every:
-            self._history.append(self._observation.extend(tokens, self._tokenizer.action_position))
+            self._history.append(self._observation if fed is None else self._observation.extend(fed))
         self._observation = None
         return self.timesteps.decode_action(tokens)
 
@@ -139,7 +139,7 @@ class Slot:
         room = window.context_length - window.prompt_length - num_tokens
         while self._history and sum(map(len, self._history)) > room:
             self._history.popleft()
-        self._pending_token = None
+        self._pending = None
         self._clear_cache = not self._history
         if not self._history:
             return None

@@ -1,8 +1,9 @@
 """What runs on the device for one step of a batch of environments: one call that makes whole actions.
 
 An action of A tokens costs one prefill of the observation and A - 1 decodes. The last token's key and value are
-written with the next observation, so that no call is spent on them. Where the model's actions are parallel, the
-prefill holds the action's tokens too, and there is nothing to decode.
+written with the next observation, so that no call is spent on them. Where actions are parallel, the prefill holds the
+action's tokens too, and there is nothing to decode. Neither is there where an action is one token: all of its A numbers
+come from the hidden vector before it.
 """
 
 import functools
@@ -72,7 +73,7 @@ def act(
         cache: donated.
         prompt_keys: the prompts' keys as they were prefilled; None where no row has a prompt.
     """
-    num_rows, num_action_tokens = step.action_positions.shape
+    num_rows, num_action_tokens = step.low.shape
     chunk = step.chunk
     if prompt_keys is not None:
         rotary_base = layout.model.rotary_base
@@ -80,17 +81,33 @@ def act(
     noise_ABR = None if layout.sampling.is_greedy else _noise(layout, step, len(head_RD))
     ids_R = layout.first_id + jnp.arange(len(head_RD))
 
-    def choose(hidden_BD: jax.Array, index: jax.Array | int) -> jax.Array:
-        logits_BR = jnp.einsum("bd,rd->br", hidden_BD, head_RD, preferred_element_type=jnp.float32)
+    def choose(query_BD: jax.Array, index: jax.Array | int) -> jax.Array:
+        logits_BR = jnp.einsum("bd,rd->br", query_BD, head_RD, preferred_element_type=jnp.float32)
         legal_mask_BR = (ids_R[None] >= step.low[:, index, None]) & (ids_R[None] < step.high[:, index, None])
         noise_BR = None if noise_ABR is None else noise_ABR[index]
         chosen_B = layout.sampling.choose(logits_BR, legal_mask_BR, noise_BR, step.temperatures[:, index])
         return layout.first_id + chosen_B
 
-    hidden_BAD, cache = weights.model(layout.model, layout.tokenizer).extend(chunk, cache, step.query_indices)
-    if layout.model.parallel_actions:
-        tokens = [choose(hidden_BAD[:, index], index) for index in range(num_action_tokens)]
-        return jnp.stack(tokens, axis=1), cache
+    model = weights.model(layout.model, layout.tokenizer)
+    hidden_BAD, cache = model.extend(chunk, cache, step.query_indices)
+    match layout.tokenizer.action_tokens:
+        case "parallel":
+            tokens = [choose(hidden_BAD[:, index], index) for index in range(num_action_tokens)]
+            return jnp.stack(tokens, axis=1), cache
+        case "grouped":
+            queries_BAD = model.action_queries(hidden_BAD[:, 0], num_action_tokens)
+            return jax.vmap(choose, in_axes=(1, 0), out_axes=1)(queries_BAD, jnp.arange(num_action_tokens)), cache
+        case "decoded":
+
+            def add(values_BJ: jax.Array, index: jax.Array) -> tuple[jax.Array, jax.Array]:
+                queries_BAD = model.action_queries(hidden_BAD[:, 0], num_action_tokens, values_BJ)
+                chosen_B = choose(queries_BAD[:, index], index)
+                return values_BJ.at[:, index].set(chosen_B), chosen_B
+
+            shape = num_rows, layout.tokenizer.values_per_token
+            unknown_BJ = jnp.full(shape, layout.tokenizer.padding_id, jnp.int32)
+            _, tokens_AB = jax.lax.scan(add, unknown_BJ, jnp.arange(num_action_tokens))
+            return tokens_AB.T, cache
     first_B = choose(hidden_BAD[:, 0], 0)
     local_positions_B = jnp.full(num_rows, layout.tokenizer.action_position, jnp.int32)
 

@@ -52,6 +52,7 @@ class Chunk:
     prompt_length: Any  # (B,) int32; tokens at the front that are never evicted
     window_start: Any  # (B,) int32
     clear_cache: Any  # (B,) bool; the row's cache is emptied before the chunk, but for its prompt
+    values: Any = None  # (B, C, J) int32; the numbers of each token, None where every number is a token
 
     def next_token(
         self, tokens_B: jax.Array, local_positions_B: jax.Array, positions_B: jax.Array, cache_slots_B: jax.Array
@@ -67,4 +68,5 @@ class Chunk:
             positions=positions_B[:, None],
             cache_slots=cache_slots_B[:, None],
             clear_cache=jnp.zeros_like(self.clear_cache),
+            values=None,
         )

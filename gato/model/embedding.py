@@ -1,4 +1,7 @@
-"""Sequence tokens to vectors: tokens, patches, and their positions (Gato, section 2.2 and appendix C.3)."""
+"""Sequence tokens to vectors: tokens, patches, groups of numbers, and their positions.
+
+Source: Gato, section 2.2 and appendix C.3.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -7,6 +10,7 @@ from flax import nnx
 from gato.batch import Batch
 from gato.config import ModelConfig, TokenizerConfig
 from gato.model.cache import Chunk
+from gato.model.groups import ActionHead, GroupStem
 from gato.model.patches import PatchStem
 
 _INIT_STD = 0.02  # of every table, unless inputs have unit RMS
@@ -17,6 +21,8 @@ _BANDWIDTHS = (6.0, 30.0)  # standard deviations of the frequencies of smooth bi
 class Embedding(nnx.Module):
     """The token table, which is also the output head, the patch stem and three position tables.
 
+    Where tokens hold several numbers, their stem, and where an action is one token, its head, belong to it too.
+
     With `unit_rms_inputs` the tables hold values of the size width ** -0.5 and are multiplied by width ** 0.5 where
     they enter the residual stream; the head uses the token table as it is.
     """
@@ -25,7 +31,7 @@ class Embedding(nnx.Module):
         width = config.width
         self._padding_id = tokenizer.padding_id
         # No local position equals -1.
-        self._unfed_position = tokenizer.action_position if config.parallel_actions else -1
+        self._unfed_position = tokenizer.action_position if tokenizer.action_tokens == "parallel" else -1
         self._patch_position_size = tokenizer.patch_position_size
         self._dtype = jnp.dtype(config.compute_dtype)
         self._input_scale = width**0.5 if config.unit_rms_inputs else 1.0
@@ -46,12 +52,17 @@ class Embedding(nnx.Module):
         self.patch_rows = nnx.Param(table(tokenizer.patch_position_size, position_std))
         self.patch_columns = nnx.Param(table(tokenizer.patch_position_size, position_std))
         self.stem = PatchStem(config, tokenizer.patch_size, rngs=rngs)
+        if tokenizer.has_groups:
+            self.groups = GroupStem(config, tokenizer, rngs=rngs)
+        if tokenizer.has_action_groups:
+            self.action_head = ActionHead(config, tokenizer, rngs=rngs)
 
     def __call__(self, sequence: Batch | Chunk, *, key: jax.Array | None = None) -> jax.Array:
         """Returns one vector per token, x_BLD.
 
         Args:
-            sequence: where no patch stands, the padding id embeds to zero; so do actions where they are parallel.
+            sequence: where no patch stands and no numbers are held, the padding id embeds to zero; so do actions where
+                they are parallel.
             key: draws patch positions from their intervals; None takes the middle.
         """
         # Indices past a table's end add nothing and get no gradient.
@@ -59,6 +70,8 @@ class Embedding(nnx.Module):
         tokens_BL = jnp.where(unfed_BL, self.tokens.shape[0], sequence.tokens)
         x_BLD = _rows(self.tokens, tokens_BL) + _rows(self.local_positions, sequence.local_positions)
         x_BLD = (x_BLD * self._input_scale).astype(self._dtype)
+        if sequence.values is not None:
+            x_BLD += self.groups(sequence.values)
         if sequence.patches.shape[1] == 0:
             return x_BLD
         rows = jnp.arange(len(sequence.patches))[:, None]

@@ -58,6 +58,25 @@ class Gato(nnx.Module):
         """
         return logits_of(hidden_XD, self.embedding.tokens[rows])
 
+    def action_queries(self, hidden_XD: jax.Array, num_values: int, values_XJ: jax.Array | None = None) -> jax.Array:
+        """Returns what the table's rows are multiplied with to score the first numbers of an action, (..., A, D).
+
+        Args:
+            hidden_XD: of the tokens that predict an action of one token, (..., D).
+            num_values: A.
+            values_XJ: the numbers themselves, (..., J); needed where each is predicted given those before it.
+        """
+        places_A = jnp.arange(num_values)
+        previous_XAC = None
+        if self.tokenizer.action_tokens == "decoded":
+            assert values_XJ is not None
+            is_before_AJ = jnp.arange(values_XJ.shape[-1])[None] < places_A[:, None]
+            is_before_XAJ = is_before_AJ.reshape(*[1] * (values_XJ.ndim - 1), *is_before_AJ.shape)
+            known_XAJ = jnp.where(is_before_XAJ, values_XJ[..., None, :], self.tokenizer.padding_id)
+            previous_XAC = self.embedding.groups.joined_codes(known_XAJ)
+        features_X1D = self.embedding.action_head.features(hidden_XD)[..., None, :]
+        return self.embedding.action_head.queries(features_X1D, places_A, previous_XAC)
+
     def init_cache(self, batch_size: int, num_slots: int) -> Cache:
         """Makes an empty cache for `extend`."""
         return Cache.empty(self.config, batch_size, num_slots)

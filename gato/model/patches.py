@@ -12,10 +12,9 @@ import jax.numpy as jnp
 from flax import nnx
 
 from gato.config import ModelConfig
-from gato.model.projection import Projection
+from gato.model.projection import GELU_GAIN, Projection
 
 TILE = 8  # side of a tile of the "tiles" stem, pixels
-_GELU_GAIN = 2.35  # 1 / E[gelu(x)^2] for x ~ N(0, 1): keeps the size of what passes a GELU
 
 
 class PatchStem(nnx.Module):
@@ -75,7 +74,7 @@ class TileStem(nnx.Module):
         hidden = config.patch_channels
         self.tile = Projection(TILE * TILE * 3, hidden, dtype=dtype, rngs=rngs)
         joined = self._tiles_per_side**2 * hidden
-        self.out = Projection(joined, config.width, gain=_GELU_GAIN, dtype=dtype, rngs=rngs)
+        self.out = Projection(joined, config.width, gain=GELU_GAIN, dtype=dtype, rngs=rngs)
 
     def __call__(self, pixels: jax.Array) -> jax.Array:
         """Maps (X, patch, patch, 3) to (X, D)."""

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+GELU_GAIN = 2.35  # 1 / E[gelu(x)^2] for x ~ N(0, 1): keeps the size of what passes a GELU
+
 
 class Projection(nnx.Module):
     """Multiplies the last axis by a matrix whose columns start with a variance of gain / in_width."""

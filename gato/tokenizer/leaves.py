@@ -31,6 +31,12 @@ class Columns:
     tokens: np.ndarray  # (n, k) int32
     lengths: np.ndarray | None = None  # (n,) columns in use; None where all are, always
     patches: np.ndarray | None = None  # (n, k, patch, patch, 3) uint8 where the tokens are patches
+    values: np.ndarray | None = None  # (n, k, j) int32 where a token holds several numbers, see `gato.tokenizer.groups`
+
+    @property
+    def holds_numbers(self) -> bool:
+        """Returns whether the tokens are ids of numbers, one each."""
+        return self.lengths is None and self.patches is None and self.values is None
 
 
 class DiscreteLeaf:

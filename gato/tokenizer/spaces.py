@@ -2,10 +2,12 @@
 
 A timestep is its observation tokens, a separator, and its action tokens. Observation tokens follow the order of
 `gato.tokenizer.tree` and, within a leaf, reading order: text as it runs, patches in raster order, tensors row-major.
+Departures of `TokenizerConfig` shorten it: `gato.tokenizer.groups` puts several numbers into one token.
 
 Source: Gato (Reed et al., 2022), sections 2.1 (order) and 2.3 (loss), appendix C.3 (local positions).
 """
 
+import dataclasses
 import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,9 +16,10 @@ import numpy as np
 from gymnasium import spaces
 
 from gato.config import FieldScale, TokenizerConfig
-from gato.tokenizer.leaves import ActionLeaf, Columns, ContinuousLeaf, ImageLeaf
+from gato.tokenizer.groups import group_columns, widest_group
+from gato.tokenizer.leaves import ActionLeaf, Columns, ContinuousLeaf, DiscreteLeaf, ImageLeaf
 from gato.tokenizer.rules import Modality, action_leaf, observation_leaf
-from gato.tokenizer.sequence import TokenSequence
+from gato.tokenizer.sequence import GroupedNumbers, TokenSequence
 from gato.tokenizer.text import TextTokenizer
 from gato.tokenizer.tree import flatten, leaf_spaces, unflatten
 
@@ -89,19 +92,36 @@ class TimestepTokenizer:
         if not self.action_codecs or not self._action_stops[-1]:
             raise ValueError(f"action is {action_space}, which has no tokens: there is nothing to predict")
         self._action_ranges = np.concatenate([leaf.ranges for leaf in self.action_codecs])
+        if config.has_action_groups and len(self._action_ranges) > config.values_per_token:
+            raise ValueError(
+                f"action is {action_space}, {len(self._action_ranges)} numbers, but values_per_token is "
+                f"{config.values_per_token} and action_tokens {config.action_tokens!r}: raise values_per_token to "
+                f"{len(self._action_ranges)} or more in the tokenizer config"
+            )
         images = [codec for codec in self.observation_codecs if isinstance(codec, ImageLeaf)]
         self._intervals = np.concatenate([np.zeros((0, 4), np.int32)] + [codec.intervals for codec in images])
         self._text_loss = text_loss
         widths = [leaf.width or 0 for leaf in self.observation_codecs]
-        self._check_size(widths, sum(widths))
+        if not config.has_groups:
+            self._check_size(widths, sum(widths))
+        holds_numbers = [isinstance(leaf, DiscreteLeaf | ContinuousLeaf) for leaf in self.observation_codecs]
+        num_observed = [width if is_one else None for width, is_one in zip(widths, holds_numbers, strict=True)]
+        num_action_values = len(self._action_ranges) if config.has_action_groups else 0
+        self._num_values = max(widest_group(num_observed, config), num_action_values, 1)  # of any token
 
     @property
     def num_action_tokens(self) -> int:
-        return len(self._action_ranges)
+        """Counts the tokens of an action of a demonstration."""
+        return 1 if self._config.has_action_groups else len(self._action_ranges)
+
+    @property
+    def num_own_action_tokens(self) -> int:
+        """Counts the tokens of an action of the episode that is played: none where they are hidden."""
+        return 0 if self._config.own_actions == "hidden" else self.num_action_tokens
 
     @property
     def action_ranges(self) -> np.ndarray:
-        """Legal ids [low, high) of each action token: (num_action_tokens, 2) int32."""
+        """Legal ids [low, high) of each of the A numbers of an action: (A, 2) int32."""
         return self._action_ranges.copy()
 
     def encode_episode(
@@ -153,23 +173,44 @@ class TimestepTokenizer:
         """Encodes one timestep without its action: a member of the observation space, then the separator."""
         parts = flatten(self._observation_space, observation, "observation")
         columns = [leaf.encode([part]) for leaf, part in zip(self.observation_codecs, parts, strict=True)]
-        return self._assemble(columns, np.zeros((0, 0), np.int32), None, 1)
+        return self._assemble(columns, np.zeros((0, len(self._action_ranges)), np.int32), None, 1)
+
+    def action_sequence(self, ids: np.ndarray) -> TokenSequence:
+        """Returns the tokens that an action (A,) adds to its timestep, none a target; padding ids stand for unknown."""
+        config, count = self._config, self.num_action_tokens
+        ids = np.asarray(ids, np.int32)
+        numbers = None
+        if config.has_groups:
+            numbers = self._empty_numbers(count)
+            if config.has_action_groups:
+                numbers.values[0, : len(ids)] = ids
+        return TokenSequence(
+            tokens=np.full(1, config.padding_id, np.int32) if config.has_action_groups else ids,
+            local_positions=np.full(count, config.action_position, np.int32),
+            loss_mask=np.zeros(count, bool),
+            changed_mask=np.zeros(count, bool),
+            patches=np.zeros((0, config.patch_size, config.patch_size, 3), np.uint8),
+            patch_indices=np.zeros(0, np.int32),
+            patch_intervals=np.zeros((0, 4), np.int32),
+            starts=np.array([0, count], np.int64),
+            numbers=numbers,
+        )
 
     def encode_action(self, action: Any) -> np.ndarray:
-        """Encodes a member of the action space, (num_action_tokens,) int32."""
+        """Encodes a member of the action space, (A,) int32: one id for each of its numbers."""
         return self._encode_actions([[part] for part in flatten(self._action_space, action, "action")])[0]
 
     def decode_action(self, ids: Sequence[int] | np.ndarray) -> Any:
-        """Returns the member of the action space that the ids (num_action_tokens,) stand for.
+        """Returns the member of the action space that the ids (A,) stand for.
 
         Raises:
             ValueError: there are more or fewer ids, or one is outside its legal range.
         """
         ids = np.asarray(ids)
-        if ids.shape != (self.num_action_tokens,) or ids.dtype.kind not in "iu":
+        if ids.shape != (len(self._action_ranges),) or ids.dtype.kind not in "iu":
             raise ValueError(
                 f"action ids have shape {ids.shape} and dtype {ids.dtype}, "
-                f"expected ({self.num_action_tokens},) integers"
+                f"expected ({len(self._action_ranges)},) integers"
             )
         ids = ids.astype(np.int64)
         wrong = np.flatnonzero((ids < self._action_ranges[:, 0]) | (ids >= self._action_ranges[:, 1]))
@@ -181,7 +222,7 @@ class TimestepTokenizer:
         return unflatten(self._action_space, iter(decoded))
 
     def _encode_actions(self, parts: Sequence[Any]) -> np.ndarray:
-        """Encodes batched action leaves, (T, num_action_tokens) int32."""
+        """Encodes batched action leaves, (T, A) int32."""
         return np.concatenate(
             [leaf.encode(part).tokens for leaf, part in zip(self.action_codecs, parts, strict=True)], axis=1
         )
@@ -194,10 +235,12 @@ class TimestepTokenizer:
         Rows that leave columns empty (short texts, a last timestep without an action) are read without them.
         """
         config = self._config
+        if config.has_groups:
+            columns = group_columns(columns, config)
         num_observed = sum(column.tokens.shape[1] for column in columns)
-        num_actions, num_action_tokens = actions.shape
+        num_actions = len(actions)
         action_part = slice(num_observed + 1, None)
-        shape = num_timesteps, num_observed + 1 + num_action_tokens
+        shape = num_timesteps, num_observed + 1 + (self.num_action_tokens if num_actions else 0)
         tokens = np.empty(shape, np.int32)
         used = np.ones(shape, bool)
         loss_mask = np.zeros(shape, bool)
@@ -218,24 +261,39 @@ class TimestepTokenizer:
         )
 
         tokens[:, num_observed] = config.separator_id
-        tokens[:num_actions, action_part] = actions
         used[num_actions:, action_part] = False
-        loss_mask[:num_actions, action_part] = True if action_mask is None else action_mask[:, None]
-        changed_mask[:1, action_part] = True
-        changed_mask[1:num_actions, action_part] = (actions[1:] != actions[:-1]).any(axis=1, keepdims=True)
         local_positions = np.cumsum(used, axis=1, dtype=np.int32) - np.int32(1)
         local_positions[:, num_observed] = config.separator_position
         local_positions[:, action_part] = config.action_position
+        # The token that an action is predicted from: the separator, or the one that carries its position.
+        predicting = np.full(num_timesteps, num_observed)
+        if config.separator == "mark":
+            observed = used[:, :num_observed]
+            is_marked = observed.any(axis=1)
+            used[:, num_observed] = ~is_marked  # an observation without tokens leaves none to carry it
+            last = num_observed - 1 - np.argmax(observed[:, ::-1], axis=1) if num_observed else predicting
+            predicting = np.where(is_marked, last, predicting)
+            local_positions[np.arange(num_timesteps), predicting] = config.separator_position
+        targets = np.ones(num_actions, bool) if action_mask is None else action_mask
+        changed = np.ones(num_actions, bool)
+        changed[1:] = (actions[1:] != actions[:-1]).any(axis=1)
+        if config.has_action_groups:
+            tokens[:num_actions, action_part] = config.padding_id
+            changed_mask[np.arange(num_actions), predicting[:num_actions]] = changed
+        elif num_actions:
+            tokens[:num_actions, action_part] = actions
+            loss_mask[:num_actions, action_part] = targets[:, None]
+            changed_mask[:num_actions, action_part] = changed[:, None]
 
         reads_all = bool(used.all())
 
         def read(matrix: np.ndarray) -> np.ndarray:
             """Returns the used entries row by row."""
-            return matrix.reshape(-1) if reads_all else matrix[used]
+            return matrix.reshape(-1, *matrix.shape[2:]) if reads_all else matrix[used]
 
         patches = [column.patches for column in columns if column.patches is not None]
         patches.append(np.zeros((num_timesteps, 0, config.patch_size, config.patch_size, 3), np.uint8))
-        return TokenSequence(
+        sequence = TokenSequence(
             tokens=read(tokens),
             local_positions=read(local_positions),
             loss_mask=read(loss_mask),
@@ -244,6 +302,35 @@ class TimestepTokenizer:
             patch_indices=np.flatnonzero(read(np.broadcast_to(is_patch, shape))).astype(np.int32),
             patch_intervals=np.tile(self._intervals, (num_timesteps, 1)),
             starts=np.concatenate([[0], np.cumsum(used.sum(axis=1))]),
+        )
+        if not config.has_groups:
+            return sequence
+        # Numbers go to the place of their column in the rows that were read.
+        places = (np.cumsum(used) - 1).reshape(shape)
+        numbers = self._empty_numbers(len(sequence))
+        start = 0
+        for column in columns:
+            part = slice(start, start + column.tokens.shape[1])
+            if column.values is not None:
+                numbers.values[places[:, part], : column.values.shape[2]] = column.values
+            start = part.stop
+        if config.has_action_groups:
+            numbers.values[places[:num_actions, num_observed + 1 :].ravel(), : actions.shape[1]] = actions
+            predicting = places[np.arange(num_actions), predicting[:num_actions]]
+            numbers.action_values[predicting] = actions
+            numbers.action_mask[predicting] = targets
+        return dataclasses.replace(sequence, numbers=numbers)
+
+    def _empty_numbers(self, num_tokens: int) -> GroupedNumbers:
+        """Returns the numbers of so many tokens, none of which holds any."""
+        config = self._config
+        ranges = self._action_ranges if config.has_action_groups else self._action_ranges[:0]
+        dtype = np.uint16 if config.vocab_size <= 1 << 16 else np.int32  # they are most of what is kept of an episode
+        return GroupedNumbers(
+            values=np.full((num_tokens, self._num_values), config.padding_id, dtype),
+            action_values=np.full((num_tokens, len(ranges)), config.padding_id, dtype),
+            action_mask=np.zeros(num_tokens, bool),
+            action_ranges=ranges,
         )
 
     def _check_size(self, widths: Sequence[int], num_tokens: int) -> None:

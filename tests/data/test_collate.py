@@ -83,7 +83,7 @@ def test_without_isolation_every_token_sees_all_of_the_past(make_tokens, config)
 
 
 def test_isolated_timesteps_see_themselves_only(make_tokens, config):
-    pairs = Row(sequence=make_tokens([2, 3], [0, 2], patch_size=4), source_id=0, isolated=True)
+    pairs = Row(sequence=make_tokens([2, 3], [0, 2], patch_size=4), source_id=0, parts=(0, 2))
     episode = Row(sequence=make_tokens([2, 3], [0, 2], patch_size=4), source_id=1)
     data = DataConfig(context_length=6, max_patches=3, isolate_pairs=True)
     batch = make_batch([pairs, episode], data, config)

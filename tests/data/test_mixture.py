@@ -99,7 +99,7 @@ def test_batches_are_the_rows_of_the_source_in_order(sources, config, assert_sam
     timesteps = timestep_tokenizer(source, config, None)
     encode = partial(encode_episode, timesteps=timesteps, terminal_observation=False)
     encoded = EncodedSource(source, encode, SequenceCache(1 << 20))
-    rows = ControlRows(encoded, data, 0, groups=source.groups, seed=3, held_out=False)
+    rows = ControlRows(encoded, data, config, 0, groups=source.groups, seed=3, held_out=False)
     for b, batch in enumerate(take(build_mixture(data, config, None, seed=3), 3)):
         assert_same(batch, make_batch([rows[4 * b + i] for i in range(4)], data, config))
 

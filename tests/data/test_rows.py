@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gato.config import DataConfig, PromptConfig, SourceConfig
+from gato.config import DataConfig, PromptConfig, SourceConfig, TokenizerConfig
 from gato.data.rows import NUM_ROWS, ControlRows, PairRows, TextRows
 from gato.data.split import split_records
 
+TOKENIZER = TokenizerConfig()
 NUM_EPISODES, NUM_TIMESTEPS, SIZE = 24, 20, 4  # of the source below: token = 1000 * episode + token
 
 
@@ -27,7 +28,9 @@ def control_rows(episodes, make_encoded):
         records = episodes if records is None else records
         groups = np.zeros(len(records), np.int64) if groups is None else np.asarray(groups)
         config = DataConfig(sources=(source,), **sizes)
-        return ControlRows(make_encoded(records), config, 0, groups=groups, seed=seed, held_out=held_out, good=good)
+        return ControlRows(
+            make_encoded(records), config, TOKENIZER, 0, groups=groups, seed=seed, held_out=held_out, good=good
+        )
 
     return make
 
@@ -220,7 +223,7 @@ def test_a_prompt_leaves_room_for_a_timestep_of_the_row(make_tokens, make_encode
     source = SourceConfig(name="numbers", kind="minari", path="", held_out=0.0, prompt=prompt)
     config = DataConfig(sources=(source,), context_length=12 + spare, max_patches=0)
     groups = np.zeros(len(records), np.int64)
-    row = ControlRows(make_encoded(records), config, 0, groups=groups, seed=0, held_out=False)[number]
+    row = ControlRows(make_encoded(records), config, TOKENIZER, 0, groups=groups, seed=0, held_out=False)[number]
     shown, window = parts(row)
     assert len(row.sequence) <= 12 + spare
     own = records[window[0] // 1000]
@@ -351,9 +354,10 @@ def test_a_pair_that_does_not_fit_into_a_row_is_refused_by_name(text_rows, make_
 
 
 def test_only_pairs_have_nothing_to_do_with_each_other(text_rows, control_rows, make_tokens):
-    assert text_rows(pairs(make_tokens), PairRows)[0].isolated
-    assert not text_rows(pairs(make_tokens))[0].isolated
-    assert not control_rows()[0].isolated
+    row = text_rows(pairs(make_tokens), PairRows)[0]
+    assert list(row.parts) == row.sequence.starts[:-1].tolist()
+    assert list(text_rows(pairs(make_tokens))[0].parts) == [0]
+    assert list(control_rows()[0].parts) == [0]
 
 
 @pytest.mark.parametrize("held_out", [False, True])

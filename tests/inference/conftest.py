@@ -18,8 +18,9 @@ def text():
 
 @pytest.fixture(scope="session")
 def make_agent(text):
-    def make(num_layers=1, *, dtype="float32", parallel_actions=False, **policy):
-        tokenizer = TokenizerConfig(text_vocab_size=text.vocab_size, num_bins=32, num_discrete=16)
+    def make(num_layers=1, *, dtype="float32", layout=None, **policy):
+        """The layout holds settings of the tokenizer."""
+        tokenizer = TokenizerConfig(text_vocab_size=text.vocab_size, num_bins=32, num_discrete=16, **(layout or {}))
         model = ModelConfig(
             width=32,
             num_layers=num_layers,
@@ -30,7 +31,8 @@ def make_agent(text):
             patch_channels=8,
             unit_rms_inputs=True,
             compute_dtype=dtype,
-            parallel_actions=parallel_actions,
+            code_width=8,
+            group_width=32,
         )
         params = jax.jit(init_parameters, static_argnums=(0, 1))(model, tokenizer, jax.random.key(num_layers))
         attention = params["transformer"]["blocks"]["attention"]

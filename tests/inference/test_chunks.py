@@ -34,21 +34,20 @@ def test_bucket_sizes_are_few_and_waste_little():
     assert [bucket_size(int(bucket)) for bucket in buckets] == buckets.tolist()
 
 
-def test_a_hand_worked_chunk_with_a_pending_token_an_idle_row_and_padding():
+def test_a_hand_worked_chunk_with_an_idle_row_and_padding():
     window = KVCacheWindow(10, prompt_length=2)
     for size in (5, 3):
         window.begin_timestep(size)
     position = window.begin_timestep(5)  # the first timestep is evicted: the window starts at 7, this one at 10
-    row = ChunkRow(
-        sequence=tokens_of([7, CONFIG.padding_id, 9], [1]), position=position, window=window, pending_token=33
-    )
+    sequence = tokens_of([33, 7, CONFIG.padding_id, 9], [2])
+    row = ChunkRow(sequence=sequence, position=position - 1, window=window)
     chunk = assemble([None, row], CONFIG, size=6, num_patches=2)
     assert chunk.tokens[1].tolist() == [33, 7, CONFIG.padding_id, 9, CONFIG.padding_id, CONFIG.padding_id]
     assert chunk.local_positions[1].tolist() == [
-        CONFIG.action_position,
         0,
         1,
         2,
+        3,
         CONFIG.no_position,
         CONFIG.no_position,
     ]

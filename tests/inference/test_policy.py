@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from gato.batch import Batch
 from gato.checkpoint import save_checkpoint
-from gato.config import PolicyConfig, PromptConfig, RunConfig
+from gato.config import DataConfig, PolicyConfig, PromptConfig, RunConfig
+from gato.data.action_choice import without_own_actions
+from gato.data.collate import Row, make_batch
 from gato.inference import prefill as prefilling
 from gato.inference.batch_policy import BatchPolicy
 from gato.inference.policy import Policy
@@ -24,7 +25,11 @@ CAMERA = spaces.Box(0, 255, (16, 16, 3), np.uint8)
 OBSERVATIONS = spaces.Dict(camera=CAMERA, speed=spaces.Box(-np.inf, np.inf, (1,), np.float32))
 WITH_TEXT = spaces.Dict(camera=CAMERA, goal=spaces.Text(12, charset="abcdefgh "))
 ACTIONS = spaces.Tuple((spaces.Discrete(3, start=-1), spaces.Box(-1, 1, (2,), np.float32)))
-NUM_ACTION_TOKENS = 3
+NUM_ACTION_VALUES = 3
+GROUPED = {"values_per_token": 5, "action_tokens": "grouped", "separator": "mark"}
+HIDDEN = {**GROUPED, "own_actions": "hidden"}
+DECODED = {**GROUPED, "action_tokens": "decoded", "separator": "token"}
+PARALLEL = {"action_tokens": "parallel"}
 
 
 def play(act, space, num_steps, seed=0):
@@ -47,56 +52,46 @@ def demonstration():
 
 
 def reference_tokens(agent, rows, seed):
-    """The action tokens that full forward passes over training rows give: one row a step, its action at the end."""
+    """The numbers of actions that full forward passes over training rows give: one row a step, its action last."""
     ranges = TimestepTokenizer(OBSERVATIONS, ACTIONS, agent.tokenizer).action_ranges
     legal = legal_ids(ranges)
     ids = np.arange(legal.start, legal.stop)
     masks = (ranges[:, :1] <= ids) & (ids < ranges[:, 1:])
     temperature, length = jnp.array([agent.policy.temperature]), agent.policy.context_length
     choose = Sampling(temperature=1.0).choose
+    tokenizer = agent.tokenizer
+    # How far before its end a row predicts its action, and from how many tokens.
+    num_places = 1 if tokenizer.has_action_groups else NUM_ACTION_VALUES
+    before_end = 1 if tokenizer.own_actions == "hidden" else num_places + 1
 
     @jax.jit
     def tokens_of(params, batch, last, step):
         model = rebuild(agent.model, agent.tokenizer, params)
-        logits = model.logits(jax.lax.dynamic_slice_in_dim(model(batch)[0], last, NUM_ACTION_TOKENS), legal)
-        noise = gumbel_noise(draw_keys(jnp.array([seed], jnp.uint32), step[None], NUM_ACTION_TOKENS), logits.shape[1])
-        chosen = [choose(logits[i][None], masks[i][None], noise[i], temperature) for i in range(NUM_ACTION_TOKENS)]
+        queries = jax.lax.dynamic_slice_in_dim(model(batch)[0], last, num_places)
+        if tokenizer.has_action_groups:
+            queries = model.action_queries(queries[0], NUM_ACTION_VALUES, batch.action_values[0, last])
+        logits = model.logits(queries, legal)
+        noise = gumbel_noise(draw_keys(jnp.array([seed], jnp.uint32), step[None], NUM_ACTION_VALUES), logits.shape[1])
+        chosen = [choose(logits[i][None], masks[i][None], noise[i], temperature) for i in range(NUM_ACTION_VALUES)]
         return legal.start + jnp.concatenate(chosen)
 
     return np.stack(
         [
-            tokens_of(
-                agent.params, as_batch(row, agent.tokenizer, length), len(row) - NUM_ACTION_TOKENS - 1, np.int32(i)
-            )
+            tokens_of(agent.params, as_batch(row, tokenizer, length), len(row) - before_end, np.int32(i))
             for i, row in enumerate(rows)
         ]
     )
 
 
 def as_batch(row, config, length):
-    def padded(values, fill, size=length):
-        out = np.full((1, size, *values.shape[1:]), fill, values.dtype)
-        out[0, : len(values)] = values
-        return out
-
-    return Batch(
-        tokens=padded(row.tokens, config.padding_id),
-        local_positions=padded(row.local_positions, config.no_position),
-        loss_mask=padded(row.loss_mask, False),
-        changed_mask=padded(row.changed_mask, False),
-        row_weights=np.ones(1, np.float32),
-        source_ids=np.zeros(1, np.int32),
-        lengths=np.array([len(row)], np.int32),
-        patches=padded(row.patches, 0, 64),
-        patch_indices=padded(row.patch_indices, length, 64),
-        patch_intervals=padded(row.patch_intervals, 0, 64),
-    )
+    return make_batch([Row(sequence=row, source_id=0)], DataConfig(context_length=length, max_patches=64), config)
 
 
 def training_rows(agent, space, observations, actions, prompt):
     """For each step: the prompt, and the newest whole timesteps up to it that fit beside the prompt."""
     tokenizer = TimestepTokenizer(space, ACTIONS, agent.tokenizer, agent.text)
     episode = tokenizer.encode_episode(stack(space, observations), stack(ACTIONS, actions))
+    episode = without_own_actions(episode, agent.tokenizer, None)
     room = agent.policy.context_length - (0 if prompt is None else len(prompt))
     first = np.searchsorted(episode.starts, episode.starts[1:] - room)
     windows = [episode.timesteps(first[step], step + 1) for step in range(episode.num_timesteps)]
@@ -114,8 +109,12 @@ def training_rows(agent, space, observations, actions, prompt):
         (2, 6, {}, True, OBSERVATIONS),
         (2, 24, {"refresh_every": 1}, True, OBSERVATIONS),
         (2, 24, {"refresh_every": 1}, False, OBSERVATIONS),
-        (1, 24, {"parallel_actions": True}, False, OBSERVATIONS),
-        (2, 24, {"parallel_actions": True, "refresh_every": 1}, True, OBSERVATIONS),
+        (1, 24, {"layout": PARALLEL}, False, OBSERVATIONS),
+        (2, 24, {"layout": PARALLEL, "refresh_every": 1}, True, OBSERVATIONS),
+        (1, 40, {"layout": GROUPED}, True, OBSERVATIONS),
+        (2, 40, {"layout": HIDDEN, "refresh_every": 1}, True, OBSERVATIONS),
+        (1, 40, {"layout": HIDDEN}, False, WITH_TEXT),
+        (1, 24, {"layout": DECODED}, False, OBSERVATIONS),
     ],
     ids=[
         "slides",
@@ -127,6 +126,10 @@ def training_rows(agent, space, observations, actions, prompt):
         "deep, slides, refreshed",
         "parallel actions",
         "deep, parallel actions, slides behind a prompt, refreshed",
+        "grouped, slides behind a prompt",
+        "deep, own actions hidden, slides behind a prompt, refreshed",
+        "own actions hidden, text of any length",
+        "decoded",
     ],
 )
 def test_actions_are_those_of_a_full_forward_pass_over_the_training_row(
@@ -194,10 +197,10 @@ def test_each_environment_of_a_batch_acts_as_it_would_alone(make_agent, demonstr
         np.testing.assert_equal((first, last), (plain_actions[step], prompted_actions[step]))
 
 
-@pytest.mark.parametrize("parallel_actions", [False, True])
-def test_environments_of_other_tasks_in_a_batch_act_as_they_would_alone(make_agent, demonstration, parallel_actions):
+@pytest.mark.parametrize("layout", [{}, PARALLEL, GROUPED, HIDDEN, DECODED])
+def test_environments_of_other_tasks_in_a_batch_act_as_they_would_alone(make_agent, demonstration, layout):
     """Other observations, sizes of actions, legal ids, prompts and lengths, and a slot that changes its task."""
-    agent = make_agent(parallel_actions=parallel_actions)
+    agent = make_agent(layout=layout)
     numbers = spaces.Box(-1, 1, (5,), np.float32), spaces.Box(-1, 1, (2,), np.float32)
     choices = spaces.Discrete(4), spaces.Discrete(3)
     alone = []
