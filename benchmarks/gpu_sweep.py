@@ -223,7 +223,7 @@ def measure(cell: Cell) -> dict[str, Any]:
     seconds, num_steps = seconds_a_call(call)
     if int(state.skipped):
         raise FloatingPointError(f"{int(state.skipped)} steps of {cell.name} were not finite")
-    flops, peak = training_flops(config, tokenizer, batch_cost(batch)), peak_of(jax.devices()[:1])
+    flops, peak = training_flops(config, tokenizer, batch_cost(batch, tokenizer.padding_id)), peak_of(jax.devices()[:1])
     memory = jax.devices()[0].memory_stats() or {}
     return {
         "tokens_per_s": batch.tokens.size / seconds,

@@ -99,12 +99,14 @@ def _unpack(content: bytes, offset: int, kinds: Mapping[str, tuple[type, int]]) 
     for field, (kind, axes) in kinds.items():
         shape = tuple(next(sizes) for _ in range(axes))
         is_wide, count = next(sizes), math.prod(shape)
+        stored_kind: Any = np.uint8 if kind in (np.bool_, np.uint8) else np.dtype("<u4" if is_wide else "<u2")
+        num_stored = (count + 7) // 8 if kind is np.bool_ else count
+        if offset + num_stored * np.dtype(stored_kind).itemsize > len(content):
+            raise ValueError(f"a record has {len(content)} bytes, too few for {field} of shape {shape}")
+        stored = np.frombuffer(content, stored_kind, num_stored, offset)
         if kind is np.bool_:
-            stored = np.frombuffer(content, np.uint8, (count + 7) // 8, offset)
             fields[field] = np.unpackbits(stored, count=count).view(np.bool_)
         else:
-            stored_kind = np.uint8 if kind is np.uint8 else np.dtype("<u4" if is_wide else "<u2")
-            stored = np.frombuffer(content, stored_kind, count, offset)
             # Numbers that share tokens are most of a record and stay as narrow as they are.
             narrow = field in ("values", "action_values") and not is_wide
             fields[field] = stored.astype(np.uint16 if narrow else kind, copy=False).reshape(shape)

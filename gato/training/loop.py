@@ -29,7 +29,7 @@ from gato.checkpoint import (
     score_of,
     step_folder,
 )
-from gato.config import RunConfig, TrainingConfig
+from gato.config import RunConfig, TokenizerConfig, TrainingConfig
 from gato.model.cost.size import BatchCost, training_flops
 from gato.model.gato import Parameters
 from gato.run_files import EVENTS_FILE, METRICS_FILE, PROFILE_FOLDER, TENSORBOARD_FOLDER
@@ -184,7 +184,7 @@ def train(
                 )
 
         if first_step < settings.num_steps:
-            batch, cost = _next_batch(batches, sharding, first_step)
+            batch, cost = _next_batch(batches, sharding, config.tokenizer, first_step)
         for step in range(first_step + 1, settings.num_steps + 1):
             before = output
             with profiler.step(step):
@@ -198,7 +198,7 @@ def train(
             failure: Exception | None = None
             if not due.end:
                 try:
-                    batch, cost = _next_batch(batches, sharding, step)
+                    batch, cost = _next_batch(batches, sharding, config.tokenizer, step)
                 except Exception as error:  # whatever a reader raises: it is raised again when the step is saved
                     if jax.process_count() > 1:
                         raise  # the others would wait for this process to save with them
@@ -311,7 +311,9 @@ def _agreed_start(
     return None if step < 0 else step_folder(run_folder, step)
 
 
-def _next_batch(batches: BatchIterator, sharding: MeshSharding, step: int) -> tuple[Batch, BatchCost]:
+def _next_batch(
+    batches: BatchIterator, sharding: MeshSharding, tokenizer: TokenizerConfig, step: int
+) -> tuple[Batch, BatchCost]:
     """Draws the next batch, sends it to the devices, and counts its cost."""
     try:
         batch = next(batches)
@@ -319,7 +321,7 @@ def _next_batch(batches: BatchIterator, sharding: MeshSharding, step: int) -> tu
         raise ValueError(
             f"the data ended after {step} steps: the iterator of training batches must be endless"
         ) from None
-    return sharding.put_rows(batch), batch_cost(batch, jax.process_count())
+    return sharding.put_rows(batch), batch_cost(batch, tokenizer.padding_id, jax.process_count())
 
 
 def _besides_params(state: TrainState, interval: IntervalSums) -> dict[str, Any]:

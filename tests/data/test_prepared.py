@@ -111,13 +111,13 @@ def test_what_is_packed_is_unpacked(num_steps, num_patches, width, largest, seed
         starts=np.linspace(0, count, num_steps + 1).astype(np.int64),
     )
     content = pack(sequence)
-    for name, array in vars(unpack(content)).items():
+    for name, array in unpack(content).arrays().items():
         expected = getattr(sequence, name)
         assert array.dtype == expected.dtype
         assert np.array_equal(array, expected)
     with pytest.raises(ValueError):
         unpack(content[:-1])
-    with pytest.raises(ValueError, match="bytes, its fields take"):
+    with pytest.raises(ValueError, match="a record has"):
         unpack(content + b"\0")
 
 

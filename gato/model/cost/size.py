@@ -22,6 +22,11 @@ class BatchCost:
     attended: float  # pairs of a token and one that it sees, half of the square of each row's length
     targets: float  # tokens that carry loss, and so reach the head
     patches: float  # image patches
+    grouped: float = 0.0  # tokens that may hold several numbers
+    values: float = 0.0  # numbers in them
+    actions: float = 0.0  # actions of one token that carry loss
+    numbers: float = 0.0  # numbers of these actions
+    legal_ids: float = 0.0  # ids that these numbers may have, all together
 
 
 def parameter_counts(config: ModelConfig, tokenizer: TokenizerConfig) -> dict[str, int]:
@@ -32,6 +37,7 @@ def parameter_counts(config: ModelConfig, tokenizer: TokenizerConfig) -> dict[st
         "local positions": (tokenizer.local_position_size + 2) * width,
         "patch positions": 2 * tokenizer.patch_position_size * width,
         "patch stem": _stem_parameters(config, tokenizer),
+        **_group_parameters(config, tokenizer),
         "attention": layers * _attention_matrices(config),
         "mlp": layers * _mlp_matrices(config),
         "norms": (2 * layers + 1) * 2 * width,
@@ -51,7 +57,8 @@ def training_flops(config: ModelConfig, tokenizer: TokenizerConfig, cost: BatchC
     patches pass the stem at S operations each. A multiply-add is two operations, and the backward pass costs two
     forward ones. Padding counts nothing, causal attention counts only what a token sees, and what
     rematerialisation or attention in blocks computes again is left out, as are look-ups, norms, softmax and the
-    optimizer.
+    optimizer. Where tokens hold several numbers, their layers and those of the action head are counted as they are
+    used, and a number of an action is scored against its legal ids only.
 
     Source: PaLM (Chowdhery et al., 2022), appendix B, with attention halved as in MaxText's documentation.
     """
@@ -59,7 +66,11 @@ def training_flops(config: ModelConfig, tokenizer: TokenizerConfig, cost: BatchC
     attention = 2 * config.num_layers * config.num_heads * config.head_dim
     head = tokenizer.vocab_size * config.width
     blocks = 6 * (cost.tokens * matrices + cost.attended * attention + cost.targets * head)
-    return round(blocks + cost.patches * flops_per_patch(config, tokenizer))
+    square, code = config.width**2, config.code_width
+    groups = cost.values * code * config.group_width + cost.grouped * config.group_width * config.width
+    previous = tokenizer.values_per_token * code * config.width if tokenizer.action_tokens == "decoded" else 0
+    numbers = cost.actions * square + cost.numbers * (square + previous) + cost.legal_ids * config.width
+    return round(blocks + 6 * (groups + numbers) + cost.patches * flops_per_patch(config, tokenizer))
 
 
 def model_flops_utilization(flops: float, seconds: float, peak_flops: float) -> float:
@@ -98,12 +109,17 @@ def memory_bytes(
 
     Args:
         max_patches: places for patches per row. All of them pass the stem, also those without a patch.
+
+    Where tokens hold several numbers, every token's codes pass their stem, also those without numbers.
     """
     total = sum(parameter_counts(config, tokenizer).values())
     tokens = batch_size * context_length
     compute_bytes = jnp.dtype(config.compute_dtype).itemsize
     kept = _kept_bytes(config)
     activations = tokens * (config.num_layers * kept[config.remat] + 2 * config.width * compute_bytes)
+    # The numbers' codes as they are looked up and as they are joined, and what lies between the stem's two matrices.
+    group_bytes = 2 * tokenizer.values_per_token * config.code_width * _FLOAT32_BYTES
+    group_bytes += 3 * config.group_width * compute_bytes
     logits = 2 * min(config.loss_chunk, tokens) * tokenizer.vocab_size * _FLOAT32_BYTES
     scores = 0
     if config.attention == "xla":
@@ -120,6 +136,7 @@ def memory_bytes(
         "logits": logits,
         "attention scores": scores,
         "patch stem": batch_size * max_patches * _stem_bytes(config, tokenizer),
+        **({"group stem": tokens * group_bytes} if tokenizer.has_groups else {}),
     }
 
 
@@ -175,6 +192,19 @@ def _stem_matrices(config: ModelConfig, tokenizer: TokenizerConfig) -> list[tupl
         (9 * fan_in * fan_out, side**2) for fan_in, fan_out in ((3, channels), (channels, channels), (channels, 3))
     ]
     return [*convolutions, (side * side * 3 * config.width, 1)]
+
+
+def _group_parameters(config: ModelConfig, tokenizer: TokenizerConfig) -> dict[str, int]:
+    """Counts the parameters of tokens that hold several numbers, where there are any."""
+    counts = {}
+    joined = tokenizer.values_per_token * config.code_width
+    if tokenizer.has_groups:
+        counts["codes of numbers"] = tokenizer.padding_id * config.code_width
+        counts["group stem"] = (joined + config.width) * config.group_width
+    if tokenizer.has_action_groups:
+        previous = joined * config.width if tokenizer.action_tokens == "decoded" else 0
+        counts["action head"] = 2 * config.width**2 + tokenizer.values_per_token * config.width + previous
+    return counts
 
 
 def _stem_parameters(config: ModelConfig, tokenizer: TokenizerConfig) -> int:

@@ -44,6 +44,23 @@ def test_the_papers_smallest_model_by_hand():
     }
 
 
+@pytest.mark.parametrize("action_tokens", ["sequential", "grouped", "decoded"])
+def test_counts_of_tokens_that_hold_several_numbers_are_those_of_the_real_model(action_tokens):
+    tokenizer = TokenizerConfig(text_vocab_size=300, values_per_token=7, action_tokens=action_tokens)
+    config = ModelConfig(width=64, num_layers=2, num_heads=2, mlp_width=64, code_width=5, group_width=24)
+    assert sum(parameter_counts(config, tokenizer).values()) == _real_total(config, tokenizer)
+
+
+def test_operations_of_numbers_by_hand():
+    config = ModelConfig(width=8, code_width=3, group_width=5)
+    tokenizer = TokenizerConfig(text_vocab_size=300, values_per_token=4, action_tokens="decoded")
+    nothing = BatchCost(tokens=0, attended=0, targets=0, patches=0)
+    cost = dataclasses.replace(nothing, grouped=2, values=6, actions=3, numbers=9, legal_ids=70)
+    stem = 6 * 3 * 5 + 2 * 5 * 8
+    head = 3 * 8 * 8 + 9 * (8 * 8 + 4 * 3 * 8) + 70 * 8
+    assert training_flops(config, tokenizer, cost) == 6 * (stem + head)
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_counts_are_those_of_the_real_model(size):
     config, tokenizer = SIZES[size], TokenizerConfig()
