@@ -44,10 +44,10 @@ def passes_of(
     num_bytes = itemsize * (counts["attention"] + counts["mlp"] + head) + cache_bytes(model, num_envs, visible)
     # Token by token, the last action token of the step before goes in with the observation.
     one_by_one = [task.observation_tokens + 2] + [1] * (task.action_tokens - 1)
-    sizes = [task.tokens] if model.parallel_actions else one_by_one
+    sizes = [task.tokens] if tokenizer.action_tokens == "parallel" else one_by_one
     num_patches = task.observation_tokens if task.picture_side else 0
     # Only tokens that predict an action token need more of the last layer than its keys and values.
-    predicting = task.action_tokens if model.parallel_actions else 1
+    predicting = task.action_tokens if tokenizer.action_tokens == "parallel" else 1
     earlier, last = (dataclasses.replace(model, num_layers=count) for count in (model.num_layers - 1, 1))
     keys_and_values = counts["attention"] // model.num_layers // 2
     passes = []
