@@ -557,6 +557,22 @@ def _moved_parallel_actions(config: dict[str, Any]) -> dict[str, Any]:
     return {**config, "model": kept, "tokenizer": tokenizer}
 
 
+def read_saved(kind: type[_Config], value: Any, where: str) -> _Config:
+    """Rebuilds a record from JSON values that hold each of its fields.
+
+    Raises:
+        ValueError: fields are missing or unknown, of wrong types, or contradict each other.
+    """
+    names = {each.name for each in dataclasses.fields(typing.cast(Any, kind))}
+    if not isinstance(value, dict) or set(value) != names:
+        found = sorted(value) if isinstance(value, dict) else type(value).__name__
+        raise ValueError(f"{where} has {found}, expected exactly the fields {sorted(names)}")
+    try:
+        return _from_plain(kind, value, where)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
 def _field_value(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return _from_plain(typing.cast(type, hint), value, where)

@@ -1,7 +1,7 @@
 """The numbers of one control source: episodes, returns, windows, fields, actions and duplicates."""
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,7 @@ from gato.audit.actions import ActionAudit, ActionTable, audit_action, nearest
 from gato.audit.duplicates import Duplicates, count_duplicates, episode_hash, near_vectors
 from gato.audit.fields import FieldAudit, audit_fields
 from gato.audit.rows import count_kinds, token_kinds
-from gato.audit.sample import AuditLimits, Summary, read_records, sample_records, summarize
-from gato.config import DataConfig, FieldScale, TokenizerConfig
+from gato.audit.sample import AuditContext, Summary, read_records, sample_records, summarize
 from gato.data.encoded import encode_episode, timestep_tokenizer
 from gato.data.episode import ControlSource, Episode
 from gato.data.split import split_records
@@ -21,7 +20,6 @@ from gato.data.timestep_sample import TimestepSample
 from gato.tokenizer.demonstration import last_start
 from gato.tokenizer.leaves import ContinuousLeaf, ImageLeaf, TextActionLeaf, TextLeaf
 from gato.tokenizer.sequence import TokenSequence
-from gato.tokenizer.text import TextTokenizer
 from gato.tokenizer.tree import flatten, leaf_spaces
 
 _FINGERPRINT_STEPS = 16  # timesteps, evenly spaced, that stand for an episode when near-duplicates are sought
@@ -56,24 +54,17 @@ class ControlAudit:
     problems: tuple[str, ...]  # the first few messages of what could not be read or encoded
 
 
-def audit_control(
-    source: ControlSource,
-    data: DataConfig,
-    source_id: int,
-    tokenizer: TokenizerConfig,
-    text: TextTokenizer | None,
-    limits: AuditLimits,
-) -> ControlAudit:
+def audit_control(source: ControlSource, context: AuditContext) -> ControlAudit:
     """Reads a sample of episodes and measures them.
 
     Raises:
         ValueError: the spaces cannot be represented, or no episode can be read.
     """
-    held_out = split_records(len(source), data.sources[source_id].held_out, held_out=True)
+    limits = context.limits
+    held_out = split_records(len(source), context.source.held_out, held_out=True)
     order = sample_records(len(source), held_out, limits.episodes, limits.seed)
-    rng = np.random.default_rng((limits.seed, source_id))
-    fields = data.sources[source_id].fields
-    reader = _Reader(source, data, tokenizer, text, fields, TimestepSample(limits.timesteps, rng))
+    rng = np.random.default_rng((limits.seed, context.source_id))
+    reader = _Reader(source, context, TimestepSample(limits.timesteps, rng))
     for index, episode in read_records(source, order, limits.size_bytes, reader.problems):
         reader.read(index, episode)
     if not reader.records:
@@ -118,17 +109,9 @@ def audit_control(
 class _Reader:
     """What is kept of the episodes while they are read one by one."""
 
-    def __init__(
-        self,
-        source: ControlSource,
-        data: DataConfig,
-        tokenizer: TokenizerConfig,
-        text: TextTokenizer | None,
-        fields: Sequence[FieldScale],
-        sample: TimestepSample,
-    ) -> None:
-        self._source, self._data, self._tokenizer, self._sample = source, data, tokenizer, sample
-        self._timesteps = timestep_tokenizer(source, tokenizer, text, fields=fields)
+    def __init__(self, source: ControlSource, context: AuditContext, sample: TimestepSample) -> None:
+        self._source, self._data, self._tokenizer, self._sample = source, context.data, context.tokenizer, sample
+        self._timesteps = timestep_tokenizer(source, context.tokenizer, context.text, fields=context.source.fields)
         self._leaves, self._action_leaves = self._timesteps.observation_codecs, self._timesteps.action_codecs
         self._action_spaces = [space for _, space in leaf_spaces(source.action_space, "action")]
         self._discrete_first = not any(isinstance(leaf, TextLeaf) for leaf in self._leaves)

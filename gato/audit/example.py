@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from gato.audit.rows import TOKEN_KINDS, batch_kinds
+from gato.audit.sample import AuditContext
 from gato.batch import Batch
-from gato.config import FieldScale, TokenizerConfig
+from gato.config import TokenizerConfig
 from gato.data.encoded import timestep_tokenizer
 from gato.data.episode import ControlSource
 from gato.tokenizer.continuous import from_bins, mu_law_decode
@@ -33,26 +34,18 @@ class RowExample:
 
 
 def decode_row(
-    batch: Batch,
-    row: int,
-    tokenizer: TokenizerConfig,
-    text: TextTokenizer | None,
-    control: ControlSource | None,
-    *,
-    discrete_first: bool,
-    fields: Sequence[FieldScale] = (),
+    batch: Batch, row: int, context: AuditContext, control: ControlSource | None, *, discrete_first: bool
 ) -> RowExample:
     """Reads a row back as the network is shown it.
 
     Args:
         batch: rows of one source.
         row: which one.
-        tokenizer: vocabulary and constants.
-        text: decodes text.
+        context: of that source; its text tokenizer and its scales decode the tokens.
         control: the source, if it is one of episodes; names the fields and decodes the actions.
         discrete_first: see `token_kinds`.
-        fields: the scales of the source, by which its numbers are decoded.
     """
+    tokenizer, text, fields = context.tokenizer, context.text, context.source.fields
     length = int(batch.lengths[row])
     tokens = batch.tokens[row, :length]
     kinds = batch_kinds(batch, tokenizer, control=control is not None, discrete_first=discrete_first)[row, :length]

@@ -12,7 +12,7 @@ from gymnasium import spaces
 from gato.audit.control import ControlAudit, audit_control
 from gato.audit.example import RowExample, decode_row
 from gato.audit.rows import RowsAudit, audit_rows, loss_shares
-from gato.audit.sample import AuditLimits
+from gato.audit.sample import AuditContext, AuditLimits
 from gato.audit.text import LanguageAudit, audit_language
 from gato.config import DataConfig, SourceConfig, TokenizerConfig
 from gato.data.budgets import share_out
@@ -102,7 +102,8 @@ def audit_mixture(
             source=source, row_share=weights[source_id] / sum(weights), references=(references or {}).get(source.name)
         )
         try:
-            audit = _audit_source(audit, open_source, data, source_id, tokenizer, text, limits)
+            context = AuditContext(data=data, source_id=source_id, tokenizer=tokenizer, text=text, limits=limits)
+            audit = _audit_source(audit, open_source, context)
         except (ValueError, FileNotFoundError, ImportError) as error:
             audit = dataclasses.replace(audit, failure=str(error))
         audits.append(audit)
@@ -141,15 +142,7 @@ def _within_budgets(audits: Sequence[SourceAudit], weights: Sequence[float], num
     return placed
 
 
-def _audit_source(
-    audit: SourceAudit,
-    open_source: Callable[[SourceConfig], Any],
-    data: DataConfig,
-    source_id: int,
-    tokenizer: TokenizerConfig,
-    text: TextTokenizer | None,
-    limits: AuditLimits,
-) -> SourceAudit:
+def _audit_source(audit: SourceAudit, open_source: Callable[[SourceConfig], Any], context: AuditContext) -> SourceAudit:
     """Measures the records first, which is possible where rows cannot be drawn; then the rows.
 
     Of a prepared source it measures rows only: that holds its records as tokens, without spaces, returns and texts.
@@ -159,39 +152,22 @@ def _audit_source(
     control = opened if isinstance(opened, ControlSource) else None
     discrete_first = control is None or not _holds_text(control)
     if control is not None:
-        source = measure(control, audit.source, tokenizer, text, max_episodes=limits.episodes)
-        sources = [source if i == source_id else other for i, other in enumerate(data.sources)]
-        data = dataclasses.replace(data, sources=tuple(sources))
-        measured = audit_control(control, data, source_id, tokenizer, text, limits)
-        audit = dataclasses.replace(audit, source=source, control=measured)
+        limit = context.limits.episodes
+        source = measure(control, audit.source, context.tokenizer, context.text, max_episodes=limit)
+        sources = [source if i == context.source_id else other for i, other in enumerate(context.data.sources)]
+        context = dataclasses.replace(context, data=dataclasses.replace(context.data, sources=tuple(sources)))
+        audit = dataclasses.replace(audit, source=source, control=audit_control(control, context))
     elif not prepared:
-        if text is None:
-            raise ValueError(f"{audit.name} holds text, but no text tokenizer was given: train or load one")
-        audit = dataclasses.replace(audit, language=audit_language(opened, data, source_id, tokenizer, text, limits))
+        audit = dataclasses.replace(audit, language=audit_language(opened, context))
     try:
-        rows = audit_rows(
-            data,
-            source_id,
-            tokenizer,
-            text,
-            control=opened.facts.kind == "control" if prepared else control is not None,
-            discrete_first=discrete_first,
-            num_rows=limits.rows,
-            seed=limits.seed,
-        )
+        is_control = opened.facts.kind == "control" if prepared else control is not None
+        rows = audit_rows(context, control=is_control, discrete_first=discrete_first)
     except ValueError as error:
         return dataclasses.replace(audit, failure=str(error))
     if prepared:
         return dataclasses.replace(audit, rows=rows)
-    example = decode_row(
-        rows.examples,
-        int(np.argmax(rows.examples.lengths)),  # the fullest of the first rows shows most
-        tokenizer,
-        text,
-        control,
-        discrete_first=discrete_first,
-        fields=audit.source.fields,
-    )
+    fullest = int(np.argmax(rows.examples.lengths))  # of the first rows; it shows most
+    example = decode_row(rows.examples, fullest, context, control, discrete_first=discrete_first)
     return dataclasses.replace(audit, rows=rows, example=example)
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gato.audit.sample import AuditContext
 from gato.batch import Batch
-from gato.config import DataConfig, TokenizerConfig
+from gato.config import TokenizerConfig
 from gato.data.collate import make_batch
 from gato.data.encoded import SequenceCache
 from gato.data.mixture import open_rows
-from gato.tokenizer.text import TextTokenizer
 
 TOKEN_KINDS = (
     "text",
@@ -108,23 +108,15 @@ def count_kinds(kinds: np.ndarray, weights: np.ndarray | None = None) -> dict[st
     return {name: float(value) for name, value in zip(TOKEN_KINDS, sums, strict=True) if value}
 
 
-def audit_rows(
-    data: DataConfig,
-    source_id: int,
-    tokenizer: TokenizerConfig,
-    text: TextTokenizer | None,
-    *,
-    control: bool,
-    discrete_first: bool,
-    num_rows: int,
-    seed: int,
-) -> RowsAudit:
+def audit_rows(context: AuditContext, *, control: bool, discrete_first: bool) -> RowsAudit:
     """Draws rows of one source as training does.
 
     Raises:
         FileNotFoundError, ValueError: what training would stop at.
     """
-    rows = open_rows(data, source_id, tokenizer, text, SequenceCache(_CACHE_BYTES), seed, False)
+    data, tokenizer, num_rows = context.data, context.tokenizer, context.limits.rows
+    cache = SequenceCache(_CACHE_BYTES)
+    rows = open_rows(data, context.source_id, tokenizer, context.text, cache, context.limits.seed, False)
     totals: list[dict[str, float]] = [{}, {}, {}]
     num_tokens = 0
     examples: Batch | None = None

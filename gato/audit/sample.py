@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from gato.config import DataConfig, SourceConfig, TokenizerConfig
 from gato.data.episode import Record, Records, tree_leaves
 from gato.data.reading import readable
+from gato.tokenizer.text import TextTokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,21 @@ class AuditLimits:
         for name in ("episodes", "records", "size_bytes", "timesteps", "rows"):
             if getattr(self, name) < 1:
                 raise ValueError(f"the audit's limit {name} is {getattr(self, name)}, needs 1 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditContext:
+    """A source among those of its run, and what it takes to read and encode it."""
+
+    data: DataConfig
+    source_id: int
+    tokenizer: TokenizerConfig
+    text: TextTokenizer | None  # needed where the source holds text
+    limits: AuditLimits
+
+    @property
+    def source(self) -> SourceConfig:
+        return self.data.sources[self.source_id]
 
 
 def sample_records(num_records: int, held_out: np.ndarray, max_records: int, seed: int) -> np.ndarray:

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from gato.audit.duplicates import Duplicates, content_hash, count_duplicates, near_texts, text_sketch
-from gato.audit.sample import AuditLimits, Summary, read_records, sample_records, summarize
-from gato.config import DataConfig, TokenizerConfig
+from gato.audit.sample import AuditContext, Summary, read_records, sample_records, summarize
 from gato.data.encoded import encode_language
 from gato.data.episode import Dialogue, Document, ImageText, Source
 from gato.data.split import split_records
-from gato.tokenizer.text import TextTokenizer
 
 _MAX_SHOWN = 15
 
@@ -59,21 +57,17 @@ class LanguageAudit:
     problems: tuple[str, ...]
 
 
-def audit_language(
-    source: Source,
-    data: DataConfig,
-    source_id: int,
-    tokenizer: TokenizerConfig,
-    text: TextTokenizer,
-    limits: AuditLimits,
-) -> LanguageAudit:
+def audit_language(source: Source, context: AuditContext) -> LanguageAudit:
     """Reads a sample of records and measures them.
 
     Raises:
-        ValueError: no record can be read.
+        ValueError: there is no text tokenizer, or no record can be read.
     """
-    fraction, split_groups = data.sources[source_id].held_out, getattr(source, "twins", None)
-    held_out = split_records(len(source), fraction, held_out=True, split_groups=split_groups)
+    limits = context.limits
+    if context.text is None:
+        raise ValueError(f"{source.name} holds text, but no text tokenizer was given: train or load one")
+    split_groups = getattr(source, "twins", None)
+    held_out = split_records(len(source), context.source.held_out, held_out=True, split_groups=split_groups)
     order = sample_records(len(source), held_out, limits.records, limits.seed)
     problems: list[str] = []
     records: list[int] = []
@@ -100,7 +94,7 @@ def audit_language(
         if image is not None:
             sizes[f"{image.shape[0]} x {image.shape[1]}"] += 1
         try:
-            sequence = encode_language(record, data, tokenizer, text)
+            sequence = encode_language(record, context.data, context.tokenizer, context.text)
         except ValueError as error:
             problems.append(f"{source.name}: record {index}: {error}")
             continue
@@ -117,7 +111,7 @@ def audit_language(
         characters=summarize(characters),
         tokens=summarize(np.array(lengths) - np.array(patches)) if lengths else None,
         length_values=tuple(lengths),
-        cut_share=float(np.mean(np.array(lengths) > data.context_length)) if lengths else 0.0,
+        cut_share=float(np.mean(np.array(lengths) > context.data.context_length)) if lengths else 0.0,
         turns=summarize(turns) if turns else None,
         duplicates=count_duplicates(places, hashes, near, held_out, complete=len(records) == len(source)),
         pictures=_pictures(places, image_hashes, held_out, sizes, patches) if sizes else None,

@@ -12,7 +12,7 @@ from gato.audit.mixture import MixtureAudit, plain
 from gato.audit.sample import AuditLimits
 from gato.config import RunConfig
 from gato.experiments.data_audit import audit_run
-from gato.experiments.run_configs import load_config, load_sources, read_json
+from gato.experiments.run_configs import load_run, load_sources, read_json
 from gato.reports.audit_page import audit_page
 from gato.reports.audit_tables import kind_table, summary_table
 from gato.reports.page import write_page
@@ -72,8 +72,7 @@ def _load(config: str, sources: Path | None) -> RunConfig:
         if sources is not None:
             raise ValueError(f"{config} is a list of sources, and --sources {sources} another: give one of them")
         return RunConfig().with_sources(load_sources(path))
-    run = load_config(config)
-    return run if sources is None else run.with_sources(load_sources(sources))
+    return load_run(config, sources)
 
 
 def _print(console: Console, mixture: MixtureAudit, advice: list[Advice], note: str) -> None:

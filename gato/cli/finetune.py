@@ -10,7 +10,7 @@ from rich.console import Console
 from gato.cli.lasting_output import LastingOutput
 from gato.cli.train import INTERRUPTED, STORAGE_FAILED
 from gato.experiments.few_shot_suite import finetune_suite, suite_config
-from gato.experiments.run_configs import load_config, load_sources
+from gato.experiments.run_configs import load_run
 from gato.inference.agent import Agent
 from gato.release import identity
 
@@ -44,10 +44,7 @@ def finetune(
     """
     console = Console(file=cast(TextIO, LastingOutput(sys.stdout)))
     agent = Agent.load(checkpoint)
-    settings = load_config(config)
-    if sources is not None:
-        settings = settings.with_sources(load_sources(sources))
-    settings = suite_config(settings, agent, set, episodes, cascades, scratch)
+    settings = suite_config(load_run(config, sources), agent, set, episodes, cascades, scratch)
     out = out or Path("runs") / settings.name
     try:
         finished = finetune_suite(settings, agent, identity(checkpoint), out, console)

@@ -9,7 +9,7 @@ from rich.table import Table
 from gato.cli.whole_table import print_whole
 from gato.config import RunConfig
 from gato.experiments.run_configs import load_config, shipped_configs
-from gato.model.cost.chips import Chip, chip_named
+from gato.model.cost.chips import chip_named
 from gato.model.cost.scale_plan import ScalePlan, scale_plan
 from gato.model.cost.size import (
     PUBLISHED_TOTALS,
@@ -19,19 +19,6 @@ from gato.model.cost.size import (
     memory_bytes,
     parameter_counts,
     relative_position_parameters,
-)
-
-PLAN_HEADINGS = (
-    "chips",
-    "rows per chip",
-    "arithmetic, ms",
-    "transfers, ms",
-    "step, ms",
-    "MFU",
-    "tokens per day",
-    "memory, GB",
-    "chip-hours",
-    "days",
 )
 
 
@@ -66,63 +53,55 @@ def info(
     if chips:
         kind = chip_named(chip)
         plans = [scale_plan(run, kind, number, mfu) for number in chips]
-        print_whole(console, _plan_table(run, kind, plans, mfu, price))
-        print_whole(console, _plan_memory(run, plans))
+        title = f"{run.name} on {kind.name}, {run.data.batch_size} rows per step, one chip at {mfu:.0%} MFU (on paper)"
+        caption = f"{kind.source}; chip-hours and days: {run.training.num_steps:,} steps"
+        print_whole(console, _plan_table([plan_row(run, plan, price) for plan in plans], title, caption))
+        title = f"{run.name}: memory of one chip (estimate), GB"
+        print_whole(console, _plan_table([memory_row(plan) for plan in plans], title))
 
 
-def plan_row(run: RunConfig, plan: ScalePlan, price: float | None = None) -> tuple[str, ...]:
-    """Returns one line of a plan, as `PLAN_HEADINGS` has it, and the price of the run if chips have one.
+def plan_row(run: RunConfig, plan: ScalePlan, price: float | None = None) -> dict[str, str]:
+    """Returns one line of a plan by its headings, with the price of the run if chips have one.
 
     Chip-hours and days are those of all the run's steps.
     """
     tokens = run.training.num_steps * plan.tokens
     hours = plan.chip_hours(tokens)
     rows = run.data.batch_size // plan.num_chips
-    cells = (
-        f"{plan.num_chips}",
-        f"{rows}" if plan.accumulate == 1 else f"{plan.accumulate} x {rows // plan.accumulate}",
-        f"{1e3 * plan.compute_s:,.1f}",
-        f"{1e3 * plan.communication_s:,.1f}",
-        f"{1e3 * plan.step_s:,.1f}",
-        f"{plan.utilization:.0%}",
-        _rounded(plan.tokens_per_day),
-        f"{sum(plan.memory_bytes.values()) / 1e9:.0f}" + ("" if plan.fits else ", too much"),
-        f"{hours:,.0f}",
-        f"{hours / 24 / plan.num_chips:.3g}",
-    )
-    return cells if price is None else (*cells, f"{hours * price:,.0f}")
+    cells = {
+        "chips": f"{plan.num_chips}",
+        "rows per chip": f"{rows}" if plan.accumulate == 1 else f"{plan.accumulate} x {rows // plan.accumulate}",
+        "arithmetic, ms": f"{1e3 * plan.compute_s:,.1f}",
+        "transfers, ms": f"{1e3 * plan.communication_s:,.1f}",
+        "step, ms": f"{1e3 * plan.step_s:,.1f}",
+        "MFU": f"{plan.utilization:.0%}",
+        "tokens per day": _rounded(plan.tokens_per_day),
+        "memory, GB": f"{sum(plan.memory_bytes.values()) / 1e9:.0f}" + ("" if plan.fits else ", too much"),
+        "chip-hours": f"{hours:,.0f}",
+        "days": f"{hours / 24 / plan.num_chips:.3g}",
+    }
+    return cells if price is None else {**cells, "price": f"{hours * price:,.0f}"}
 
 
-def memory_row(plan: ScalePlan) -> tuple[str, ...]:
-    """Returns one line of a plan's memory: chips, state, activations, patch stem, the rest, all; GB on each chip."""
+def memory_row(plan: ScalePlan) -> dict[str, str]:
+    """Returns one line of a plan's memory by its headings; GB on each chip."""
     memory = plan.memory_bytes
-    state = sum(memory.get(kind, 0) for kind in ("parameters", "gradients", "optimizer", "summed gradients"))
-    activations = memory["activations"] + memory["one layer"]
+    parts = {
+        "state": sum(memory.get(kind, 0) for kind in ("parameters", "gradients", "optimizer", "summed gradients")),
+        "activations": memory["activations"] + memory["one layer"],
+        "patch stem": memory["patch stem"],
+    }
     together = sum(memory.values())
-    parts = (state, activations, memory["patch stem"], together - state - activations - memory["patch stem"], together)
-    return (f"{plan.num_chips}", *(f"{part / 1e9:.1f}" for part in parts))
+    parts |= {"logits and scores": together - sum(parts.values()), "all": together}
+    return {"chips": f"{plan.num_chips}"} | {name: f"{part / 1e9:.1f}" for name, part in parts.items()}
 
 
-def _plan_table(run: RunConfig, chip: Chip, plans: list[ScalePlan], mfu: float, price: float | None) -> Table:
-    table = Table(
-        title=f"{run.name} on {chip.name}, {run.data.batch_size} rows per step, one chip at {mfu:.0%} MFU (on paper)",
-        title_justify="left",
-        caption=f"{chip.source}; chip-hours and days: {run.training.num_steps:,} steps",
-        caption_justify="left",
-    )
-    for heading in (*PLAN_HEADINGS, *([] if price is None else ["price"])):
+def _plan_table(rows: list[dict[str, str]], title: str, caption: str | None = None) -> Table:
+    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
+    for heading in rows[0]:
         table.add_column(heading, justify="right")
-    for plan in plans:
-        table.add_row(*plan_row(run, plan, price))
-    return table
-
-
-def _plan_memory(run: RunConfig, plans: list[ScalePlan]) -> Table:
-    table = Table(title=f"{run.name}: memory of one chip (estimate), GB", title_justify="left")
-    for heading in ("chips", "state", "activations", "patch stem", "logits and scores", "all"):
-        table.add_column(heading, justify="right")
-    for plan in plans:
-        table.add_row(*memory_row(plan))
+    for row in rows:
+        table.add_row(*row.values())
     return table
 
 

@@ -10,12 +10,12 @@ import gymnasium as gym
 import numpy as np
 
 from gato.envs.task import Expert
-from gato.evaluation.rollout import EpisodeStart
+from gato.evaluation.rollout import EpisodeStart, SlotwiseActor
 from gato.evaluation.time_limit import cpu_time_limit
 from gato.seeds import Stream, stream
 
 
-class RandomActor:
+class RandomActor(SlotwiseActor):
     """Draws every action from the action space: the lower anchor of normalised scores."""
 
     def __init__(self, action_space: gym.Space) -> None:
@@ -28,14 +28,11 @@ class RandomActor:
             space.seed(start.seed)
             self._spaces[start.slot] = space
 
-    def act(self, observations: Sequence[Any]) -> list[Any]:
-        return [
-            None if observation is None else self._spaces[slot].sample()
-            for slot, observation in enumerate(observations)
-        ]
+    def act_in(self, slot: int, observation: Any) -> Any:
+        return self._spaces[slot].sample()
 
 
-class ExpertActor:
+class ExpertActor(SlotwiseActor):
     """Plays every slot with an expert of that slot's environment."""
 
     def __init__(
@@ -60,12 +57,6 @@ class ExpertActor:
                 expert.reset()
             self._experts[start.slot] = expert
 
-    def act(self, observations: Sequence[Any]) -> list[Any]:
-        return [
-            None if observation is None else self._act(slot, observation)
-            for slot, observation in enumerate(observations)
-        ]
-
-    def _act(self, slot: int, observation: Any) -> Any:
+    def act_in(self, slot: int, observation: Any) -> Any:
         with self._limit():
             return self._experts[slot].act(observation)

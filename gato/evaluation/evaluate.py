@@ -1,14 +1,15 @@
 """Plays a plan and makes scores of what came out; whether a demonstration alone decides what is done."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from gato.evaluation.evaluation_task import EvaluationTask, reference_means
 from gato.evaluation.journal import EpisodeResult
-from gato.evaluation.plan import EpisodeKey, EpisodeSpec, RecordKey
+from gato.evaluation.plan import EpisodeKey, EpisodeSpec, PlannedEpisode, RecordKey
 from gato.evaluation.rollout import Actor, EpisodeJob, Rollout, play_jobs
 from gato.evaluation.scores import ScoreRecord
 
@@ -32,16 +33,33 @@ def episode_job(
 
 
 def play_specs(
-    specs: Sequence[EpisodeSpec], jobs: Sequence[EpisodeJob], actor: Actor, *, num_envs: int
+    specs: Sequence[EpisodeSpec],
+    tasks: Mapping[str, EvaluationTask],
+    actor: Actor,
+    *,
+    num_envs: int,
+    prompt_of: Callable[[int], Any] | None = None,
+    keep_frames: Container[EpisodeSpec] = (),
 ) -> Iterator[tuple[EpisodeSpec, Rollout]]:
     """Plays episodes of a plan and yields each as it ends; they are begun in their order.
 
     Args:
         specs: of the episodes.
-        jobs: one for each of them.
-        actor: as many slots as the smaller of `num_envs` and the number of jobs.
+        tasks: by name.
+        actor: as many slots as the smaller of `num_envs` and the number of specs.
         num_envs: episodes side by side; what comes out does not depend on it.
+        prompt_of: makes what stands before the episode of `specs[index]`, when that begins.
+        keep_frames: specs whose rendered frames are kept.
     """
+    jobs = [
+        episode_job(
+            spec,
+            tasks[spec.task],
+            prompt=None if prompt_of is None else functools.partial(prompt_of, index),
+            keep_frames=spec in keep_frames,
+        )
+        for index, spec in enumerate(specs)
+    ]
     for index, done in play_jobs(jobs, actor, num_envs=num_envs):
         yield specs[index], done
 
@@ -50,12 +68,7 @@ def result_of(spec: EpisodeSpec, task: EvaluationTask, done: Rollout) -> Episode
     """Returns what is kept of an episode."""
     episode_return = done.episode.episode_return
     return EpisodeResult(
-        task=spec.task,
-        prompt=spec.prompt,
-        variants=spec.variants,
-        episode=spec.episode,
-        variant=spec.variant,
-        seed=spec.seed,
+        **{each.name: getattr(spec, each.name) for each in fields(PlannedEpisode)},
         episode_return=episode_return,
         length=len(done.episode),
         success=bool(task.task.success(episode_return, done.info)),

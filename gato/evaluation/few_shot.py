@@ -6,12 +6,13 @@ over many noisy evaluations flatters, so a run may also hold the returns of its 
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 
+from gato.config import read_saved
 from gato.evaluation.scores import normalized_score
 from gato.files import replace_json
 
@@ -55,13 +56,10 @@ class FewShotRun:
         Raises:
             ValueError: the file holds something else.
         """
-        content = json.loads(path.read_text(encoding="utf-8"))
-        names = {each.name for each in fields(cls)}
-        if not isinstance(content, dict) or set(content) != names:
-            raise ValueError(f"{path} is not the result of a run, whose fields are {sorted(names)}: delete it")
-        evaluations = tuple(Judged(**entry) for entry in content["evaluations"])
-        lists = {name: tuple(content[name]) for name in ("chosen", "retest")}
-        return cls(**{**content, **lists, "evaluations": evaluations})
+        try:
+            return read_saved(cls, json.loads(path.read_text(encoding="utf-8")), "it")
+        except ValueError as error:
+            raise ValueError(f"{path} is not the result of a run ({error}): delete it") from error
 
     def save(self, path: Path) -> None:
         replace_json(path, asdict(self))

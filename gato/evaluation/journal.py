@@ -6,34 +6,23 @@ The first line holds the settings, every other line one finished episode.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from gato.evaluation.plan import EpisodeKey
-from gato.evaluation.scores import Prompt, Variants
+from gato.config import read_saved
+from gato.evaluation.plan import EpisodeKey, PlannedEpisode
 from gato.files import append_line, continue_lines, read_lines
 
 
 @dataclass(frozen=True, kw_only=True)
-class EpisodeResult:
+class EpisodeResult(PlannedEpisode):
     """What became of one episode of a plan."""
 
-    task: str
-    prompt: Prompt
-    variants: Variants
-    episode: int
-    variant: int
-    seed: int
     episode_return: float
     length: int  # steps
     success: bool | None = None
     followed: bool | None = None  # whether it did what its demonstration showed; None without one
-
-    @property
-    def key(self) -> EpisodeKey:
-        """The key of its `EpisodeSpec`."""
-        return self.task, self.prompt, self.variants, self.episode
 
 
 class Journal:
@@ -55,7 +44,7 @@ class Journal:
         if entries:
             _check_settings(path, entries[0], settings)
         for number, entry in enumerate(entries[1:], start=2):
-            result = _result(path, number, entry)
+            result = read_saved(EpisodeResult, entry, f"{path}:{number}")
             self.results[result.key] = result
         self._file = continue_lines(path, entries or [dict(settings)])
 
@@ -70,12 +59,6 @@ class Journal:
     def __exit__(self, *raised: object) -> None:
         os.fsync(self._file.fileno())
         self._file.close()
-
-
-def _result(path: Path, number: int, entry: dict[str, Any]) -> EpisodeResult:
-    if set(entry) != (names := {field.name for field in fields(EpisodeResult)}):
-        raise ValueError(f"{path}:{number} has {sorted(entry)}, expected {sorted(names)}")
-    return EpisodeResult(**entry)
 
 
 def _check_settings(path: Path, found: Mapping[str, Any], given: Mapping[str, Any]) -> None:

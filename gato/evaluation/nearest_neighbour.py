@@ -17,15 +17,16 @@ recorded state. How near two observations are, and what decides between equally 
 Which leaves are images and which are discrete is the tokenizer's rule, so that replay and agent are shown the same.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 from gato.config import TokenizerConfig
 from gato.data.episode import Episode
-from gato.evaluation.rollout import EpisodeStart
+from gato.evaluation.rollout import EpisodeStart, SlotwiseActor
 from gato.tokenizer.rules import is_discrete, is_image
 from gato.tokenizer.tree import flatten, leaf_spaces, unflatten
 
@@ -36,22 +37,20 @@ _FRAMES = 64  # images that are widened to floats at a time
 _FARTHEST = 1e6  # standard deviations; what lies beyond is as far, so that squares stay finite
 
 
-class _Leaf(Protocol):
+class _Leaf(ABC):
     """How the values of one leaf of the observation space become columns that are compared."""
 
-    path: str
-    equality: bool  # columns are equal or not; otherwise their squared difference counts
-
-    def columns(self, values: Any) -> np.ndarray:
-        """Returns (n, k) of n values, as they stand in an episode's tree."""
-
-
-class _Numbers:
-    equality = False
+    equality = False  # columns are equal or not; otherwise their squared difference counts
 
     def __init__(self, path: str) -> None:
         self.path = path
 
+    @abstractmethod
+    def columns(self, values: Any) -> np.ndarray:
+        """Returns (n, k) of n values, as they stand in an episode's tree."""
+
+
+class _Numbers(_Leaf):
     def columns(self, values: Any) -> np.ndarray:
         array = np.asarray(values, np.float64)
         array = array.reshape(len(array), -1)
@@ -62,11 +61,9 @@ class _Numbers:
         return array
 
 
-class _Image:
-    equality = False
-
+class _Image(_Leaf):
     def __init__(self, path: str, shape: tuple[int, ...]) -> None:
-        self.path = path
+        super().__init__(path)
         side = -(-max(shape[:2]) // MAX_CELLS)
         self._rows, self._columns = (np.arange(0, size, side) for size in shape[:2])
         heights, widths = (np.diff([*np.arange(0, size, side), size]) for size in shape[:2])
@@ -82,24 +79,21 @@ class _Image:
         return (sums / self._counts[None, :, :, None]).reshape(len(sums), -1)
 
 
-class _Choices:
+class _Choices(_Leaf):
     equality = True
-
-    def __init__(self, path: str) -> None:
-        self.path = path
 
     def columns(self, values: Any) -> np.ndarray:
         array = np.asarray(values)
         return array.reshape(len(array), -1)
 
 
-class _Texts:
+class _Texts(_Leaf):
     """A text stands as the number that it has among those seen so far."""
 
     equality = True
 
     def __init__(self, path: str) -> None:
-        self.path = path
+        super().__init__(path)
         self._numbers: dict[str, int] = {}
 
     def columns(self, values: Any) -> np.ndarray:
@@ -212,7 +206,7 @@ class Memory:
         return np.concatenate(parts, axis=1)
 
 
-class NearestNeighbourActor:
+class NearestNeighbourActor(SlotwiseActor):
     """Replays the demonstrations that each job's `prompt` gives as a `Memory`."""
 
     def __init__(self) -> None:
@@ -224,13 +218,7 @@ class NearestNeighbourActor:
             assert start.job.prompt is not None  # an episode without demonstrations has nothing to replay
             self._memories[start.slot], self._last[start.slot] = start.job.prompt(), None
 
-    def act(self, observations: Sequence[Any]) -> list[Any]:
-        return [
-            None if observation is None else self._act(slot, observation)
-            for slot, observation in enumerate(observations)
-        ]
-
-    def _act(self, slot: int, observation: Any) -> Any:
+    def act_in(self, slot: int, observation: Any) -> Any:
         memory = self._memories[slot]
         self._last[slot] = timestep = memory.nearest(observation, self._last[slot])
         return memory.action(timestep)

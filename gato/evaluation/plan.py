@@ -8,7 +8,7 @@ import numpy as np
 
 from gato.evaluation.evaluation_task import EvaluationTask
 from gato.evaluation.scores import Prompt, Variants
-from gato.seeds import DEMONSTRATION_SEED
+from gato.seeds import DEMONSTRATION_SEED, Stream, stream
 
 NUM_TURNS: Final = 10  # different demonstrations of one variant that its episodes take turns with
 
@@ -24,18 +24,22 @@ class Demonstrations:
     variant: int
     seeds: tuple[int, ...]
 
+    @property
+    def rng(self) -> np.random.Generator:
+        """Draws what the prompt shows of them: the same prompt comes out whenever it is asked for."""
+        return stream(Stream.PROMPT, *self.seeds)
+
 
 @dataclass(frozen=True, kw_only=True)
-class EpisodeSpec:
-    """One episode of a plan: what is asked, and what is shown before it."""
+class PlannedEpisode:
+    """Which episode of a plan it is."""
 
     task: str
     prompt: Prompt
     variants: Variants
     episode: int  # counted from 0 within task, prompt and variants
-    seed: int
     variant: int
-    shown: Demonstrations | None = None
+    seed: int
 
     @property
     def record_key(self) -> RecordKey:
@@ -45,6 +49,13 @@ class EpisodeSpec:
     @property
     def key(self) -> EpisodeKey:
         return *self.record_key, self.episode
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeSpec(PlannedEpisode):
+    """One episode of a plan: what is asked, and what is shown before it."""
+
+    shown: Demonstrations | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

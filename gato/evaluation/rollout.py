@@ -58,6 +58,16 @@ class Actor(Protocol):
         """Returns one action for each slot that has an observation; a slot that idles holds None in both lists."""
 
 
+class SlotwiseActor(Actor, Protocol):
+    """An actor that answers each slot by itself."""
+
+    def act(self, observations: Sequence[Any]) -> list[Any]:
+        return [None if seen is None else self.act_in(slot, seen) for slot, seen in enumerate(observations)]
+
+    def act_in(self, slot: int, observation: Any) -> Any:
+        """Returns the action of one slot."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rollout:
     """One finished episode and what came with it."""

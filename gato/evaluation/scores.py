@@ -8,12 +8,13 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
+from gato.config import read_saved
 from gato.evaluation.statistics import (
     Interval,
     Strata,
@@ -100,25 +101,19 @@ class ScoreRecord:
         cls,
         returns: Sequence[float],
         *,
-        task: str,
-        family: str,
         seed: int,
         random_mean: float,
         expert_mean: float,
         prompt: Prompt = "none",
-        variants: Variants = "all",
-        success: float | None = None,
-        followed: float | None = None,
-        followed_by_chance: float | None = None,
-        first_actions_nll: float | None = None,
+        **facts: Any,
     ) -> Self:
-        """Makes the record of these episodes: mean, spread, normalised score and its bootstrap interval."""
+        """Makes the record of these episodes: mean, spread, normalised score and its bootstrap interval.
+
+        `facts` are the fields that the returns do not decide.
+        """
         interval = bootstrap_interval(returns, seed=seed)
         return cls(
-            task=task,
-            family=family,
             prompt=prompt,
-            variants=variants,
             episodes=len(returns),
             seed=seed,
             return_mean=interval.value,
@@ -128,11 +123,8 @@ class ScoreRecord:
             normalized=normalized_score(interval.value, random_mean, expert_mean),
             ci_low=normalized_score(interval.low, random_mean, expert_mean),
             ci_high=normalized_score(interval.high, random_mean, expert_mean),
-            success=success,
-            followed=followed,
-            followed_by_chance=followed_by_chance,
-            first_actions_nll=first_actions_nll,
             returns=tuple(float(value) for value in returns),
+            **facts,
         )
 
     @property
@@ -383,16 +375,4 @@ def _records_from_json(entries: Any, where: str) -> list[ScoreRecord]:
     """Checks every entry; `Any` because the file may hold anything."""
     if not isinstance(entries, list):
         raise ValueError(f"{where}: records is {type(entries).__name__}, expected a list of score records")
-    return [_record_from_json(entry, f"{where}, record {i}") for i, entry in enumerate(entries)]
-
-
-def _record_from_json(entry: Any, where: str) -> ScoreRecord:
-    """Checks one entry; `Any` because the file may hold anything."""
-    names = {field.name for field in fields(ScoreRecord)}
-    if not isinstance(entry, dict) or set(entry) != names:
-        found = sorted(entry) if isinstance(entry, dict) else type(entry).__name__
-        raise ValueError(f"{where} has {found}, expected exactly the fields {sorted(names)}")
-    try:
-        return ScoreRecord(**{**entry, "returns": tuple(entry["returns"])})
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{where}: {error}") from error
+    return [read_saved(ScoreRecord, entry, f"{where}, record {i}") for i, entry in enumerate(entries)]

@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+Scores: TypeAlias = Sequence[float] | np.ndarray  # of the episodes of one task
 Strata: TypeAlias = Sequence[np.ndarray]  # one array per task
 Statistic: TypeAlias = Callable[[Strata, Strata], np.ndarray]  # (scores, weights) -> (...) or (..., k)
 
@@ -33,7 +34,7 @@ class Interval:
     high: float
 
 
-def bootstrap_interval(values: Sequence[float] | np.ndarray, *, seed: int, num_samples: int = _NUM_SAMPLES) -> Interval:
+def bootstrap_interval(values: Scores, *, seed: int, num_samples: int = _NUM_SAMPLES) -> Interval:
     """Returns the mean with its 95 % percentile bootstrap interval; the same seed gives the same interval."""
     data = _finite(values)
     indices = np.random.default_rng(seed).integers(len(data), size=(num_samples, len(data)))
@@ -42,11 +43,7 @@ def bootstrap_interval(values: Sequence[float] | np.ndarray, *, seed: int, num_s
 
 
 def stratified_interval(
-    strata: Sequence[Sequence[float] | np.ndarray],
-    statistic: Statistic,
-    *,
-    seed: int,
-    num_samples: int = _NUM_SAMPLES,
+    strata: Sequence[Scores], statistic: Statistic, *, seed: int, num_samples: int = _NUM_SAMPLES
 ) -> Interval:
     """Returns the `stratified_intervals` of a statistic that is one number."""
     (interval,) = stratified_intervals(strata, statistic, seed=seed, num_samples=num_samples)
@@ -54,11 +51,7 @@ def stratified_interval(
 
 
 def stratified_intervals(
-    strata: Sequence[Sequence[float] | np.ndarray],
-    statistic: Statistic,
-    *,
-    seed: int,
-    num_samples: int = _NUM_SAMPLES,
+    strata: Sequence[Scores], statistic: Statistic, *, seed: int, num_samples: int = _NUM_SAMPLES
 ) -> tuple[Interval, ...]:
     """Computes a statistic of k numbers, each with its 95 % percentile interval; episodes are redrawn within tasks.
 
@@ -159,11 +152,7 @@ def performance_profile(thresholds: Sequence[float]) -> Statistic:
 
 
 def probability_of_improvement(
-    first: Sequence[Sequence[float] | np.ndarray],
-    second: Sequence[Sequence[float] | np.ndarray],
-    *,
-    seed: int,
-    num_samples: int = _NUM_SAMPLES,
+    first: Sequence[Scores], second: Sequence[Scores], *, seed: int, num_samples: int = _NUM_SAMPLES
 ) -> Interval:
     """Estimates the probability that an episode of `first` beats one of `second` on the same task, averaged over tasks.
 
@@ -176,12 +165,7 @@ def probability_of_improvement(
 
 
 def difference_interval(
-    first: Sequence[Sequence[float] | np.ndarray],
-    second: Sequence[Sequence[float] | np.ndarray],
-    statistic: Statistic,
-    *,
-    seed: int,
-    num_samples: int = _NUM_SAMPLES,
+    first: Sequence[Scores], second: Sequence[Scores], statistic: Statistic, *, seed: int
 ) -> Interval:
     """Computes a statistic of `first` minus that of `second`, both redrawn independently, task by task.
 
@@ -192,7 +176,7 @@ def difference_interval(
     def difference(scores: tuple[Strata, Strata], weights: tuple[Strata, Strata]) -> np.ndarray:
         return statistic(scores[0], weights[0]) - statistic(scores[1], weights[1])
 
-    return _two_sided(first, second, difference, seed=seed, num_samples=num_samples)
+    return _two_sided(first, second, difference, seed=seed, num_samples=_NUM_SAMPLES)
 
 
 def wilson_interval(successes: int, trials: int) -> Interval:
@@ -226,8 +210,8 @@ def _win_rate(scores: tuple[Strata, Strata], weights: tuple[Strata, Strata]) -> 
 
 
 def _two_sided(
-    first: Sequence[Sequence[float] | np.ndarray],
-    second: Sequence[Sequence[float] | np.ndarray],
+    first: Sequence[Scores],
+    second: Sequence[Scores],
     statistic: Callable[[tuple[Strata, Strata], tuple[Strata, Strata]], np.ndarray],
     *,
     seed: int,
@@ -253,7 +237,7 @@ def _redrawn(rng: np.random.Generator, num_episodes: int, num_samples: int) -> n
     return counts.reshape(num_samples, num_episodes).astype(float)
 
 
-def _finite(values: Sequence[float] | np.ndarray) -> np.ndarray:
+def _finite(values: Scores) -> np.ndarray:
     data = np.asarray(values, dtype=np.float64)
     if data.ndim != 1 or not len(data) or not np.isfinite(data).all():
         raise ValueError(f"scores have shape {data.shape}, expected one or more finite numbers in one row")

@@ -22,7 +22,7 @@ from gato.data.split import training_records
 from gato.envs import Task, get_task
 from gato.envs.context.told_variant import with_task_id
 from gato.evaluation.actors import ExpertActor, RandomActor
-from gato.evaluation.evaluate import episode_job, play_specs, result_of, score_records
+from gato.evaluation.evaluate import play_specs, result_of, score_records
 from gato.evaluation.journal import Journal
 from gato.evaluation.nearest_neighbour import Memory, NearestNeighbourActor
 from gato.evaluation.plan import Demonstrations, EpisodeSpec
@@ -41,7 +41,7 @@ BaselineName = Literal["random", "expert", "nearest-neighbour"] | TrainedBaselin
 
 MAX_TIMESTEPS = 100_000  # of a task's demonstrations that replay looks up: as many as REGENT retrieves from
 _MEMORIES_KEPT = 64  # memories of demonstrations; an evaluation comes back to few
-_FOLDER, _JOURNAL = "baselines", "episodes.jsonl"
+_FOLDER = "baselines"
 
 # Plays specs of one task. Raises ValueError or FileNotFoundError, when called, where it cannot play that task.
 _Play: TypeAlias = Callable[[Sequence[EpisodeSpec]], Iterator[tuple[EpisodeSpec, Rollout]]]
@@ -75,18 +75,10 @@ class BaselineContext:
         return list(dict.fromkeys(spec.task for spec in self.specs))
 
     def play(
-        self, specs: Sequence[EpisodeSpec], actor: Actor, prompt_of: Callable[[EpisodeSpec], Any] | None = None
+        self, specs: Sequence[EpisodeSpec], actor: Actor, prompt_of: Callable[[int], Any] | None = None
     ) -> Iterator[tuple[EpisodeSpec, Rollout]]:
-        """Plays with an actor, whose prompts `prompt_of` makes when their episodes begin."""
-        jobs = [
-            episode_job(
-                spec,
-                self.session.tasks[spec.task],
-                prompt=None if prompt_of is None else functools.partial(prompt_of, spec),
-            )
-            for spec in specs
-        ]
-        return play_specs(specs, jobs, actor, num_envs=self.num_envs)
+        """Plays with an actor; `prompt_of` as for `play_specs`."""
+        return play_specs(specs, self.session.tasks, actor, num_envs=self.num_envs, prompt_of=prompt_of)
 
 
 def make_baselines(names: Sequence[BaselineName], context: BaselineContext) -> list[Baseline]:
@@ -101,8 +93,8 @@ def make_baselines(names: Sequence[BaselineName], context: BaselineContext) -> l
         "expert": _expert,
         "nearest-neighbour": _nearest_neighbour,
         "bc": _cloning,
-        "no-prompt": _unprompted_network,
-        "task-id": _oracle,
+        "no-prompt": functools.partial(_unprompted_network, kind="no-prompt"),
+        "task-id": functools.partial(_unprompted_network, kind="task-id"),
     }
     if context.demonstrations is not None and "nearest-neighbour" not in names:
         raise ValueError("demonstrations are given, but nobody looks them up: add --baselines nearest-neighbour")
@@ -224,9 +216,10 @@ def _replay_prompts(context: BaselineContext, specs: Sequence[EpisodeSpec]) -> I
             episodes = session.expert_episodes(shown.task, [(shown.variant, seed) for seed in shown.seeds])
         return Memory(task.observation_space, task.action_space, episodes, session.agent.tokenizer)
 
-    def prompt_of(spec: EpisodeSpec) -> Memory:
-        assert spec.shown is not None  # others are not played
-        return memory_of(spec.shown)
+    def prompt_of(index: int) -> Memory:
+        shown = specs[index].shown
+        assert shown is not None  # others are not played
+        return memory_of(shown)
 
     return context.play(specs, NearestNeighbourActor(), prompt_of)
 
@@ -242,7 +235,8 @@ def _replay_recorded(context: BaselineContext, specs: Sequence[EpisodeSpec]) -> 
         if source is None:
             raise ValueError("the run has no source of its name: give --demonstrations FOLDER")
         opened = _control_source(source)
-        episodes = _trained_on(opened, source)
+        trained = readable(opened, training_records(opened, source), skip_bad=source.bad_records == "skip")
+        episodes = (episode for _, episode in trained)
     for recorded, played in (
         (opened.observation_space, task.observation_space),
         (opened.action_space, task.action_space),
@@ -251,7 +245,7 @@ def _replay_recorded(context: BaselineContext, specs: Sequence[EpisodeSpec]) -> 
             raise ValueError(f"its demonstrations were recorded with {recorded}, but it is played with {played}")
     tokenizer = context.session.agent.tokenizer
     memory = Memory(task.observation_space, task.action_space, _first_of(episodes), tokenizer)
-    return context.play(specs, NearestNeighbourActor(), lambda spec: memory)
+    return context.play(specs, NearestNeighbourActor(), lambda index: memory)
 
 
 def _control_source(source: SourceConfig) -> ControlSource:
@@ -261,13 +255,6 @@ def _control_source(source: SourceConfig) -> ControlSource:
     if not isinstance(opened, ControlSource):
         raise ValueError("the run's source of its name holds no episodes: give --demonstrations FOLDER")
     return opened
-
-
-def _trained_on(opened: ControlSource, source: SourceConfig) -> Iterator[Episode]:
-    """Yields the episodes that the run was trained on, in their order."""
-    indices = training_records(opened, source)
-    for _, episode in readable(opened, indices, skip_bad=source.bad_records == "skip"):
-        yield episode
 
 
 def _first_of(episodes: Iterator[Episode]) -> Iterator[Episode]:
@@ -310,30 +297,21 @@ def _cloning(context: BaselineContext) -> Baseline:
     )
 
 
-def _unprompted_network(context: BaselineContext) -> Baseline:
-    folder = _usable_folder(context, "no-prompt")
+def _unprompted_network(context: BaselineContext, kind: Literal["no-prompt", "task-id"]) -> Baseline:
+    folder = baseline_folder(context.checkpoint, kind)
+    if (reason := _unusable(folder, kind, context.run)) is not None:
+        raise FileNotFoundError(reason)
     load = functools.cache(functools.partial(Agent.load, folder))  # once, and only if an episode is missing
-
-    def play(specs: Sequence[EpisodeSpec]) -> Iterator[tuple[EpisodeSpec, Rollout]]:
-        task = context.session.tasks[specs[0].task].task
-        return _session_of(context.session, load(), [task], "none").play(specs, context.num_envs)
-
-    return Baseline(
-        name="no-prompt", measured={"checkpoint": identity(folder)}, specs=_unprompted(context.specs), play=play
-    )
-
-
-def _oracle(context: BaselineContext) -> Baseline:
-    folder = _usable_folder(context, "task-id")
-    numbering = numbering_of(load_config(folder).data)
-    load = functools.cache(functools.partial(Agent.load, folder))
-    tasks = {name: with_task_id(get_task(name), numbering) for name in context.task_names if name in numbering.tasks}
+    tasks = {name: context.session.tasks[name].task for name in context.task_names}
+    if kind == "task-id":
+        numbering = numbering_of(load_config(folder).data)
+        tasks = {name: with_task_id(get_task(name), numbering) for name in tasks if name in numbering.tasks}
 
     def play(specs: Sequence[EpisodeSpec]) -> Iterator[tuple[EpisodeSpec, Rollout]]:
         return _session_of(context.session, load(), [tasks[specs[0].task]], "none").play(specs, context.num_envs)
 
     return Baseline(
-        name="task-id",
+        name=kind,
         measured={"checkpoint": identity(folder)},
         specs=tuple(spec for spec in _unprompted(context.specs) if spec.task in tasks),
         play=play,
@@ -374,12 +352,3 @@ def _unusable(folder: Path, kind: TrainedBaseline, run: RunConfig) -> str | None
             f"{folder} is of another network than the run: delete it and make it anew with `gato baseline {kind} RUN`"
         )
     return None
-
-
-def _usable_folder(context: BaselineContext, kind: TrainedBaseline) -> Path:
-    """Returns the run folder of a baseline; raises FileNotFoundError where there is nothing to play with."""
-    folder = baseline_folder(context.checkpoint, kind)
-    reason = _unusable(folder, kind, context.run)
-    if reason is not None:
-        raise FileNotFoundError(reason)
-    return folder

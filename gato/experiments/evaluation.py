@@ -5,17 +5,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from gato.config import DataConfig, EvaluationConfig, PolicyConfig, PromptPart, RunConfig
+from gato.config import DataConfig, EvaluationConfig, PolicyConfig, PromptPart
 from gato.envs import QUICK, Task, select_tasks
 from gato.evaluation.evaluate import result_of, score_records, specs_by_record
 from gato.evaluation.journal import Journal
 from gato.evaluation.plan import EpisodeSpec, Plan
-from gato.evaluation.scores import BaselineScores, Prompt, ScoreRecord, write_scores
+from gato.evaluation.scores import Prompt, ScoreRecord
 from gato.evaluation.time_shares import TimeShares
 from gato.experiments.baseline_configs import trained_tasks
 from gato.experiments.baselines import BaselineContext, BaselineName, forget_baselines, make_baselines, play_baseline
-from gato.experiments.evaluation_report import score_line, score_paragraphs, write_report, write_tables
-from gato.experiments.extra_results import ExtraResults
+from gato.experiments.evaluation_report import (
+    Results,
+    score_line,
+    score_paragraphs,
+    write_report,
+    write_tables,
+)
 from gato.experiments.held_out import HELD_OUT_ROWS, HELD_OUT_TEXTS, measure_held_out, moved_sources
 from gato.experiments.prompt_ablation import reference_metrics
 from gato.experiments.reporter import Reporter
@@ -23,7 +28,8 @@ from gato.experiments.scoring import check_context_task
 from gato.experiments.session import EvaluationSession
 from gato.inference.agent import Agent
 from gato.release import identity, load_config
-from gato.run_files import EVALUATION_FOLDER, JOURNAL_FILE, SCORES_FILE
+from gato.reports.shown_episodes import best_and_worst
+from gato.run_files import EVALUATION_FOLDER, JOURNAL_FILE
 
 ABLATION_EPISODES = 300  # of each prompt in each group of variants: a rate is then known to within 6 percent points
 _ACTING_PROMPT = ("part", "max_tokens", "terminal_observation", "pinned", "demonstrations")  # what counts when acting
@@ -183,7 +189,15 @@ def run_evaluation(checkpoint: Path, options: EvaluationOptions, reporter: Repor
             kind: Prompt = "right" if options.is_ablation else options.prompt
             session = EvaluationSession(agent, tasks, policy.prompt, kind=kind, deterministic=options.deterministic)
             plan = session.plan(options.config, ablation=options.is_ablation)
-            context = _baseline_context(checkpoint, options, run, session, plan)
+            context = BaselineContext(
+                session=session,
+                specs=plan.specs,
+                run=run,
+                checkpoint=checkpoint,
+                num_envs=session.width(options.num_envs),
+                ablation=options.is_ablation,
+                demonstrations=options.demonstrations,
+            )
             baselines = make_baselines(options.baselines, context)
             with session.env_workers(options.env_workers):
                 play_missing(plan, session, journal, context.num_envs, reporter)
@@ -191,25 +205,15 @@ def run_evaluation(checkpoint: Path, options: EvaluationOptions, reporter: Repor
                 if options.is_ablation:
                     references = reference_metrics(session, plan.specs, num_actions=options.first_actions)
             records = score_records(plan.specs, journal.results, session.tasks, references)
-        played: dict[str, BaselineScores] = {
-            each.name: play_baseline(each, context, out, settings, reporter) for each in baselines
-        }
-        extra = ExtraResults(baselines=played, held_out=held_out)
-        write_scores(out / SCORES_FILE, records, {**measured, "left_out": plan.left_out}, sections=extra.sections())
-        write_tables(out, records, plan.left_out, extra, latex=options.latex)
-        for paragraph in score_paragraphs(records, plan.left_out, extra):
-            reporter.say(paragraph)
-        write_report(
-            out,
-            session,
-            plan,
-            journal.results,
-            records,
-            measured=measured,
-            extra=extra,
-            num_tasks=options.videos,
-            reporter=reporter,
+        played = {str(each.name): play_baseline(each, context, out, settings, reporter) for each in baselines}
+        results = Results(
+            records=records, measured=measured, not_played=plan.left_out, baselines=played, held_out=held_out
         )
+        write_tables(out, results, latex=options.latex)
+        for paragraph in score_paragraphs(results):
+            reporter.say(paragraph)
+        chosen = best_and_worst(plan.specs, journal.results, num_tasks=options.videos)
+        write_report(out, session, chosen, results, reporter)
     reporter.say(f"time: {times}\nwritten to {out}")
     return records
 
@@ -257,20 +261,6 @@ def play_missing(plan: Plan, session: EvaluationSession, journal: Journal, num_e
             if not missing[key]:
                 (record,) = score_records(groups[key], journal.results, session.tasks)
                 reporter.say(f"  {score_line(record)}")
-
-
-def _baseline_context(
-    checkpoint: Path, options: EvaluationOptions, run: RunConfig, session: EvaluationSession, plan: Plan
-) -> BaselineContext:
-    return BaselineContext(
-        session=session,
-        specs=plan.specs,
-        run=run,
-        checkpoint=checkpoint,
-        num_envs=session.width(options.num_envs),
-        ablation=options.is_ablation,
-        demonstrations=options.demonstrations,
-    )
 
 
 def _names(tasks: list[str]) -> str:

@@ -132,6 +132,7 @@ class _Suite:
         self._check_folder()
         results = self._write()
         before = self._value_before()
+        copied = functools.partial(jax.tree.map, np.array, self._params)  # a run consumes its parameters
         for number, subset in enumerate(self._subsets, start=1):
             config = self._of_run(subset)
             from_checkpoint = subset.start == "checkpoint"
@@ -143,7 +144,7 @@ class _Suite:
                 self._out / _name(subset),
                 subset,
                 self._judge(config),
-                params=self._copied if from_checkpoint else functools.partial(fresh_parameters, config),
+                params=copied if from_checkpoint else functools.partial(fresh_parameters, config),
                 before=before if from_checkpoint else None,
                 text=self._text,
                 console=self._console,
@@ -156,10 +157,6 @@ class _Suite:
         self._console.print(str(few_shot_table(results)), soft_wrap=True, highlight=False)
         self._say(f"written to {self._out}")
         return True
-
-    def _copied(self) -> Parameters:
-        """Copies the checkpoint's parameters, to be consumed."""
-        return jax.tree.map(np.array, self._params)
 
     def _require_task(self) -> None:
         try:
@@ -267,12 +264,13 @@ class _Suite:
     def _write(self) -> FewShotResults:
         """Writes the results of all finished runs of the folder, also of earlier calls."""
         measure: Measure = "return" if self._played else "held-out loss"
+        runs = map(FewShotRun.load, self._out.glob(f"*/{RESULT_FILE}"))
         results = FewShotResults(
             task=self._task,
             measure=measure,
             random_mean=self._references[0] if self._played else None,
             expert_mean=self._references[1] if self._played else None,
-            runs=tuple(sorted(map(FewShotRun.load, self._out.glob(f"*/{RESULT_FILE}")), key=_place)),
+            runs=tuple(sorted(runs, key=lambda run: (run.episodes, run.cascade, run.start))),
         )
         settings = {"checkpoint": self._base, "config": json.loads(self._config.to_json())}
         results.save(self._out / RESULTS_FILE, settings)
@@ -285,10 +283,6 @@ class _Suite:
 
 def _name(subset: Subset) -> str:
     return f"{subset.start}-{subset.size or 'all'}-episodes-cascade-{subset.cascade}"
-
-
-def _place(run: FewShotRun) -> tuple[int, int, str]:
-    return run.episodes, run.cascade, run.start
 
 
 def _compared(config: RunConfig) -> dict[str, Any]:

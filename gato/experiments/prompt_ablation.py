@@ -10,7 +10,6 @@ from gato.batch import Batch
 from gato.evaluation.actors import RandomActor
 from gato.evaluation.evaluate import (
     ReferenceMetrics,
-    episode_job,
     fraction_of,
     has_followed,
     play_specs,
@@ -81,8 +80,7 @@ def _scored_episode(spec: EpisodeSpec) -> _ScoredEpisode:
 
 def _random_infos(task: EvaluationTask, specs: Sequence[EpisodeSpec]) -> dict[_ScoredEpisode, Mapping[str, Any]]:
     """Plays the episodes with random actions and returns the info of their last step."""
-    jobs = [episode_job(spec, task) for spec in specs]
-    played = play_specs(specs, jobs, RandomActor(task.action_space), num_envs=1)
+    played = play_specs(specs, {task.name: task}, RandomActor(task.action_space), num_envs=1)
     return {_scored_episode(spec): done.info for spec, done in played}
 
 

@@ -54,7 +54,8 @@ def prepare(folder: Path, *, share: float, seed: int, console: Console) -> None:
     rng = np.random.default_rng(seed)
     training, held_out = scenes(rng, max(round(NUM_SCENES * share), 20), max(round(NUM_HELD_OUT_SCENES * share), 8))
     for split, drawn in (("", training), ("held-out-", held_out)):
-        _write_images(folder / f"{split}captions.zip", _captions(drawn))
+        captions = (ImageText(image=scene.image, text=scene.caption) for scene in drawn)
+        _write_images(folder / f"{split}captions.zip", captions)
         _write_images(folder / f"{split}questions.zip", _questions(drawn))
     num_texts = max(round(NUM_TEXTS * share), 40)
     tasks = select_tasks(DESCRIBED_TASKS, DESCRIBED_FAMILIES)
@@ -68,11 +69,6 @@ def prepare(folder: Path, *, share: float, seed: int, console: Console) -> None:
         f"  {len(training)} scenes with captions and questions ({len(held_out)} more held out), "
         f"{len(talks)} dialogues, {len(texts)} texts"
     )
-
-
-def _captions(drawn: Sequence[Scene]) -> Iterator[ImageText]:
-    for scene in drawn:
-        yield ImageText(image=scene.image, text=scene.caption)
 
 
 def _questions(drawn: Sequence[Scene]) -> Iterator[Dialogue]:

@@ -11,6 +11,7 @@ import numpy as np
 from gato.batch import Batch
 from gato.data.episode import Episode
 from gato.evaluation.action_probabilities import LogitsOf, action_probabilities
+from gato.evaluation.evaluate import episode_job
 from gato.evaluation.filmed_env import FilmedEnv
 from gato.evaluation.rollout import play_jobs
 from gato.experiments.headless_rendering import draw_off_screen
@@ -93,7 +94,7 @@ def _play(
         filmed.append(FilmedEnv(make_task(spec.task, render_mode="rgb_array"), steps, _FRAME_WIDTH))
         return filmed[-1]
 
-    (job,) = session.jobs([spec])
+    job = episode_job(spec, task, prompt=lambda: prompt)
     if drawn:
         job = dataclasses.replace(job, make_env=make_env)
     ((_, rollout),) = play_jobs([job], session.actor([spec], 1))

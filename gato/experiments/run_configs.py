@@ -94,16 +94,19 @@ def _from_folder(folder: Path, entry: Any) -> Any:
     return {**entry, "path": str(folder / entry["path"])}
 
 
+def load_run(config: str, sources: Path | None) -> RunConfig:
+    """Loads a run, with the sources of a file in place of its own where that is given."""
+    run = load_config(config)
+    return run if sources is None else run.with_sources(load_sources(sources))
+
+
 def load_settings(config: str, sources: Path | None, assignments: Sequence[str]) -> RunConfig:
     """Loads a run as a command line describes it.
 
     Raises:
         ValueError: it has no data sources.
     """
-    settings = load_config(config)
-    if sources is not None:
-        settings = settings.with_sources(load_sources(sources))
-    settings = settings.override(assignments)
+    settings = load_run(config, sources).override(assignments)
     if not settings.data.sources:
         raise ValueError(f"run {settings.name!r} has no data sources: give --sources FILE.json")
     return settings

@@ -15,17 +15,17 @@ from gato.config import EvaluationConfig, PromptConfig
 from gato.data.episode import Episode
 from gato.envs import Task, get_task
 from gato.evaluation.actors import ExpertActor
-from gato.evaluation.evaluate import episode_job, play_specs
+from gato.evaluation.evaluate import play_specs
 from gato.evaluation.evaluation_task import EvaluationTask, reference_means
 from gato.evaluation.plan import Demonstrations, EpisodeSpec, Plan, plan_ablation, plan_scores
 from gato.evaluation.policy_actor import PolicyActor
-from gato.evaluation.prompt_policy import build_prompt
 from gato.evaluation.remote_env import EnvWorkers
 from gato.evaluation.rollout import EpisodeJob, Rollout, play_jobs
 from gato.evaluation.scores import Prompt
 from gato.evaluation.time_shares import time_spent_on
 from gato.inference.agent import NO_SOURCE, Agent
 from gato.inference.batch_policy import BatchPolicy
+from gato.tokenizer.demonstration import join_demonstrations
 from gato.tokenizer.sequence import TokenSequence
 from gato.tokenizer.spaces import TimestepTokenizer
 from gato.tokenizer.tree import leaf_spaces
@@ -126,7 +126,9 @@ class EvaluationSession:
             return
         before = self.tasks
         with EnvWorkers(count) as workers:
-            self.tasks = before | {task.name: _held_in(workers, task) for task in slow}
+            for task in slow:
+                make_env = functools.partial(workers.make, task.make_env, task.observation_space, task.action_space)
+                self.tasks = {**self.tasks, task.name: dataclasses.replace(task, make_env=make_env)}
             try:
                 yield
             finally:
@@ -146,18 +148,14 @@ class EvaluationSession:
             num_envs: of environments.
             keep_frames: specs whose rendered frames are kept.
         """
-        jobs = self.jobs(specs)
-        jobs = [
-            dataclasses.replace(job, keep_frames=spec in keep_frames) for spec, job in zip(specs, jobs, strict=True)
-        ]
-        return play_specs(specs, jobs, self.actor(specs, num_envs), num_envs=num_envs)
-
-    def jobs(self, specs: Sequence[EpisodeSpec]) -> list[EpisodeJob]:
-        """Returns the job of each spec, whose prompt is made when its episode begins."""
-        return [
-            episode_job(spec, self.tasks[spec.task], prompt=functools.partial(self.prompt_at, specs, index))
-            for index, spec in enumerate(specs)
-        ]
+        return play_specs(
+            specs,
+            self.tasks,
+            self.actor(specs, num_envs),
+            num_envs=num_envs,
+            prompt_of=functools.partial(self.prompt_at, specs),
+            keep_frames=keep_frames,
+        )
 
     def actor(self, specs: Sequence[EpisodeSpec], num_envs: int) -> PolicyActor:
         """Makes the agent that plays these specs, so many side by side; some rows may idle."""
@@ -262,18 +260,11 @@ class EvaluationSession:
         )
         for shown, max_tokens in keys:
             episodes = [next(encoded) for _ in shown.seeds]
-            self._prompts[shown, max_tokens] = build_prompt(episodes, shown, self.prompts, max_tokens)
+            self._prompts[shown, max_tokens] = join_demonstrations(
+                episodes, self.prompts.part, max_tokens, rng=shown.rng
+            )
         while len(self._prompts) > _PROMPTS_KEPT:
             self._prompts.popitem(last=False)
-
-
-def _held_in(workers: EnvWorkers, task: EvaluationTask) -> EvaluationTask:
-    """Returns the task whose environments other processes hold."""
-
-    def make_env() -> gym.Env:
-        return workers.make(task.make_env, task.observation_space, task.action_space)
-
-    return dataclasses.replace(task, make_env=make_env)
 
 
 def _mean_step_ms(env: gym.Env) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from gato.evaluation.scores import Prompt, ScoreRecord, context_effect, following_rate
 from gato.reports.format import UNKNOWN, percent, with_interval
-from gato.reports.table import Table, titled_markdown
+from gato.reports.table import Table
 
 _Group = dict[Prompt, ScoreRecord]  # of one task and one group of variants
 
@@ -67,11 +67,6 @@ def study_tables(records: Sequence[ScoreRecord]) -> list[tuple[str, Table]]:
             likelihood_table(records),
         ),
     ]
-
-
-def study_markdown(records: Sequence[ScoreRecord]) -> str:
-    """Returns all tables of a prompt ablation as Markdown."""
-    return titled_markdown(study_tables(records))
 
 
 def _groups(records: Sequence[ScoreRecord]) -> dict[str, _Group]:

@@ -20,7 +20,7 @@ from gato.audit.example import row_text
 from gato.audit.fields import audit_fields, effective_bins
 from gato.audit.mixture import MixtureAudit, References, SourceAudit, audit_mixture, plain
 from gato.audit.rows import PADDING, TOKEN_KINDS, loss_shares, token_kinds
-from gato.audit.sample import AuditLimits, read_records, sample_records, summarize
+from gato.audit.sample import AuditContext, AuditLimits, read_records, sample_records, summarize
 from gato.audit.text import audit_language
 from gato.config import DataConfig, FieldScale, PromptConfig, SourceConfig, TokenizerConfig
 from gato.data.encoded import SequenceCache, encoding_of
@@ -79,7 +79,9 @@ def toy_source(**more):
 
 
 def control(source, config, text=None, data=None, limits=LIMITS):
-    return audit_control(source, data or data_of(toy_source()), 0, config, text, limits)
+    data = data or data_of(toy_source())
+    context = AuditContext(data=data, source_id=0, tokenizer=config, text=text, limits=limits)
+    return audit_control(source, context)
 
 
 @pytest.fixture(scope="module")
@@ -365,7 +367,8 @@ def test_loss_shares_follow_weights_and_add_up():
 
 def language(source, text, config, held_out=0.25, limits=LIMITS, kind="text"):
     data = data_of(SourceConfig(name="words", kind=kind, path="", held_out=held_out))
-    return audit_language(source, data, 0, config, text, limits)
+    context = AuditContext(data=data, source_id=0, tokenizer=config, text=text, limits=limits)
+    return audit_language(source, context)
 
 
 def test_documents_are_counted_and_repeated_ones_found(listed, text, config):

@@ -1,5 +1,4 @@
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +11,6 @@ from gato.envs import Score, Scores, Task
 from gato.evaluation.evaluate import (
     PromptAblation,
     ReferenceMetrics,
-    episode_job,
     fraction_of,
     play_specs,
     prompt_ablation,
@@ -101,11 +99,11 @@ def play(
 ) -> dict[EpisodeSpec, Rollout]:
     by_name = {one.name: one for one in tasks}
 
-    def shown(spec: EpisodeSpec) -> Mapping[str, Any] | None:
-        return None if spec.shown is None else NUMBERS[spec.shown.variant]
+    def shown(index: int) -> Mapping[str, Any] | None:
+        demonstration = specs[index].shown
+        return None if demonstration is None else NUMBERS[demonstration.variant]
 
-    jobs = [episode_job(spec, by_name[spec.task], prompt=functools.partial(shown, spec)) for spec in specs]
-    return dict(play_specs(specs, jobs, actor, num_envs=num_envs))
+    return dict(play_specs(specs, by_name, actor, num_envs=num_envs, prompt_of=shown))
 
 
 def ablation(

@@ -1,9 +1,9 @@
 import numpy as np
 from gymnasium import spaces
 
-from gato.config import PromptConfig, TokenizerConfig
+from gato.config import TokenizerConfig
 from gato.evaluation.plan import Demonstrations
-from gato.evaluation.prompt_policy import build_prompt
+from gato.tokenizer.demonstration import join_demonstrations
 from gato.tokenizer.sequence import TokenSequence
 from gato.tokenizer.spaces import TimestepTokenizer
 
@@ -17,8 +17,7 @@ def shown(*seeds: int) -> Demonstrations:
 
 
 def built(*seeds: int, part="first", demonstrations=1) -> TokenSequence:
-    prompt = PromptConfig(part=part, max_tokens=30, demonstrations=demonstrations)
-    return build_prompt([EPISODE] * demonstrations, shown(*seeds), prompt, 30)
+    return join_demonstrations([EPISODE] * demonstrations, part, 30, rng=shown(*seeds).rng)
 
 
 def steps(prompt: TokenSequence) -> list[int]:

@@ -3,8 +3,9 @@ from gato.reports.context_tables import (
     effect_table,
     following_table,
     likelihood_table,
-    study_markdown,
+    study_tables,
 )
+from gato.reports.table import titled_markdown
 
 
 def record(
@@ -48,4 +49,4 @@ def test_tables_have_a_row_for_each_task_and_group():
 
 def test_scores_without_a_study_are_not_in_its_tables():
     assert effect_table([record(variants="all")]).rows == ()
-    assert "| room, trained |" in study_markdown(STUDY)
+    assert "| room, trained |" in titled_markdown(study_tables(STUDY))
