@@ -158,10 +158,11 @@ def main() -> None:
         cells = results.setdefault(task.name, {})
 
         def fill(share: float, strength: float, task: Task = task, cells: dict[str, Any] = cells) -> None:
-            name = name_of(share, strength)
-            if time.monotonic() < end and cells.get(name, {}).get("episodes", -1) < options.episodes:
-                cells[name] = play(task, share, strength, options.episodes)
-                replace_file(options.out, json.dumps(results, indent=1) + "\n")
+            key = name_of(share, strength)
+            if time.monotonic() < end and cells.get(key, {}).get("episodes", -1) < options.episodes:
+                cells[key] = play(task, share, strength, options.episodes)
+                lines = (f"{json.dumps(name)}: {json.dumps(cells)}" for name, cells in results.items())
+                replace_file(options.out, "{\n" + ",\n".join(lines) + "\n}\n")
 
         for share in options.levels:
             fill(share, 1.0)
