@@ -1,4 +1,4 @@
-"""The catalogue: every task of every family, joined with its measured reference scores."""
+"""The catalogue: every task of every family, joined with what was measured of it."""
 
 import dataclasses
 import difflib
@@ -7,9 +7,10 @@ import functools
 import importlib
 import importlib.metadata
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from .reference import reference_scores
-from .task import Task
+from .reference import measured_noise, reference_scores
+from .task import Scores, Task
 
 # Each family is a module of that name beside this one, with its tasks in TASKS.
 FAMILIES = (
@@ -82,8 +83,8 @@ def all_tasks() -> tuple[Task, ...]:
     """
     modules = [importlib.import_module(f"{__package__}.{family}") for family in FAMILIES]
     modules += [entry.load() for entry in importlib.metadata.entry_points(group=PLUGINS)]
-    scores = reference_scores()
-    tasks = tuple(_with_scores(task, scores) for module in modules for task in module.TASKS)
+    scores, noise = reference_scores(), measured_noise()
+    tasks = tuple(_with_measurements(task, scores, noise) for module in modules for task in module.TASKS)
     names = [task.name for task in tasks]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"several tasks are named {twice[0]!r}: names are unique across families")
@@ -150,6 +151,8 @@ def _tasks_by_name() -> dict[str, Task]:
     return tasks
 
 
-def _with_scores(task: Task, measured: dict) -> Task:
-    scores = measured.get(task.name)
-    return task if scores is None else dataclasses.replace(task, scores=dataclasses.replace(scores, human=task.human))
+def _with_measurements(task: Task, scores: dict[str, Scores], noise: dict[str, dict[str, float]]) -> Task:
+    fields: dict[str, Any] = dict(noise.get(task.name, {}))
+    if measured := scores.get(task.name):
+        fields["scores"] = dataclasses.replace(measured, human=task.human)
+    return dataclasses.replace(task, **fields)

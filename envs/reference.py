@@ -1,4 +1,7 @@
-"""The measured reference scores, kept in `scores.json`; `gato measure` writes them."""
+"""What was measured of the tasks: reference scores in `scores.json` and bearable noise in `noise.json`.
+
+`gato measure` writes the first. `benchmarks/noise_recovery.py` writes the second, which names fields of `Task`.
+"""
 
 import json
 import os
@@ -9,6 +12,12 @@ from pathlib import Path
 from .task import Score, Scores
 
 SCORES_PATH = Path(__file__).with_name("scores.json")
+_NOISE_PATH = Path(__file__).with_name("noise.json")
+
+
+def measured_noise() -> dict[str, dict[str, float]]:
+    """Returns `noise_share` and `noise_strength` of the tasks whose experts make up for less than others."""
+    return json.loads(_NOISE_PATH.read_text())
 
 
 def reference_scores(path: Path = SCORES_PATH) -> dict[str, Scores]:

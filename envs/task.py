@@ -95,7 +95,19 @@ class Task:
     variants: tuple[Mapping[str, Any], ...] = ({},)
     follows: Callable[[Mapping[str, Any], Mapping[str, Any]], bool] | None = None  # (variant, last info): was it done?
     held_out_variants: tuple[Mapping[str, Any], ...] = ()
+    # The share of random actions that the expert makes up for, at most a half, and how far these lie on the way from
+    # the expert's action to a uniform one; measured, and filled in by the catalogue.
+    noise_share: float = 0.5
+    noise_strength: float = 1.0
     not_replayable: str | None = None  # why the recorded actions do not give the same episode again; None = they do
+
+    @property
+    def training_noise(self) -> tuple[float, float]:
+        """Returns the range of the share of random actions in episodes to train on, in whose middle `noise_share` lies.
+
+        So the expert reaches the goal in about half of them, and at every share it shows what to do next.
+        """
+        return round(0.2 * self.noise_share, 3), round(1.8 * self.noise_share, 3)
 
     def seen_as(self, view: str) -> "Task":
         """The same task in another view, named `<name>-<view>`; the first view has the plain name.

@@ -298,8 +298,9 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """AdamW with linear warm-up and cosine decay (appendix D)."""
+    """AdamW with linear warm-up and cosine decay (appendix D), or Muon for matrices and AdamW for the rest."""
 
+    kind: Literal["adamw", "muon"] = "adamw"  # departure: "muon" orthogonalises the momentum of matrices
     peak_lr: float = 1e-4
     warmup_from: float = 1e-7
     warmup_steps: int = 15_000
@@ -310,6 +311,9 @@ class OptimizerConfig:
     eps: float = 1e-8
     weight_decay: float = 0.1  # on matrices only
     clip_norm: float = 1.0  # global gradient norm; not stated in the paper
+    muon_momentum: float = 0.95  # of matrices, Nesterov's (Jordan et al., 2024)
+    muon_steps: int = 5  # of the Newton-Schulz iteration that orthogonalises (likewise)
+    muon_rms: float = 0.2  # of a matrix's step as a share of the rate, about that of AdamW (Liu et al., 2025)
     # The parts that move; all else stays as it is, to the bit.
     trained: tuple[Literal["embedding", "transformer", "norms"], ...] = ("embedding", "transformer")
     last_layers: int = 0  # of the transformer only its last so many blocks, and the final norm, move; 0 = all of it
@@ -319,6 +323,16 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         _require(self.peak_lr > 0, f"peak_lr is {self.peak_lr}, must be positive")
+        _require(
+            0 <= self.muon_momentum < 1, f"optimizer.muon_momentum is {self.muon_momentum}, must be at least 0, below 1"
+        )
+        _require(self.muon_steps >= 1, f"optimizer.muon_steps is {self.muon_steps}, needs 1 or more")
+        _require(self.muon_rms > 0, f"optimizer.muon_rms is {self.muon_rms}, must be positive")
+        _require(
+            self.kind == "adamw" or self.lora_rank == 0,
+            f"optimizer.kind is {self.kind!r}, but optimizer.lora_rank is {self.lora_rank}: low-rank products are "
+            "trained by AdamW, set optimizer.kind to 'adamw'",
+        )
         _require(len(self.trained) > 0, "optimizer.trained is empty: name at least one part that moves")
         for name in ("last_layers", "lora_rank"):
             _require(getattr(self, name) >= 0, f"optimizer.{name} is {getattr(self, name)}, needs 0 or more")

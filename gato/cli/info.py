@@ -128,7 +128,12 @@ def _cost(run: RunConfig) -> Table:
 
 def _memory(run: RunConfig) -> Table:
     parts = memory_bytes(
-        run.model, run.tokenizer, run.data.batch_size, run.data.context_length, max_patches=run.data.max_patches
+        run.model,
+        run.tokenizer,
+        run.data.batch_size,
+        run.data.context_length,
+        max_patches=run.data.max_patches,
+        optimizer=run.optimizer,
     )
     table = _table(f"memory of a training step of {run.data.batch_size} rows on one device (estimate)")
     for part, size_bytes in parts.items():

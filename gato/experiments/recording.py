@@ -29,6 +29,7 @@ from gato.files import lock_file, remove_leftovers, replace_file
 from gato.seeds import COLLECTION_SEED
 
 Keep = Literal["return", "success", "all"]
+Recipe = Literal["expert", "training"]
 
 CALL_LIMIT = 20.0  # CPU-seconds in which an expert must answer; the slowest of ours takes two
 _PARTS = 50  # of a large recording; progress is kept part by part
@@ -63,6 +64,43 @@ class Recording:
     def part_size(self) -> int:
         """Returns the number of episodes that are played together."""
         return max(_SMALLEST_PART, self.episodes // _PARTS)
+
+
+def make_recording(
+    task: Task,
+    recipe: Recipe,
+    *,
+    episodes: int,
+    seed: int = COLLECTION_SEED,
+    noise: tuple[float, float] | None = None,
+    noise_strength: float | None = None,
+    keep: Keep | None = None,
+    min_score: float = 0.8,
+    linger: int | None = None,
+) -> Recording:
+    """Returns what to record of a task; what is None is filled in by the recipe.
+
+    "expert" has no noise. It keeps episodes of a high return, and where episodes are cut or the expert is a weak one,
+    those that succeed. "training" has the noise that the task's expert makes up for and keeps all episodes: its random
+    actions carry no loss, and the expert's say what to do wherever they led. Where an episode is there to show what is
+    asked, it keeps those that succeed.
+    """
+    if recipe == "training":
+        default_keep: Keep = "success" if "context" in task.tags else "all"
+        noise = noise or task.training_noise
+        noise_strength = task.noise_strength if noise_strength is None else noise_strength
+    else:
+        default_keep = "return" if task.expert_solves and linger is None else "success"
+    return Recording(
+        task=task.name,
+        episodes=episodes,
+        seed=seed,
+        noise=noise,
+        noise_strength=1.0 if noise_strength is None else noise_strength,
+        keep=keep or default_keep,
+        min_score=min_score,
+        linger=linger,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

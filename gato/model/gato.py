@@ -147,6 +147,17 @@ def matrix_mask(params: Parameters) -> Parameters:
     return jax.tree.map_with_path(lambda path, _: path[-1].key not in ("scale", "bias"), params)
 
 
+def muon_mask(params: Parameters) -> Parameters:
+    """Returns True at the matrices of linear layers, but for the patch stem's: what Muon moves."""
+
+    def is_matrix(path: tuple[Any, ...], leaf: jax.Array) -> bool:
+        names = [entry.key for entry in path]
+        num_stacked = "blocks" in names  # the layer axis
+        return names[-1] == "kernel" and names[:2] != ["embedding", "stem"] and leaf.ndim - num_stacked == 2
+
+    return jax.tree.map_with_path(is_matrix, params)
+
+
 @functools.lru_cache
 def _abstract(config: ModelConfig, tokenizer: TokenizerConfig) -> tuple[nnx.GraphDef, nnx.State]:
     return nnx.split(nnx.eval_shape(lambda: Gato(config, tokenizer, rngs=nnx.Rngs(0))))

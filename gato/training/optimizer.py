@@ -1,10 +1,14 @@
-"""AdamW with linear warm-up, cosine decay and gradient clipping (Gato, appendix D), of all parameters or of a part."""
+"""AdamW with linear warm-up, cosine decay and gradient clipping (Gato, appendix D), of all parameters or of a part.
+
+By option matrices are moved by Muon instead: see `gato.training.muon`.
+"""
 
 import optax
 
 from gato.config import OptimizerConfig
 from gato.model.gato import matrix_mask
 from gato.training.low_rank import low_rank
+from gato.training.muon import muon
 from gato.training.trainable import is_fully_trained, restrict
 
 
@@ -26,15 +30,14 @@ def make_optimizer(config: OptimizerConfig, seed: int = 0) -> optax.GradientTran
         seed: of the first factors, where matrices are trained by low-rank products.
     """
     adapted = config.lora_rank > 0
+    adam = optax.scale_by_adam(b1=config.b1, b2=config.b2, eps=config.eps)
     optimizer = optax.chain(
         optax.clip_by_global_norm(config.clip_norm),
-        optax.adamw(
-            make_schedule(config),
-            b1=config.b1,
-            b2=config.b2,
-            eps=config.eps,
-            weight_decay=config.weight_decay,
-            mask=None if adapted else matrix_mask,
+        # The structure of optax.adamw, which the checkpoints hold.
+        optax.chain(
+            muon(config, rest=adam) if config.kind == "muon" else adam,
+            optax.add_decayed_weights(config.weight_decay, None if adapted else matrix_mask),
+            optax.scale_by_learning_rate(make_schedule(config)),
         ),
     )
     if adapted:

@@ -20,8 +20,8 @@ from gato.model.gato import Parameters
 _Tree = TypeVar("_Tree")
 _ROWS = ("data", "fsdp")  # the mesh axes that share the rows of a batch
 
-# The end of a leaf's name: the mesh axis that each of its own axes is split along. The moments of AdamW bear the names
-# of their parameters. What is not listed, or does not divide evenly, every device holds whole.
+# The end of a leaf's name: the mesh axis that each of its own axes is split along. The optimizer's moments bear the
+# names of their parameters. What is not listed, or does not divide evenly, every device holds whole.
 RULES: dict[str, tuple[str | None, ...]] = {
     "embedding/tokens": ("tensor", "fsdp"),
     "embedding/local_positions": (None, "fsdp"),

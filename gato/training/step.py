@@ -180,7 +180,9 @@ def _accumulated(
 
     def in_parts(params: Parameters, batch: Batch, key: jax.Array) -> tuple[jax.Array, LossSums, Parameters]:
         # Every part takes rows from all over the batch, so that it is spread over the devices as the batch is.
-        parts = jax.tree.map(lambda leaf: leaf.reshape(-1, num_parts, *leaf.shape[1:]).swapaxes(0, 1), batch)
+        parts = jax.tree.map(
+            lambda leaf: leaf.reshape(len(leaf) // num_parts, num_parts, *leaf.shape[1:]).swapaxes(0, 1), batch
+        )
 
         def add(sums: tuple, part: tuple[Batch, jax.Array]) -> tuple[tuple, None]:
             rows, part_key = part

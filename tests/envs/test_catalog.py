@@ -10,7 +10,7 @@ import pytest
 
 from gato.envs import PAPER_DOMAINS, QUICK, Score, Scores, all_tasks, find_task, get_task, select_tasks
 from gato.envs.names import kebab_case
-from gato.envs.reference import reference_scores, write_reference_scores
+from gato.envs.reference import measured_noise, reference_scores, write_reference_scores
 
 
 def test_every_name_is_found_and_unique():
@@ -118,3 +118,17 @@ def test_the_domains_of_the_paper_are_all_there_and_name_families_of_ours():
         assert set(named) <= families
         if domain.standing == "runs":
             assert named, f"{domain.name} runs, but its remark names no family"
+
+
+def test_what_an_expert_makes_up_for_reaches_its_task_and_the_views_of_it():
+    for name, fields in measured_noise().items():
+        task = get_task(name)
+        assert task.make_expert is not None
+        assert {field: getattr(task, field) for field in fields} == fields
+        assert 0 <= task.training_noise[0] <= task.noise_share <= task.training_noise[1] <= 1
+        assert 0 < task.noise_strength <= 1
+    assert get_task("lunar-lander").noise_share < get_task("pendulum").noise_share == 0.5
+    views = [task for task in all_tasks() if task.views and task.noise_share < 0.5]
+    assert views
+    for task in views:
+        assert {task.seen_as(view).noise_share for view in task.views} == {task.noise_share}

@@ -17,7 +17,7 @@ from gato.cli.collect import collect
 from gato.data.sources.minari import MinariSource
 from gato.envs import get_task
 from gato.evaluation.scores import normalized_score
-from gato.experiments.recording import Collection, Part, Recording, record_part
+from gato.experiments.recording import Collection, Part, Recording, make_recording, record_part
 from gato.experiments.recording_pool import record_all
 
 CARTPOLE = Recording(task="cartpole", episodes=23, seed=5, noise=(0.0, 0.6))
@@ -187,3 +187,44 @@ def test_masks_and_options_travel(tmp_path):
     masks = np.concatenate([source[index].action_mask for index in range(len(source))])
     assert 0.3 < masks.mean() < 0.7
     assert len({json.dumps(source[index].options) for index in range(len(source))}) == 12
+
+
+def test_without_an_option_the_expert_plays_as_well_as_it_can():
+    assert make_recording(get_task("cartpole"), "expert", episodes=3) == Recording(task="cartpole", episodes=3)
+    weak = dataclasses.replace(get_task("cartpole"), expert_solves=False)
+    assert make_recording(weak, "expert", episodes=3).keep == "success"
+    assert make_recording(get_task("cartpole"), "expert", episodes=3, linger=2).keep == "success"
+
+
+@pytest.mark.parametrize(
+    "fields, noise",
+    [({}, (0.1, 0.9)), ({"noise_share": 0.3, "noise_strength": 0.25}, (0.06, 0.54)), ({"noise_share": 0.0}, (0, 0))],
+    ids=str,
+)
+def test_training_data_have_the_noise_that_the_expert_makes_up_for_and_all_episodes(fields, noise):
+    task = dataclasses.replace(get_task("cartpole"), **{"noise_share": 0.5, **fields})
+    made = make_recording(task, "training", episodes=3)
+    strength = fields.get("noise_strength", 1.0)
+    assert made == Recording(task="cartpole", episodes=3, noise=noise, noise_strength=strength, keep="all")
+
+
+def test_training_data_that_show_what_is_asked_succeed():
+    assert make_recording(get_task("dark-room"), "training", episodes=3).keep == "success"
+
+
+def test_options_replace_what_the_recipe_says():
+    made = make_recording(
+        get_task("cartpole"), "training", episodes=3, noise=(0.0, 0.2), noise_strength=0.5, keep="return"
+    )
+    assert made == Recording(task="cartpole", episodes=3, noise=(0.0, 0.2), noise_strength=0.5)
+
+
+def test_collected_training_data_hold_failures_and_mask_their_random_actions(tmp_path):
+    collect(tasks=("pendulum",), episodes=30, recipe="training", out=tmp_path, num_workers=1)
+    source = MinariSource(tmp_path / "pendulum", "recorded")
+    episodes = [source[index] for index in range(len(source))]
+    assert [one.seed for one in episodes] == list(range(30)), "none is left out"
+    shares = np.array([1 - one.action_mask.mean() for one in episodes])
+    assert shares.min() > 0.03
+    assert shares.max() < 0.97
+    assert np.ptp(shares) > 0.5, "the share is drawn per episode"

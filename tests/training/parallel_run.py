@@ -1,7 +1,7 @@
 """A run of a tiny Gato, as a script: tests start it with other devices and processes than their own.
 
 python parallel_run.py RUN_FOLDER NUM_STEPS data,fsdp,tensor [--resume] [--delay SECONDS]
-    [--process INDEX COUNT PORT] [--compile]
+    [--process INDEX COUNT PORT] [--compile] [--optimizer muon]
 """
 
 import argparse
@@ -81,7 +81,7 @@ class Batches:
         self.index = state["index"]
 
 
-def make_config(num_steps: int, parallel: ParallelConfig, **training: Any) -> RunConfig:
+def make_config(num_steps: int, parallel: ParallelConfig, optimizer: Any = "adamw", **training: Any) -> RunConfig:
     """Two layers, whose sizes every mesh of eight devices divides."""
     return RunConfig(
         tokenizer=TokenizerConfig(text_vocab_size=260, num_bins=64, num_discrete=26, local_position_size=14),
@@ -96,7 +96,7 @@ def make_config(num_steps: int, parallel: ParallelConfig, **training: Any) -> Ru
             unit_rms_inputs=True,
         ),
         data=DataConfig(batch_size=ROWS, context_length=LENGTH, max_patches=PATCHES),
-        optimizer=OptimizerConfig(peak_lr=1e-3, warmup_steps=2, decay_steps=100),
+        optimizer=OptimizerConfig(kind=optimizer, peak_lr=1e-3, warmup_steps=2, decay_steps=100),
         training=TrainingConfig(
             **{"num_steps": num_steps, "log_every": 1, "checkpoint_every": 4, "evaluate_every": 3, **training}
         ),
@@ -153,13 +153,14 @@ def main() -> int:
     parser.add_argument("--delay", type=float, default=0)
     parser.add_argument("--compile", action="store_true", help="write step.txt, the compiled step, and train nothing")
     parser.add_argument("--process", type=int, nargs=3)
+    parser.add_argument("--optimizer", default="adamw")
     options = parser.parse_args()
     if options.process:
         index, count, port = options.process
         join_processes(f"127.0.0.1:{port}", count, index)
     for mesh in options.meshes:
         data, fsdp, tensor = map(int, mesh.split(","))
-        config = make_config(options.num_steps, ParallelConfig(data=data, fsdp=fsdp, tensor=tensor))
+        config = make_config(options.num_steps, ParallelConfig(data=data, fsdp=fsdp, tensor=tensor), options.optimizer)
         folder = options.folder / mesh if len(options.meshes) > 1 else options.folder
         if options.compile:
             (folder / "step.txt").write_text(compiled_step(config))

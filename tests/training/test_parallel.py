@@ -97,6 +97,16 @@ def test_every_mesh_computes_what_one_device_does(single, tmp_path, meshes):
 
 
 @pytest.mark.slow
+def test_muon_on_eight_devices_computes_what_it_does_on_one(script, tmp_path):
+    """With every matrix split along both of its axes."""
+    single, split = tmp_path / "single", tmp_path / "split"
+    script.run(single, script.make_config(STEPS, ParallelConfig(), "muon"))
+    split.mkdir()
+    finish(start(split, STEPS, "2,2,2", "--optimizer", "muon", devices=8))
+    require_same_run(split, single)
+
+
+@pytest.mark.slow
 def test_devices_exchange_gradients_once_a_step_and_not_with_every_chunk_of_targets(tmp_path):
     finish(start(tmp_path, 1, "4,1,1", "--compile", devices=4))
     called, entry = (tmp_path / "step.txt").read_text().split("\nENTRY ")

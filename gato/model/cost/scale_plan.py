@@ -140,7 +140,14 @@ def _communication_s(config: RunConfig, chip: Chip, num_chips: int, shards: int,
 
 def _memory(config: RunConfig, rows_a_chip: int, parts: int, shards: int) -> dict[str, int]:
     model, tokenizer, data = config.model, config.tokenizer, config.data
-    memory = memory_bytes(model, tokenizer, rows_a_chip // parts, data.context_length, max_patches=data.max_patches)
+    memory = memory_bytes(
+        model,
+        tokenizer,
+        rows_a_chip // parts,
+        data.context_length,
+        max_patches=data.max_patches,
+        optimizer=config.optimizer,
+    )
     if parts > 1:
         memory["summed gradients"] = memory["gradients"]
     return {kind: size // shards if kind in _STATE else size for kind, size in memory.items()}

@@ -1,10 +1,13 @@
 """Size of a configuration: parameters by part, arithmetic of a batch, memory of a training step."""
 
+import functools
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 
-from gato.config import ModelConfig, TokenizerConfig
+from gato.config import ModelConfig, OptimizerConfig, TokenizerConfig
+from gato.model.gato import init_parameters, muon_mask
 from gato.model.patches import TILE
 
 # The totals by which the paper names its sizes (table 5), by width. They hold one more width x inner matrix per layer
@@ -12,6 +15,7 @@ from gato.model.patches import TILE
 PUBLISHED_TOTALS = {768: 79_000_000, 1536: 364_000_000, 2048: 1_180_000_000}
 
 _FLOAT32_BYTES = 4
+_ADAMW = OptimizerConfig()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,20 +103,28 @@ def flops_per_patch(config: ModelConfig, tokenizer: TokenizerConfig) -> int:
 
 
 def memory_bytes(
-    config: ModelConfig, tokenizer: TokenizerConfig, batch_size: int, context_length: int, *, max_patches: int = 0
+    config: ModelConfig,
+    tokenizer: TokenizerConfig,
+    batch_size: int,
+    context_length: int,
+    *,
+    max_patches: int = 0,
+    optimizer: OptimizerConfig = _ADAMW,
 ) -> dict[str, int]:
     """Estimates what one training step keeps on one device, by kind.
 
-    Parameters, gradients and the two moments of AdamW are exact float32 sizes. Activations are what differentiation
-    keeps of every layer for the backward pass, and "one layer" is what it holds of the layer that it is in. A compiler
-    that fuses well needs less, and its own buffers come on top.
+    Parameters, gradients and moments are exact float32 sizes; AdamW has two moments per number, Muon one per number of
+    its matrices. Activations are what differentiation keeps of every layer for the backward pass, and "one layer" is
+    what it holds of the layer that it is in. A compiler that fuses well needs less, and its own buffers come on top.
 
     Args:
         max_patches: places for patches per row. All of them pass the stem, also those without a patch.
+        optimizer: its kind decides how many moments there are.
 
     Where tokens hold several numbers, every token's codes pass their stem, also those without numbers.
     """
     total = sum(parameter_counts(config, tokenizer).values())
+    single_moments = _muon_parameters(config, tokenizer) if optimizer.kind == "muon" else 0
     tokens = batch_size * context_length
     compute_bytes = jnp.dtype(config.compute_dtype).itemsize
     kept = _kept_bytes(config)
@@ -130,7 +142,7 @@ def memory_bytes(
     return {
         "parameters": total * _FLOAT32_BYTES,
         "gradients": total * _FLOAT32_BYTES,
-        "optimizer": 2 * total * _FLOAT32_BYTES,
+        "optimizer": (2 * total - single_moments) * _FLOAT32_BYTES,
         "activations": activations,
         "one layer": tokens * kept["none"],
         "logits": logits,
@@ -138,6 +150,13 @@ def memory_bytes(
         "patch stem": batch_size * max_patches * _stem_bytes(config, tokenizer),
         **({"group stem": tokens * group_bytes} if tokenizer.has_groups else {}),
     }
+
+
+@functools.cache
+def _muon_parameters(config: ModelConfig, tokenizer: TokenizerConfig) -> int:
+    shapes = jax.eval_shape(lambda key: init_parameters(config, tokenizer, key), jax.random.key(0))
+    pairs = zip(jax.tree.leaves(shapes), jax.tree.leaves(muon_mask(shapes)), strict=True)
+    return sum(leaf.size for leaf, is_muon in pairs if is_muon)
 
 
 def _kept_bytes(config: ModelConfig) -> dict[str, int]:

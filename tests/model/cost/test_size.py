@@ -4,7 +4,7 @@ import math
 import jax
 import pytest
 
-from gato.config import ModelConfig, TokenizerConfig
+from gato.config import ModelConfig, OptimizerConfig, TokenizerConfig
 from gato.model.cost.size import (
     PUBLISHED_TOTALS,
     BatchCost,
@@ -218,3 +218,15 @@ def test_the_memory_estimate_is_near_what_the_compiler_reserves(model_config, to
     assert estimate["parameters"] == sum(leaf.nbytes for leaf in jax.tree.leaves(params))
     kept = sum(estimate[kind] for kind in ("activations", "one layer", "logits", "attention scores"))
     assert 0.8 < kept / memory.temp_size_in_bytes < 1.6
+
+
+def test_muon_keeps_one_moment_of_the_matrices_of_the_blocks():
+    counts = parameter_counts(ModelConfig(), TokenizerConfig())
+    both, one = (
+        memory_bytes(ModelConfig(), TokenizerConfig(), 2, 10, optimizer=OptimizerConfig(kind=kind))
+        for kind in ("adamw", "muon")
+    )
+    assert both["optimizer"] - one["optimizer"] == 4 * (counts["attention"] + counts["mlp"])
+    assert {kind: both[kind] for kind in both if kind != "optimizer"} == {
+        kind: one[kind] for kind in one if kind != "optimizer"
+    }
