@@ -66,15 +66,13 @@ class Slot:
                 if self._refresh_every:
                     self._history.append(timestep)
 
-    def encode(self, observation: Any) -> TokenSequence:
-        """Returns the tokens of an observation, for `begin`.
+    def check(self, observation: TokenSequence) -> None:
+        """Refuses an encoded observation that does not fit the context.
 
         Raises:
-            TypeError, ValueError: it does not fit the space or the context.
+            ValueError: with the sizes.
         """
-        tokens = self.timesteps.encode_observation(observation)
-        self._window.check(len(tokens) + self.timesteps.num_own_action_tokens)
-        return tokens
+        self._window.check(len(observation) + self.timesteps.num_own_action_tokens)
 
     def begin(self, observation: TokenSequence) -> StepRow:
         """Takes an encoded observation, reserves its timestep in the KV cache, and returns what has to be written."""

@@ -11,6 +11,7 @@ from gato.config import ModelConfig
 from gato.model.projection import Projection
 from gato.model.rotary import rotate
 
+_FEW = 4  # queries of a chunk that are computed one by one
 _HIDDEN = -1e30  # score of what a query may not see; finite, so that a query that sees nothing stays finite
 
 
@@ -70,7 +71,7 @@ class Attention(nnx.Module):
             visible_BCS = jnp.take_along_axis(visible_BCS, query_indices_BA[..., None], axis=1)
         keys_BHSK = _written(keys_BHSK, k_BHCK, slots_BC)
         values_BHSK = _written(values_BHSK, v_BHCK, slots_BC)
-        attend = masked_attention if q_BHCK.shape[2] == 1 else _attention_of_chunks
+        attend = _attention_one_by_one if q_BHCK.shape[2] <= _FEW else _attention_of_chunks
         y_BHCK = attend(q_BHCK, keys_BHSK, values_BHSK, visible_BCS[:, None])
         return self._join(y_BHCK), keys_BHSK, values_BHSK
 
@@ -125,6 +126,16 @@ def masked_attention(q_BHLK: jax.Array, k_BHSK: jax.Array, v_BHSK: jax.Array, vi
         "bhls,bhsk->bhlk", weights_BHLS.astype(v_BHSK.dtype), v_BHSK, preferred_element_type=jnp.float32
     )
     return (y_BHLK / weights_BHLS.sum(axis=-1, keepdims=True)).astype(v_BHSK.dtype)
+
+
+def _attention_one_by_one(
+    q_BHCK: jax.Array, k_BHSK: jax.Array, v_BHSK: jax.Array, visible_B1CS: jax.Array
+) -> jax.Array:
+    """Computes `masked_attention` query after query: on CPU, products with a vector are quicker than with a few."""
+    queries = zip(
+        *(jax.lax.split(array, [1] * q_BHCK.shape[2], axis=2) for array in (q_BHCK, visible_B1CS)), strict=True
+    )
+    return jnp.concatenate([masked_attention(q, k_BHSK, v_BHSK, visible) for q, visible in queries], axis=2)
 
 
 def _attention_of_chunks(q_BHCK: jax.Array, k_BHSK: jax.Array, v_BHSK: jax.Array, visible_B1CS: jax.Array) -> jax.Array:
