@@ -125,7 +125,7 @@ def _attend(
 
     def by_head(qkv_BL3HK: jax.Array, rotation: tuple, visible_from_BL: jax.Array | None) -> tuple[jax.Array, ...]:
         B, L, _, H, K = qkv_BL3HK.shape
-        turn = _turn_by_product(rotation)
+        turn = _turn_of_head(rotation)
 
         def attend_head(head: jax.Array, done: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
             y_BLK, sums_BL1 = forward(*_rotated(_head(qkv_BL3HK, head, 3), turn), visible_from_BL)
@@ -154,7 +154,7 @@ def _attend_backward(block: int, kept: tuple, to_y_BLHK: jax.Array) -> tuple[jax
         sums_BHL1: jax.Array,
         to_y_BLHK: jax.Array,
     ) -> jax.Array:
-        turn, turn_back = _turn_by_product(rotation), _turn_by_product(rotation, back=True)
+        turn, turn_back = _turn_of_head(rotation), _turn_of_head((rotation[0], -rotation[1]))
 
         def attend_head(head: jax.Array, to_qkv_BL3HK: jax.Array) -> jax.Array:
             q_BLK, k_BLK, v_BLK = _rotated(_head(qkv_BL3HK, head, 3), turn)
@@ -280,7 +280,7 @@ def _put_head(x: jax.Array, part: jax.Array, head: jax.Array, axis: int) -> jax.
     return jax.lax.dynamic_update_index_in_dim(x, part, head, axis)
 
 
-def _rotated(qkv: list[jax.Array], turn: Callable[[jax.Array], jax.Array]) -> tuple[jax.Array, ...]:
+def _rotated(qkv: list[jax.Array], turn: Callable[[jax.Array], jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Returns rotated queries, scaled by K ** -0.5, rotated keys, and values as they are."""
     q, k, v = qkv
     return (turn(q) * q.shape[-1] ** -0.5).astype(q.dtype), turn(k).astype(k.dtype), v
@@ -298,21 +298,19 @@ def _turn(rotation: tuple[jax.Array, jax.Array]) -> Callable[[jax.Array], jax.Ar
     return lambda x_BHLK: rotate(x_BHLK.astype(_sum_dtype(x_BHLK)), rotation)
 
 
-def _turn_by_product(rotation: tuple[jax.Array, jax.Array], back: bool = False) -> Callable[[jax.Array], jax.Array]:
-    """Returns the rotation of one head, whose halves a product with a signed permutation exchanges.
+def _turn_of_head(rotation: tuple[jax.Array, jax.Array]) -> Callable[[jax.Array], jax.Array]:
+    """Returns the rotation of one head, (B, L, K), whose halves are written one after the other.
 
-    On CPU that takes a quarter of the time that slices and their concatenation take.
+    XLA on CPU joins them number by number otherwise, which takes longer than a product of the scores.
     """
-    cos_BLK, sin_BLK = (jnp.concatenate([x[:, 0], x[:, 0]], axis=-1) for x in rotation)
-    half = jnp.eye(cos_BLK.shape[-1] // 2)
-    exchange_KK = jnp.block([[jnp.zeros_like(half), half], [-half, jnp.zeros_like(half)]])
+    cos_BLK, sin_BLK = (x[:, 0] for x in rotation)
 
     def turn(x_BLK: jax.Array) -> jax.Array:
-        x_BLK = x_BLK.astype(_sum_dtype(x_BLK))
-        # One matrix for each row, since `remat` "dots" keeps the results of products without a batch axis.
-        exchange_BKK = jnp.broadcast_to(exchange_KK.astype(x_BLK.dtype), (len(x_BLK), *exchange_KK.shape))
-        other_BLK = jnp.einsum("blk,bkj->blj", x_BLK, exchange_BKK)
-        return x_BLK * cos_BLK - other_BLK * sin_BLK if back else x_BLK * cos_BLK + other_BLK * sin_BLK
+        low, high = jnp.split(x_BLK.astype(_sum_dtype(x_BLK)), 2, axis=-1)
+        half = low.shape[-1]
+        turned_BLK = jnp.zeros(x_BLK.shape, low.dtype)
+        turned_BLK = turned_BLK.at[..., :half].set(low * cos_BLK - high * sin_BLK)
+        return turned_BLK.at[..., half:].set(high * cos_BLK + low * sin_BLK)
 
     return turn
 
