@@ -18,7 +18,7 @@ from gato.inference.agent import Agent
 from gato.inference.chunks import assemble
 from gato.inference.prompt_cache import PromptCache, check_prompt
 from gato.inference.sampling import GREEDY
-from gato.inference.slot import Slot, StepRow
+from gato.inference.slot import Slot, StepRow, encode_observations
 from gato.inference.step import ActionLayout, StepInput, act
 from gato.inference.vector import split, stack
 from gato.model.cache import Cache
@@ -195,7 +195,7 @@ class BatchPolicy:
         if started.shape != (self.num_envs,):
             raise ValueError(f"episode_start has shape {started.shape}, expected ({self.num_envs},)")
         observations = split(self.observation_space, observation, self.num_envs)
-        encoded = self._encode(observations)
+        encoded = encode_observations(self._slots, observations)
         for index in np.flatnonzero(started).tolist():
             slot = self._slots[index]
             if slot.step > 0:
@@ -220,38 +220,7 @@ class BatchPolicy:
             raise ValueError(
                 f"{len(observations)} observations came for {self.num_envs} environments: give None to idle"
             )
-        return self._act(self._encode(observations), deterministic)
-
-    def _encode(self, observations: Sequence[Any]) -> list[TokenSequence | None]:
-        """Encodes the observations of all environments that have one, those of one tokenizer at once."""
-        encoded: list[TokenSequence | None] = [None] * self.num_envs
-        alike: dict[int, list[int]] = {}
-        for index, observation in enumerate(observations):
-            if observation is not None:
-                alike.setdefault(id(self._slots[index].timesteps), []).append(index)
-        for indices in alike.values():
-            for index, sequence in zip(indices, self._encode_alike(indices, observations), strict=True):
-                encoded[index] = sequence
-        return encoded
-
-    def _encode_alike(self, indices: Sequence[int], observations: Sequence[Any]) -> list[TokenSequence]:
-        """Encodes the observations of environments that share a tokenizer; an error names the environment."""
-        timesteps = self._slots[indices[0]].timesteps
-        try:
-            together = timesteps.encode_observations([observations[index] for index in indices])
-            sequences = [together.timesteps(place, place + 1) for place in range(len(indices))]
-            for index, sequence in zip(indices, sequences, strict=True):
-                self._slots[index].check(sequence)
-            return sequences
-        except (TypeError, ValueError) as error:
-            if self.num_envs == 1:
-                raise
-            for index in indices:  # alone, the one at fault is found
-                try:
-                    self._slots[index].check(timesteps.encode_observation(observations[index]))
-                except (TypeError, ValueError) as its_own:
-                    raise type(its_own)(f"environment {index}: {its_own}") from its_own
-            raise ValueError(f"environments {list(indices)}: {error}") from error
+        return self._act(encode_observations(self._slots, observations), deterministic)
 
     def _act(self, encoded: Sequence[TokenSequence | None], deterministic: bool) -> list[Any]:
         if all(sequence is None for sequence in encoded):
