@@ -95,7 +95,7 @@ def row_text(example: RowExample) -> str:
 
     def run_of(i: int) -> Any:  # what the tokens of one line have in common
         kind = TOKEN_KINDS[example.kinds[i]]
-        if kind not in ("text", "patches", "text actions") or example.predicted[i]:
+        if kind not in ("text", "patches", "text actions"):
             return i
         part = np.searchsorted(example.parts, i, side="right")
         return kind, example.timesteps[i], example.loss_mask[i], int(part)

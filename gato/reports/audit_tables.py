@@ -77,6 +77,8 @@ def control_table(audit: SourceAudit, control: ControlAudit) -> Table:
         "actions not imitated": percent(control.masked_share, 1),
         "duplicates": _duplicates(control.duplicates),
     }
+    if control.tokens and not any(kind.endswith("actions") for kind in control.tokens):
+        facts["tokens per timestep"] += "; actions take none, but in demonstrations"
     if references is not None:
         expert = "unknown" if references.expert is None else f"{references.expert:.4g}"
         facts["returns"] += f"; random {references.random:.4g}, expert {expert}"

@@ -108,7 +108,7 @@ class TokenView:
             binned = isinstance(leaf, ContinuousLeaf)
             kind = "continuous" if binned else "discrete"
             most = self._tokenizer.values_per_token
-            shared = f", neighbours share a token, {most} at most" if self._tokenizer.has_groups else ""
+            shared = f"; up to {most} neighbouring numbers share a token" if self._tokenizer.has_groups else ""
             return {
                 "kind": "numbers",
                 "title": f"{leaf.path}: {leaf.width} {kind} number{'s' * (leaf.width != 1)}{shared}",
@@ -158,11 +158,13 @@ class TokenView:
         """Says what an action of one token is predicted from."""
         if not self._tokenizer.has_action_groups:
             return ""
-        taken = "The action is one token" if self._action_takes_a_token else "The action takes no token: it is not fed"
-        told = f"{taken}. All its numbers are predicted from token {place}"
+        told = "The action is one token." if self._action_takes_a_token else "The action is not fed and takes no token."
+        if sum(len(leaf.ranges) for leaf in self._action_leaves) == 1:
+            return f"{told} It is predicted from token {place}."
+        together = "at once"
         if self._tokenizer.action_tokens == "decoded":
-            return f"{told}, each given the executed numbers before it."
-        return f"{told}, at once."
+            together = "each given the executed numbers before it"
+        return f"{told} All its numbers are predicted from token {place}, {together}."
 
     def _seen(
         self, leaf: ObservationLeaf, space: gym.Space, value: Any, columns: Columns, places: np.ndarray

@@ -186,7 +186,7 @@ def test_numbers_that_share_a_token_say_which_and_the_separator_says_whether_it_
     force, room, camera = step["seen"]
     # Five numbers in two tokens, three and two.
     assert (force["tokens"], room["tokens"], camera["tokens"]) == ([0, 0, 0, 1], [1], [2, 3, 4, 5])
-    assert "neighbours share a token, 3 at most" in content["leaves"][0]["title"]
+    assert "4 continuous numbers; up to 3 neighbouring numbers share a token" in content["leaves"][0]["title"]
     action = 6
     if separator == "mark":
         assert step["separator"] == "Token 5 carries the mark of the separator, which takes no token of its own."
@@ -218,7 +218,7 @@ def test_hidden_own_actions_take_no_token_and_decoded_numbers_are_given_those_be
     _, step = grouped_step(own_actions="hidden", action_tokens="decoded")
     assert [one["place"] for one in step["action"]] == ["", ""]
     assert step["predicted"] == (
-        "The action takes no token: it is not fed. All its numbers are predicted from token 5, each given the "
+        "The action is not fed and takes no token. All its numbers are predicted from token 5, each given the "
         "executed numbers before it."
     )
 
@@ -234,3 +234,4 @@ def test_an_observation_without_tokens_keeps_the_token_of_its_separator():
     )
     assert content["steps"][0]["separator"] == f"Token 0: the separator, id {layout.separator_id}."
     assert content["steps"][0]["action"][0]["place"] == "in token 1, "
+    assert content["steps"][0]["predicted"] == "The action is one token. It is predicted from token 0."
