@@ -165,7 +165,7 @@ def count_bars(counts: Sequence[tuple[str, int]], label: str, theme: Theme = LIG
 
 
 def row_figure(example: RowExample, theme: Theme = LIGHT) -> Figure:
-    """Draws a row token by token, in reading order: coloured by kind, underlined where it or its action carries loss.
+    """Draws a row token by token, in reading order: coloured by kind, underlined where it, or what it predicts, has loss.
 
     Patches are shown as images; a thin line starts each timestep.
     """
@@ -179,7 +179,7 @@ def row_figure(example: RowExample, theme: Theme = LIGHT) -> Figure:
     axes.set_xticks([])
     axes.set_yticks(np.arange(lines) + 0.4, [str(line * _ROW_COLUMNS) for line in range(lines)])
     used = [kind for index, kind in enumerate(TOKEN_KINDS) if (example.kinds[:shown] == index).any()]
-    told = "underlined: it or its action carries loss" if example.action_mask.any() else "underlined: carries loss"
+    told = "underlined: carries loss" + ", or predicts an action that does" * bool(example.action_mask.any())
     _legend(axes, used, theme, loss=told)
     return figure
 
@@ -204,7 +204,7 @@ def row_pixels(example: RowExample, theme: Theme) -> np.ndarray:
         if example.loss_mask[i] or example.action_mask[i]:
             cell[height - 6 : height - 2, 2 : width - 2] = _rgb(theme.text)
         if i and example.timesteps[i] != example.timesteps[i - 1]:
-            cell[:, 0] = _rgb(theme.text)
+            cell[:, :2] = _rgb(theme.text)  # a single column of pixels is lost where the figure is shown smaller
     return pixels
 
 

@@ -11,7 +11,10 @@ from gato.audit.example import row_text
 from gato.audit.mixture import audit_mixture
 from gato.audit.sample import AuditLimits
 from gato.config import DataConfig, PromptConfig, SourceConfig
+from gato.data.encoded import SequenceCache, encoding_of
 from gato.data.episode import Episode
+from gato.data.opened import open_encoded
+from gato.data.prepared import write_prepared
 from gato.data.sources.minari_writer import write_minari
 from gato.data.sources.opening import open_source
 from gato.reports.audit_page import audit_page
@@ -242,3 +245,18 @@ def test_scaled_numbers_are_decoded_by_their_scale(audited, source, config, text
     ]
     steps = np.diff([float(value) for value in firsts])
     np.testing.assert_allclose(steps, 1, atol=0.03)
+
+
+def test_a_prepared_source_weighs_what_the_source_itself_weighs(audited, source, text, tmp_path):
+    fresh = audited(own_actions="hidden")
+    cache = SequenceCache(1 << 20)
+    encoded, facts = open_encoded(source, fresh.data, fresh.tokenizer, text, cache, with_returns=False)
+    encoding = encoding_of(fresh.data, fresh.tokenizer, text, terminal_observation=False)
+    write_prepared(tmp_path / "prepared", encoded, facts, encoding)
+    prepared = dataclasses.replace(source, kind="prepared", path=str(tmp_path / "prepared"))
+    data = dataclasses.replace(fresh.data, sources=(prepared,))
+    (audit,) = audit_mixture(data, fresh.tokenizer, text, open_source, limits=LIMITS).sources
+    (own,) = fresh.sources
+    assert audit.failure == ""
+    assert (audit.rows.tokens, audit.rows.targets) == (own.rows.tokens, own.rows.targets)
+    assert (audit.rows.num_tokens, audit.rows.timesteps) == (own.rows.num_tokens, own.rows.timesteps)
