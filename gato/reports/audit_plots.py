@@ -165,9 +165,10 @@ def count_bars(counts: Sequence[tuple[str, int]], label: str, theme: Theme = LIG
 
 
 def row_figure(example: RowExample, theme: Theme = LIGHT) -> Figure:
-    """Draws a row token by token, in reading order: coloured by kind, underlined where it, or what it predicts, has loss.
+    """Draws a row token by token, in reading order: coloured by kind, underlined where it carries loss.
 
-    Patches are shown as images; a thin line starts each timestep.
+    Where actions are one token, the tokens that predict what carries loss are underlined. Patches are shown as images;
+    a thin line starts each timestep.
     """
     shown = min(len(example.kinds), MAX_DRAWN)
     lines = -(-shown // _ROW_COLUMNS)
