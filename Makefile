@@ -31,9 +31,11 @@ lint: $(FULL)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# OLDER=../older names an older checkout with its own .venv, whose training steps take turns with ours.
 bench: $(FULL) $(BENCH)
 	$(BIN)/python benchmarks/bench.py --peer-python $(BENCH_VENV)/bin/python
 	$(BIN)/python benchmarks/loader_speed.py --peer-python $(BENCH_VENV)/bin/python
+	$(if $(OLDER),$(BIN)/python benchmarks/step_against_base.py $(OLDER))
 
 # Evaluation code written for other libraries plays our policy; those libraries need torch, which only BENCH_VENV has.
 harness: $(HARNESS)

@@ -25,6 +25,10 @@ ONE_THREAD = {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
+    # Both sides get the allocator settings that `gato train` gives itself, so that engines are compared.
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
 }
 PAIRED = [name for name in body.TASKS if name != "robot-like"]  # that one is for accelerators, see GPU.md
 _KEYS = ("measure", "task", "num_envs", "visible", "variant")

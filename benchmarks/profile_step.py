@@ -90,8 +90,8 @@ def make_parts(task: body.Task, config: ModelConfig) -> list[Part]:
         patches=int((host_batch.patch_indices < body.CONTEXT_LENGTH).sum()),
     )
     x_BLD = jax.random.normal(jax.random.key(0), (body.ROWS, body.CONTEXT_LENGTH, config.width))
-    shape = (3, body.ROWS, config.num_heads, body.CONTEXT_LENGTH, config.head_dim)
-    qkv_3BHLK = jax.random.normal(jax.random.key(1), shape)
+    shape = (body.ROWS, body.CONTEXT_LENGTH, 3, config.num_heads, config.head_dim)
+    qkv_BL3HK = jax.random.normal(jax.random.key(1), shape)
     rotation = rotation_of(jnp.arange(body.CONTEXT_LENGTH)[None], config.head_dim, config.rotary_base)
     params = init_parameters(config, tokenizer, jax.random.key(2))
     attention, mlp = Attention(config, rngs=nnx.Rngs(3)), GatedMLP(config, rngs=nnx.Rngs(4))
@@ -125,8 +125,8 @@ def make_parts(task: body.Task, config: ModelConfig) -> list[Part]:
             flops=matrix_flops(attention, cost.tokens) + mix_flops,
         ),
         Part(
-            name="its scores, softmax and mix",
-            call=both_ways(lambda q, k, v: causal_attention(q, k, v, block=config.attention_block), *qkv_3BHLK),
+            name="its rotation, scores, softmax and mix",
+            call=both_ways(lambda qkv: causal_attention(qkv, rotation, block=config.attention_block), qkv_BL3HK),
             uses=config.num_layers,
             flops=mix_flops,
             inside=True,

@@ -47,7 +47,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     """
     try:
         try:
-            _run(sys.argv[1:] if arguments is None else arguments)
+            _run(sys.argv[1:] if arguments is None else arguments, is_program=arguments is None)
         finally:
             sys.stdout.flush()  # here and not when the interpreter ends, where nobody could answer an error
     except BrokenPipeError:
@@ -79,11 +79,14 @@ def about(name: str) -> str:
     return (ast.get_docstring(found) or "").partition("\n")[0]
 
 
-def _run(arguments: Sequence[str]) -> None:
+def _run(arguments: Sequence[str], *, is_program: bool) -> None:
     try:
         name, rest = command_of(arguments)
         if name is not None:
             keep_compiled_programs()
+            if is_program and not set(_HELP) & set(rest):
+                # Of a process of its own: whoever calls `run` has the say over theirs.
+                importlib.import_module("gato.cli.memory").keep_freed_memory(name)
             importlib.import_module("tyro").cli(load_command(name), prog=f"gato {name}", args=rest)
         elif group := _group_of(arguments):
             print(_help(group))

@@ -18,7 +18,7 @@ from gato.inference.agent import Agent
 from gato.inference.chunks import assemble
 from gato.inference.prompt_cache import PromptCache, check_prompt
 from gato.inference.sampling import GREEDY
-from gato.inference.slot import Slot, StepRow
+from gato.inference.slot import Slot, StepRow, encode_observations
 from gato.inference.step import ActionLayout, StepInput, act
 from gato.inference.vector import split, stack
 from gato.model.cache import Cache
@@ -195,7 +195,7 @@ class BatchPolicy:
         if started.shape != (self.num_envs,):
             raise ValueError(f"episode_start has shape {started.shape}, expected ({self.num_envs},)")
         observations = split(self.observation_space, observation, self.num_envs)
-        encoded = [self._encode(index, member) for index, member in enumerate(observations)]
+        encoded = encode_observations(self._slots, observations)
         for index in np.flatnonzero(started).tolist():
             slot = self._slots[index]
             if slot.step > 0:
@@ -220,19 +220,7 @@ class BatchPolicy:
             raise ValueError(
                 f"{len(observations)} observations came for {self.num_envs} environments: give None to idle"
             )
-        encoded = [
-            None if observation is None else self._encode(index, observation)
-            for index, observation in enumerate(observations)
-        ]
-        return self._act(encoded, deterministic)
-
-    def _encode(self, index: int, observation: Any) -> TokenSequence:
-        try:
-            return self._slots[index].encode(observation)
-        except (TypeError, ValueError) as error:
-            if self.num_envs == 1:
-                raise
-            raise type(error)(f"environment {index}: {error}") from error
+        return self._act(encode_observations(self._slots, observations), deterministic)
 
     def _act(self, encoded: Sequence[TokenSequence | None], deterministic: bool) -> list[Any]:
         if all(sequence is None for sequence in encoded):

@@ -12,7 +12,7 @@ from gato.inference.kv_cache_window import KVCacheWindow
 from gato.model.cache import Chunk
 from gato.tokenizer.sequence import TokenSequence
 
-_SMALLEST_STEP = 4  # tokens between neighbouring bucket sizes, or a 32nd of the size where that is more
+_SMALLEST_STEP = 4  # tokens between neighbouring bucket sizes above it, or a 32nd of the size where that is more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,8 @@ class ChunkRow:
 
 def bucket_size(size: int) -> int:
     """Returns the padded size for `size` tokens: few different ones, so that few are compiled, and little padding."""
+    if size <= _SMALLEST_STEP:
+        return size
     step = max(_SMALLEST_STEP, (1 << max(size - 1, 0).bit_length()) // 32)
     return -(-size // step) * step
 

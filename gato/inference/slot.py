@@ -1,6 +1,7 @@
 """One environment of a batch on the host: its episode so far, and what the next step has to write for it."""
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,15 +67,13 @@ class Slot:
                 if self._refresh_every:
                     self._history.append(timestep)
 
-    def encode(self, observation: Any) -> TokenSequence:
-        """Returns the tokens of an observation, for `begin`.
+    def check(self, observation: TokenSequence) -> None:
+        """Refuses an encoded observation that does not fit the context.
 
         Raises:
-            TypeError, ValueError: it does not fit the space or the context.
+            ValueError: with the sizes.
         """
-        tokens = self.timesteps.encode_observation(observation)
-        self._window.check(len(tokens) + self.timesteps.num_own_action_tokens)
-        return tokens
+        self._window.check(len(observation) + self.timesteps.num_own_action_tokens)
 
     def begin(self, observation: TokenSequence) -> StepRow:
         """Takes an encoded observation, reserves its timestep in the KV cache, and returns what has to be written."""
@@ -151,3 +150,38 @@ class Slot:
             window=window,
             clear_cache=True,
         )
+
+
+def encode_observations(slots: Sequence[Slot], observations: Sequence[Any]) -> list[TokenSequence | None]:
+    """Encodes one observation of each slot, those of one tokenizer at once; None where a slot has none.
+
+    Raises:
+        TypeError, ValueError: one does not fit the space or the context; the message names its environment.
+    """
+    encoded: list[TokenSequence | None] = [None] * len(slots)
+    alike: dict[int, list[int]] = {}
+    for index, observation in enumerate(observations):
+        if observation is not None:
+            alike.setdefault(id(slots[index].timesteps), []).append(index)
+    for indices in alike.values():
+        timesteps = slots[indices[0]].timesteps
+        try:
+            together = timesteps.encode_observations([observations[index] for index in indices])
+            for place, index in enumerate(indices):
+                encoded[index] = sequence = together.timesteps(place, place + 1)
+                slots[index].check(sequence)
+        except (TypeError, ValueError):
+            if len(slots) == 1:
+                raise
+            for index in indices:  # alone, the one at fault is found
+                encoded[index] = _encode_alone(slots[index], index, observations[index])
+    return encoded
+
+
+def _encode_alone(slot: Slot, index: int, observation: Any) -> TokenSequence:
+    try:
+        sequence = slot.timesteps.encode_observation(observation)
+        slot.check(sequence)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"environment {index}: {error}") from error
+    return sequence

@@ -31,7 +31,7 @@ def rotation_of(positions: jax.Array, head_dim: int, base: float) -> tuple[jax.A
 def rotate(x_BHLK: jax.Array, rotation: tuple[jax.Array, jax.Array]) -> jax.Array:
     """Turns each pair (i, i + K / 2) by its angle, in float32."""
     cos, sin = rotation
-    low, high = jnp.split(x_BHLK.astype(jnp.float32), 2, axis=-1)
+    low, high = jnp.split(x_BHLK.astype(jnp.promote_types(x_BHLK.dtype, jnp.float32)), 2, axis=-1)
     return jnp.concatenate([low * cos - high * sin, high * cos + low * sin], axis=-1).astype(x_BHLK.dtype)
 
 

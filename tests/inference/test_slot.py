@@ -21,7 +21,7 @@ def play(slot, num_steps):
     tokens = [int(slot.timesteps.encode_action(action)[0]) for action in range(num_steps)]
     rows = []
     for action, token in enumerate(tokens):
-        rows.append(slot.begin(slot.encode(3)))
+        rows.append(slot.begin(slot.timesteps.encode_observation(3)))
         assert slot.end([token, 0]) == action
     return rows, tokens
 
