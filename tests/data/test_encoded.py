@@ -19,7 +19,7 @@ DATA = DataConfig()
 
 
 def size_bytes(sequence):
-    return sum(array.nbytes for array in vars(sequence).values())
+    return sum(array.nbytes for array in sequence.arrays().values())
 
 
 @pytest.fixture

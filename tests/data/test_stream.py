@@ -154,7 +154,7 @@ def test_memory_stays_over_ten_thousand_batches_of_more_data_than_the_cache_hold
     sources, config, text, make_tokens, make_encoded, tmp_path
 ):
     records = [make_tokens([8] * 1_200, first_token=number) for number in range(240)]
-    size_bytes = sum(array.nbytes for record in records for array in vars(record).values())
+    size_bytes = sum(array.nbytes for record in records for array in record.arrays().values())
     assert size_bytes > 2 * MOST_GROWTH_BYTES  # that a cache without an end would be seen
     encoding = encoding_of(DataConfig(), config, text, terminal_observation=False)
     facts = RowFacts(kind="control", groups=[0] * len(records))
