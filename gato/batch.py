@@ -31,3 +31,11 @@ class Batch:
     action_values: Any = None  # (B, L, J) int32; the numbers of the action that each token predicts
     action_mask: Any = None  # (B, L) bool; True where the action that a token predicts carries loss
     action_ranges: Any = None  # (B, J, 2) int32; legal ids [low, high) of each number of the row's actions
+
+    @property
+    def num_targets(self) -> Any:
+        """Counts the targets of each row, (B,): tokens that carry loss, and each number of an action of one token."""
+        counts = self.loss_mask[:, 1:].sum(axis=1)  # nothing stands before the first token
+        if self.action_mask is None:
+            return counts
+        return counts + self.action_mask.sum(axis=1) * (self.action_ranges[..., 1] > 0).sum(axis=1)

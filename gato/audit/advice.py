@@ -14,6 +14,7 @@ from gato.audit.fields import FieldAudit
 from gato.audit.mixture import MixtureAudit, SourceAudit
 from gato.audit.rows import RowsAudit
 from gato.audit.text import LanguageAudit
+from gato.config import TokenizerConfig
 
 Verb: TypeAlias = Literal["repair", "drop", "re-weight", "re-scale", "collect", "set", "check"]
 
@@ -92,7 +93,7 @@ def _advise_source(audit: SourceAudit, mixture: MixtureAudit) -> _Found:
             )
         yield from _duplicates(measured.duplicates)
     if audit.control is not None:
-        yield from _control(audit, audit.control)
+        yield from _control(audit, audit.control, mixture.tokenizer)
     if audit.language is not None:
         yield from _language(audit.language)
     if audit.rows is not None:
@@ -132,7 +133,7 @@ def _duplicates(found: Duplicates) -> _Found:
         )
 
 
-def _control(audit: SourceAudit, control: ControlAudit) -> _Found:
+def _control(audit: SourceAudit, control: ControlAudit, tokenizer: TokenizerConfig) -> _Found:
     if control.num_episodes < MIN_EPISODES:
         yield "collect", f"it holds only {control.num_episodes} episodes", f"fewer than {MIN_EPISODES} episodes"
     references = audit.references
@@ -157,8 +158,8 @@ def _control(audit: SourceAudit, control: ControlAudit) -> _Found:
     if window is not None and window.median < min(MIN_WINDOW_TIMESTEPS, control.lengths.median):
         yield (
             "set",
-            f"a row holds {window.median:.0f} timesteps, {control.window_share:.0%} of an episode: raise "
-            "context_length or max_patches, or shrink the observations",
+            f"a row holds {window.median:.0f} timesteps of {sum(control.tokens.values()):.4g} tokens, "
+            f"{control.window_share:.0%} of an episode: raise context_length or max_patches, {_shorter(tokenizer)}",
             f"the median window is shorter than {MIN_WINDOW_TIMESTEPS} timesteps and than the episode",
         )
     pixels = control.constant_pixels
@@ -172,16 +173,16 @@ def _control(audit: SourceAudit, control: ControlAudit) -> _Found:
     if fixed > MAX_CONSTANT_SHARE * discrete:
         yield (
             "drop",
-            f"{fixed} of {discrete} observed discrete numbers never change in the sample: they cost context and tell "
-            "nothing",
+            f"{fixed} of {discrete} observed discrete numbers never change in the sample: they take "
+            f"{_taken(tokenizer)} and tell nothing",
             f"more than {MAX_CONSTANT_SHARE:.0%} of discrete numbers are constant",
         )
-    yield from _fields(control)
+    yield from _fields(control, tokenizer)
     for action in control.actions:
-        yield from _action(action)
+        yield from _action(action, tokenizer)
 
 
-def _fields(control: ControlAudit) -> _Found:
+def _fields(control: ControlAudit, tokenizer: TokenizerConfig) -> _Found:
     fields = [field for field in control.fields if field.name.startswith("observation")]
     broken = [field for field in control.fields if field.num_non_finite]
     if broken:
@@ -195,7 +196,7 @@ def _fields(control: ControlAudit) -> _Found:
         yield (
             "drop",
             f"{len(constant)} of {len(fields)} observed numbers always fall into the same bin, {_names(constant)}: "
-            "they cost context and tell nothing",
+            f"they take {_taken(tokenizer)} and tell nothing",
             f"more than {MAX_CONSTANT_SHARE:.0%} of fields use one bin and take fewer than {MIN_DISTINCT} values",
         )
     coarse = [
@@ -240,12 +241,26 @@ def _scaled_bins(field: FieldAudit) -> dict[str, float]:
     return {"quantiles": field.effective_bins_quantiles, "range": field.effective_bins_range}
 
 
-def _action(action: ActionAudit) -> _Found:
-    if action.repeat_share is not None and action.repeat_share > MAX_REPEAT_SHARE:
+def _shorter(tokenizer: TokenizerConfig) -> str:
+    """Says what makes a timestep shorter."""
+    if tokenizer.has_groups:
+        return "raise values_per_token, or shrink the observations"
+    return "let numbers share tokens (values_per_token), or shrink the observations"
+
+
+def _taken(tokenizer: TokenizerConfig) -> str:
+    """Says what a number takes."""
+    return "places of tokens" if tokenizer.has_groups else "tokens"
+
+
+def _action(action: ActionAudit, tokenizer: TokenizerConfig) -> _Found:
+    seen = tokenizer.own_actions != "hidden"  # what is not seen cannot be copied
+    if seen and action.repeat_share is not None and action.repeat_share > MAX_REPEAT_SHARE:
         yield (
             "check",
             f"{action.repeat_share:.0%} of {action.path} only repeat the action before: a copycat scores well on loss "
-            "and plays badly; watch accuracy on changed actions, or add demonstrations with noise",
+            "and plays badly; watch accuracy on changed actions, set repeated_action_share, or add demonstrations with "
+            "noise",
             f"more than {MAX_REPEAT_SHARE:.0%} of actions repeat",
         )
     if action.neighbour_score is None:
@@ -258,7 +273,7 @@ def _action(action: ActionAudit) -> _Found:
             "demonstrator is random",
             f"nearest neighbours gain less than {MIN_NEIGHBOUR_GAIN} on the constant action",
         )
-    elif action.repeat_score is not None and action.repeat_score >= action.neighbour_score:
+    elif seen and action.repeat_score is not None and action.repeat_score >= action.neighbour_score:
         yield (
             "check",
             f"the last action tells {action.path} better than similar observations do ({_measure(action)} "
@@ -294,10 +309,14 @@ def _language(language: LanguageAudit) -> _Found:
 
 def _rows(audit: SourceAudit, rows: RowsAudit, mixture: MixtureAudit) -> _Found:
     if rows.fill < MIN_FILL:
+        remedy = "join short records"
+        if audit.language and audit.language.pictures:
+            remedy = "raise pairs_per_row"
+        elif audit.control is not None and not mixture.data.pack_windows:
+            remedy = "set pack_windows"
         yield (
             "set",
-            f"its rows are {rows.fill:.0%} full and otherwise padding: shorten context_length"
-            + (", or raise pairs_per_row" if audit.language and audit.language.pictures else ", or join short records"),
+            f"its rows are {rows.fill:.0%} full and otherwise padding: shorten context_length, or {remedy}",
             f"rows less than {MIN_FILL:.0%} full",
         )
     text = rows.loss_weight.get("text", 0.0)

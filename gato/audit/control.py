@@ -13,6 +13,7 @@ from gato.audit.duplicates import Duplicates, count_duplicates, episode_hash, ne
 from gato.audit.fields import FieldAudit, audit_fields
 from gato.audit.rows import count_kinds, token_kinds
 from gato.audit.sample import AuditContext, Summary, read_records, sample_records, summarize
+from gato.data.action_choice import without_own_actions
 from gato.data.encoded import encode_episode, timestep_tokenizer
 from gato.data.episode import ControlSource, Episode
 from gato.data.split import split_records
@@ -42,7 +43,8 @@ class ControlAudit:
     length_values: tuple[int, ...]
     terminated_share: float
     masked_share: float  # of timesteps whose action is shown but not imitated
-    tokens: Mapping[str, float]  # mean per timestep, by kind
+    tokens: Mapping[str, float]  # of the episode's own, mean per timestep, by kind
+    numbers: Mapping[str, float]  # mean per timestep, in tokens that may hold several, by kind of the token
     window_timesteps: Summary | None  # timesteps that fit a row without a prompt; None if nothing could be encoded
     window_share: float | None  # mean share of an episode that one window shows
     fields: tuple[FieldAudit, ...]
@@ -64,7 +66,7 @@ def audit_control(source: ControlSource, context: AuditContext) -> ControlAudit:
     held_out = split_records(len(source), context.source.held_out, held_out=True)
     order = sample_records(len(source), held_out, limits.episodes, limits.seed)
     rng = np.random.default_rng((limits.seed, context.source_id))
-    reader = _Reader(source, context, TimestepSample(limits.timesteps, rng))
+    reader = _Reader(source, context, TimestepSample(limits.timesteps, rng), rng)
     for index, episode in read_records(source, order, limits.size_bytes, reader.problems):
         reader.read(index, episode)
     if not reader.records:
@@ -88,6 +90,7 @@ def audit_control(source: ControlSource, context: AuditContext) -> ControlAudit:
         terminated_share=float(np.mean(reader.terminated)),
         masked_share=reader.num_masked / int(lengths.sum()),
         tokens={name: count / max(reader.num_encoded, 1) for name, count in reader.tokens.items()},
+        numbers={name: count / max(reader.num_encoded, 1) for name, count in reader.numbers.items()},
         window_timesteps=summarize(reader.windows) if reader.windows else None,
         window_share=float(np.mean(reader.window_shares)) if reader.windows else None,
         fields=tuple(reader.field_audits()) if reader.num_encoded else (),
@@ -109,8 +112,11 @@ def audit_control(source: ControlSource, context: AuditContext) -> ControlAudit:
 class _Reader:
     """What is kept of the episodes while they are read one by one."""
 
-    def __init__(self, source: ControlSource, context: AuditContext, sample: TimestepSample) -> None:
+    def __init__(
+        self, source: ControlSource, context: AuditContext, sample: TimestepSample, rng: np.random.Generator
+    ) -> None:
         self._source, self._data, self._tokenizer, self._sample = source, context.data, context.tokenizer, sample
+        self._rng = rng  # draws which own actions are dropped, where some are
         self._timesteps = timestep_tokenizer(source, context.tokenizer, context.text, fields=context.source.fields)
         self._leaves, self._action_leaves = self._timesteps.observation_codecs, self._timesteps.action_codecs
         self._action_spaces = [space for _, space in leaf_spaces(source.action_space, "action")]
@@ -126,6 +132,7 @@ class _Reader:
         self.terminated: list[bool] = []
         self.num_masked = 0
         self.tokens: dict[str, float] = {}
+        self.numbers: dict[str, float] = {}
         self.num_encoded = 0  # timesteps
         self.windows: list[int] = []
         self.window_shares: list[float] = []
@@ -170,6 +177,8 @@ class _Reader:
         self._sample.add({**columns, "episode": np.full(length, index), "first": np.arange(length) == 0})
 
     def _count(self, encoded: TokenSequence) -> None:
+        encoded = without_own_actions(encoded, self._tokenizer, self._rng)
+        values = None if encoded.numbers is None else encoded.numbers.values
         patch_mask = np.zeros(len(encoded), bool)
         patch_mask[encoded.patch_indices] = True
         kinds = token_kinds(
@@ -177,11 +186,16 @@ class _Reader:
             encoded.local_positions,
             patch_mask,
             self._tokenizer,
+            values=values,
             control=True,
             discrete_first=self._discrete_first,
         )
-        for name, count in count_kinds(kinds).items():
-            self.tokens[name] = self.tokens.get(name, 0.0) + count
+        counted = [(self.tokens, count_kinds(kinds))]
+        if values is not None:
+            counted.append((self.numbers, count_kinds(kinds, (values != self._tokenizer.padding_id).sum(axis=1))))
+        for total, counts in counted:
+            for name, count in counts.items():
+                total[name] = total.get(name, 0.0) + count
         self.num_encoded += encoded.num_timesteps
         window = encoded.num_timesteps - last_start(encoded, self._data.context_length, self._data.max_patches)
         self.windows.append(window)

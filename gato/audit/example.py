@@ -1,7 +1,7 @@
-"""One row of a batch, decoded: what each token is, where it comes from and what value the network reads there."""
+"""One row of a batch, decoded: what each token is, where it comes from and what values the network reads there."""
 
 import itertools
-from collections.abc import Container, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,8 @@ from gato.config import TokenizerConfig
 from gato.data.encoded import timestep_tokenizer
 from gato.data.episode import ControlSource
 from gato.tokenizer.continuous import from_bins, mu_law_decode
-from gato.tokenizer.leaves import ActionLeaf, ContinuousLeaf, ObservationLeaf
+from gato.tokenizer.groups import token_places
+from gato.tokenizer.leaves import ActionLeaf, ContinuousLeaf, DiscreteLeaf, ObservationLeaf
 from gato.tokenizer.text import TextTokenizer
 
 MAX_CHARACTERS = 400  # of one line of `row_text`
@@ -25,12 +26,17 @@ class RowExample:
     """The n tokens of one row before its padding."""
 
     kinds: np.ndarray  # (n,) int8; indices in `TOKEN_KINDS`
-    loss_mask: np.ndarray  # (n,) bool
+    loss_mask: np.ndarray  # (n,) bool; of the token itself
     timesteps: np.ndarray  # (n,) int; counted from 0, prompt included; all 0 where there are none
-    fields: tuple[str, ...]  # the leaf of the space that a token belongs to; "" where it is of none
-    values: tuple[str, ...]  # each token, decoded
+    fields: tuple[str, ...]  # the leaves of the space that a token holds parts of; "" where it is of none
+    values: tuple[str, ...]  # what each token holds, decoded
     patches: np.ndarray  # (p, patch, patch, 3) uint8
     patch_indices: np.ndarray  # (p,) int; the tokens that they stand at
+    parts: tuple[int, ...] = (0,)  # tokens from which on nothing before them is seen
+    is_marked: np.ndarray  # (n,) bool; True where a token carries the mark of the separator, which then has no token
+    # Where an action is one token, the action that each token predicts, "" where it predicts none.
+    predicted: tuple[str, ...]
+    action_mask: np.ndarray  # (n,) bool; True where that action carries loss
 
 
 def decode_row(
@@ -45,56 +51,160 @@ def decode_row(
         control: the source, if it is one of episodes; names the fields and decodes the actions.
         discrete_first: see `token_kinds`.
     """
-    tokenizer, text, fields = context.tokenizer, context.text, context.source.fields
+    tokenizer = context.tokenizer
     length = int(batch.lengths[row])
-    tokens = batch.tokens[row, :length]
+    positions = batch.local_positions[row, :length]
     kinds = batch_kinds(batch, tokenizer, control=control is not None, discrete_first=discrete_first)[row, :length]
     present = batch.patch_indices[row] < batch.tokens.shape[1]
-    values = [_value(int(token), TOKEN_KINDS[kind], tokenizer, text) for token, kind in zip(tokens, kinds, strict=True)]
-    names = [""] * length
+    reader = _Reader(batch, row, kinds, context)
     timesteps = np.zeros(length, np.int64)
+    # Every timestep has one of these, the separator or the token that carries its mark.
+    separators = positions == tokenizer.separator_position
+    is_marked = separators & (kinds != TOKEN_KINDS.index("separators"))
     if control is not None:
-        actions = batch.local_positions[row, :length] == tokenizer.action_position
-        separators = kinds == TOKEN_KINDS.index("separators")
+        actions = positions == tokenizer.action_position
         # A timestep ends with its last action token, or with its separator where no action follows.
         ends = (actions | separators) & ~np.append(actions[1:], False)
         timesteps = np.cumsum(ends) - ends
-        codecs = timestep_tokenizer(control, tokenizer, text, fields=fields)
-        scaled = {scale.path for scale in fields}
-        _name_observations(names, values, tokens, kinds, separators, codecs.observation_codecs, scaled)
-        _decode_actions(names, values, tokens, np.flatnonzero(actions), codecs.action_codecs)
+        codecs = timestep_tokenizer(control, tokenizer, context.text, fields=context.source.fields)
+        starts = np.flatnonzero(np.diff(timesteps, prepend=-1))
+        for start, separator in zip(starts.tolist(), np.flatnonzero(separators).tolist(), strict=True):
+            reader.read_observation(start, separator + int(is_marked[separator]), codecs.observation_codecs)
+        reader.read_actions(np.flatnonzero(actions), codecs.action_codecs)
+    seen_from = None if batch.visible_from is None else batch.visible_from[row, :length]
     return RowExample(
         kinds=kinds,
         loss_mask=batch.loss_mask[row, :length],
         timesteps=timesteps,
-        fields=tuple(names),
-        values=tuple(values),
+        fields=tuple(reader.fields),
+        values=tuple(reader.values),
         patches=batch.patches[row][present],
         patch_indices=batch.patch_indices[row][present],
+        parts=(0,) if seen_from is None else tuple(np.unique(seen_from).tolist()),
+        is_marked=is_marked,
+        predicted=tuple(reader.predicted),
+        action_mask=np.zeros(length, bool) if batch.action_mask is None else batch.action_mask[row, :length],
     )
 
 
 def row_text(example: RowExample) -> str:
-    """Lists the row: a line per run of text or patches of a timestep, a line per other token; * carries loss."""
+    """Lists the row: a line per run of text or patches of a timestep, a line per other token; * carries loss.
+
+    A line that begins with -> tells the action that the token above it predicts. | is the separator.
+    """
 
     def run_of(i: int) -> Any:  # what the tokens of one line have in common
         kind = TOKEN_KINDS[example.kinds[i]]
-        return (kind, example.timesteps[i], example.loss_mask[i]) if kind in ("text", "patches", "text actions") else i
+        if kind not in ("text", "patches", "text actions"):
+            return i
+        part = np.searchsorted(example.parts, i, side="right")
+        return kind, example.timesteps[i], example.loss_mask[i], int(part)
 
     lines = []
     for _, run in itertools.groupby(range(len(example.kinds)), run_of):
         first, *others = run
         last = others[-1] if others else first
         kind = TOKEN_KINDS[example.kinds[first]]
-        value = f"{last + 1 - first} patches" if kind == "patches" else "".join(example.values[first : last + 1])
-        value = value.replace("\\", "\\\\").replace("\n", "\\n")
-        value = value if len(value) <= MAX_CHARACTERS else f"{value[:MAX_CHARACTERS]} ..."
+        value = f"{last + 1 - first} patches" if others and kind == "patches" else ""
+        value = value or "".join(example.values[first : last + 1])
+        value += " |" * bool(example.is_marked[last])
         places = f"{first}-{last}" if others else str(first)
-        mark = "*" if example.loss_mask[first] else " "
         field = example.fields[first] or kind.removesuffix("s")
         field = field.partition("[")[0] if others else field
-        lines.append(f"{places:>9} t{example.timesteps[first]:<4} {mark} {field:<28} {value}")
+        time = f"t{example.timesteps[first]}"
+        if first and first in example.parts:
+            lines.append(f"{'':>9} what follows sees nothing of what stands above")
+        lines.append(_line(places, time, example.loss_mask[first], field, value))
+        if example.predicted[last]:
+            lines.append(_line("->", time, example.action_mask[last], *example.predicted[last].split(": ", 1)))
     return "\n".join(lines)
+
+
+def _line(places: str, time: str, has_loss: bool, field: str, value: str) -> str:
+    value = value.replace("\\", "\\\\").replace("\n", "\\n")
+    value = value if len(value) <= MAX_CHARACTERS else f"{value[:MAX_CHARACTERS]} ..."
+    return f"{places:>9} {time:<5} {'*' if has_loss else ' '} {field:<28} {value}"
+
+
+class _Reader:
+    """The fields and values of a row's tokens, while they are told."""
+
+    def __init__(self, batch: Batch, row: int, kinds: np.ndarray, context: AuditContext) -> None:
+        length = len(kinds)
+        self._tokens, self._kinds = batch.tokens[row, :length], kinds
+        self._tokenizer, self._text = context.tokenizer, context.text
+        self._scaled = {scale.path for scale in context.source.fields}
+        self._numbers = None if batch.values is None else batch.values[row, :length]
+        self._actions = None if batch.action_values is None else batch.action_values[row, :length]
+        self.fields = [""] * length
+        self.values = [
+            _value(int(token), TOKEN_KINDS[kind], context.tokenizer, context.text)
+            for token, kind in zip(self._tokens, kinds, strict=True)
+        ]
+        self.predicted = [""] * length
+
+    def read_observation(self, start: int, stop: int, leaves: Sequence[ObservationLeaf]) -> None:
+        """Tells the leaves that the tokens [start, stop) of an observation hold, and their numbers."""
+        are_numbers = [isinstance(leaf, ContinuousLeaf | DiscreteLeaf) for leaf in leaves]
+        places = token_places(self._counts(start, stop, leaves), are_numbers, self._tokenizer)
+        told: dict[int, list[tuple[str, list[str]]]] = {}  # by token, of each leaf that it holds parts of
+        for leaf, own, is_numbers in zip(leaves, places, are_numbers, strict=True):
+            own = own + start
+            values = self._told(leaf, own, told) if is_numbers else [self.values[token] for token in own]
+            for token in np.unique(own).tolist():
+                (inside,) = np.nonzero(own == token)
+                name = _named(leaf.path, inside[0], inside[-1], 1 if leaf.width is None else len(own))
+                told.setdefault(token, []).append((name, [values[index] for index in inside]))
+        for token, held in told.items():
+            self.fields[token] = ", ".join(name for name, _ in held)
+            self.values[token] = " ".join(value for _, values in held for value in values)
+
+    def _counts(self, start: int, stop: int, leaves: Sequence[ObservationLeaf]) -> list[int]:
+        """Counts the parts of each leaf; texts take as many tokens as the others leave."""
+        are_numbers = [isinstance(leaf, ContinuousLeaf | DiscreteLeaf) for leaf in leaves]
+        counts = [leaf.width or 0 for leaf in leaves]
+
+        def num_tokens(stop: int) -> int:
+            places = token_places(counts[:stop], are_numbers[:stop], self._tokenizer)
+            return max((int(own[-1]) + 1 for own in places if len(own)), default=0)
+
+        texts = [index for index, leaf in enumerate(leaves) if leaf.width is None]
+        for index in texts:
+            spare = stop - start - num_tokens(len(leaves))
+            if len(texts) > 1:  # where texts stand side by side, the first takes all
+                first = start + num_tokens(index)
+                is_text = self._kinds[first : first + spare] == TOKEN_KINDS.index("text")
+                spare = int(np.argmin(np.append(is_text, False)))
+            counts[index] = spare
+        return counts
+
+    def _told(self, leaf: Any, own: np.ndarray, told: dict[int, Any]) -> list[str]:
+        """Reads the numbers of a leaf, which stand in these tokens behind those of the leaves before it."""
+        ids = self._tokens[own]
+        if self._numbers is not None:
+            before = [sum(len(values) for _, values in told.get(token, [])) for token in own.tolist()]
+            ids = self._numbers[own, np.array(before, int) + np.arange(len(own)) - np.searchsorted(own, own)]
+        if leaf.path in self._scaled:
+            return [f"{float(value):.4g}" for value in np.ravel(leaf.decode(ids))]
+        kind = "continuous" if isinstance(leaf, ContinuousLeaf) else "discrete"
+        return [_value(int(number), kind, self._tokenizer, self._text) for number in ids]
+
+    def read_actions(self, places: np.ndarray, leaves: Sequence[ActionLeaf]) -> None:
+        """Tells the actions of the tokens that hold them, and of those that predict them as one token."""
+        size = sum(len(leaf.ranges) for leaf in leaves)
+        if self._numbers is None or self._actions is None:  # a row holds whole timesteps, so whole actions
+            for action in places.reshape(-1, size):
+                for path, count, told in _decoded(self._tokens[action], leaves):
+                    own, action = action[:count], action[count:]
+                    for index, place in enumerate(own):
+                        self.fields[place] = _named(path, index, index, 1 if isinstance(told, str) else count)
+                        if not isinstance(told, str):
+                            self.values[place] = told[index]
+            return
+        for place in places:
+            self.fields[place], self.values[place] = _joined(self._numbers[place, :size], leaves)
+        for place in np.flatnonzero((self._actions != self._tokenizer.padding_id).any(axis=1)):
+            self.predicted[place] = ": ".join(_joined(self._actions[place, :size], leaves))
 
 
 def _value(token: int, kind: str, tokenizer: TokenizerConfig, text: TextTokenizer | None) -> str:
@@ -113,53 +223,27 @@ def _value(token: int, kind: str, tokenizer: TokenizerConfig, text: TextTokenize
     return marks.get(token) or text.decode([token])
 
 
-def _name_observations(
-    fields: list[str],
-    values: list[str],
-    tokens: np.ndarray,
-    kinds: np.ndarray,
-    separators: np.ndarray,
-    leaves: Sequence[ObservationLeaf],
-    scaled: Container[str],
-) -> None:
-    """Fills in the observation leaf of each token; text takes as many tokens as the others leave."""
-    fixed = sum(leaf.width or 0 for leaf in leaves)
-    stops = np.flatnonzero(separators)
-    observed = [
-        TOKEN_KINDS.index(name) for name in ("text", "patches", "discrete observations", "continuous observations")
-    ]
-    for stop in stops:
-        start = stop
-        while start and kinds[start - 1] in observed:
-            start -= 1
-        spare = stop - start - fixed
-        i = start
-        texts = sum(leaf.width is None for leaf in leaves)
-        for leaf in leaves:
-            width = leaf.width if leaf.width is not None else spare
-            if leaf.width is None and texts > 1:  # where texts stand side by side, the first takes all
-                width = next((n for n in range(spare) if kinds[i + n] != TOKEN_KINDS.index("text")), spare)
-            for n in range(width):
-                fields[i + n] = leaf.path if width == 1 or leaf.width is None else f"{leaf.path}[{n}]"
-            if isinstance(leaf, ContinuousLeaf) and leaf.path in scaled:
-                values[i : i + width] = [f"{float(x):.4g}" for x in np.ravel(leaf.decode(tokens[i : i + width]))]
-            i += width
-            spare -= width if leaf.width is None else 0
+def _named(path: str, first: int, last: int, count: int) -> str:
+    """Names the elements [first, last] of a leaf of so many."""
+    if count == 1:
+        return path
+    return f"{path}[{first}]" if first == last else f"{path}[{first}..{last}]"
 
 
-def _decode_actions(
-    fields: list[str], values: list[str], tokens: np.ndarray, places: np.ndarray, leaves: Sequence[ActionLeaf]
-) -> None:
-    """Fills in field and value of the action tokens; a row holds whole timesteps, so whole actions."""
-    size = sum(len(leaf.ranges) for leaf in leaves)
-    for action in places.reshape(-1, size):
-        for leaf in leaves:
-            own, action = action[: len(leaf.ranges)], action[len(leaf.ranges) :]
-            if not len(own):
-                continue
-            decoded: Any = leaf.decode(tokens[own])
-            parts: Sequence[Any] = [decoded] if isinstance(decoded, str) else np.ravel(decoded).tolist()
-            for n, place in enumerate(own):
-                fields[place] = leaf.path if len(own) == 1 or isinstance(decoded, str) else f"{leaf.path}[{n}]"
-                if not isinstance(decoded, str):
-                    values[place] = f"{parts[n]:.4g}"
+def _decoded(ids: np.ndarray, leaves: Sequence[ActionLeaf]) -> Iterator[tuple[str, int, str | list[str]]]:
+    """Yields path, number of ids and values of each leaf of an action; of a text the text itself."""
+    for leaf in leaves:
+        own, ids = ids[: len(leaf.ranges)], ids[len(leaf.ranges) :]
+        if len(own):
+            decoded: Any = leaf.decode(own)
+            is_text = isinstance(decoded, str)
+            yield leaf.path, len(own), decoded if is_text else [f"{value:.4g}" for value in np.ravel(decoded).tolist()]
+
+
+def _joined(ids: np.ndarray, leaves: Sequence[ActionLeaf]) -> tuple[str, str]:
+    """Returns the fields and the values of an action of one token."""
+    names, values = [], []
+    for path, count, told in _decoded(ids, leaves):
+        names.append(_named(path, 0, count - 1, 1 if isinstance(told, str) else count))
+        values += [repr(told)] if isinstance(told, str) else told
+    return ", ".join(names), " ".join(values)

@@ -20,9 +20,11 @@ TOKEN_KINDS = (
     "patches",
     "discrete observations",
     "continuous observations",
+    "grouped observations",  # tokens of one or several numbers each, where numbers may share a token
     "separators",
     "discrete actions",
     "continuous actions",
+    "grouped actions",
     "text actions",
 )
 PADDING = -1  # the kind of a token that is none
@@ -38,8 +40,10 @@ class RowsAudit:
     num_records: int  # that rows start from: neither held out nor filtered out by min_return
     num_tokens: float  # of all those records, each once; estimated
     fill: float  # share of the context that holds tokens, the rest being padding
+    timesteps: float  # per row, demonstrations included
+    parts: float  # per row, that do not see each other
     tokens: Mapping[str, float]  # per row, by kind
-    targets: Mapping[str, float]  # tokens that carry loss, per row, by kind
+    targets: Mapping[str, float]  # per row, by kind: tokens that carry loss, numbers where an action is one token
     loss_weight: Mapping[str, float]  # targets times the weight of their row, per row, by kind
     examples: Batch  # the first rows, to be looked at
 
@@ -50,6 +54,7 @@ def token_kinds(
     patch_mask: np.ndarray,
     tokenizer: TokenizerConfig,
     *,
+    values: np.ndarray | None = None,
     control: bool,
     discrete_first: bool,
 ) -> np.ndarray:
@@ -60,6 +65,7 @@ def token_kinds(
         local_positions: (...) int32.
         patch_mask: (...) bool; True where the token is an image patch.
         tokenizer: vocabulary.
+        values: (..., j) numbers of each token, where it may hold several; the padding id where there is none.
         control: whether the tokens are of episodes; if not, they are text and patches.
         discrete_first: with `paper_literal`, discrete values share ids with text; True takes these for discrete.
 
@@ -82,6 +88,10 @@ def token_kinds(
         kinds[tokens == tokenizer.separator_id] = TOKEN_KINDS.index("separators")
     kinds[tokens == tokenizer.padding_id] = PADDING
     kinds[patch_mask] = TOKEN_KINDS.index("patches")
+    if values is not None:
+        holds_numbers = (values != tokenizer.padding_id).any(axis=-1)
+        for name, mask in (("observations", ~action), ("actions", action)):
+            kinds[holds_numbers & mask] = TOKEN_KINDS.index(f"grouped {name}")
     return kinds
 
 
@@ -94,6 +104,7 @@ def batch_kinds(batch: Batch, tokenizer: TokenizerConfig, *, control: bool, disc
         batch.local_positions,
         patch_mask[:, :-1],
         tokenizer,
+        values=batch.values,
         control=control,
         discrete_first=discrete_first,
     )
@@ -108,6 +119,22 @@ def count_kinds(kinds: np.ndarray, weights: np.ndarray | None = None) -> dict[st
     return {name: float(value) for name, value in zip(TOKEN_KINDS, sums, strict=True) if value}
 
 
+def count_targets(batch: Batch, kinds: np.ndarray, weights: np.ndarray) -> dict[str, float]:
+    """Sums the weights of the targets of each kind: tokens that carry loss, and numbers of actions of one token.
+
+    Args:
+        batch: rows.
+        kinds: (B, L), of their tokens.
+        weights: (B,), of a target of each row.
+    """
+    counts = count_kinds(kinds, batch.loss_mask * weights[:, None])
+    if batch.action_mask is not None:
+        num_numbers = batch.action_mask.sum(axis=1) * (batch.action_ranges[..., 1] > 0).sum(axis=1)
+        if num_numbers.any():
+            counts["grouped actions"] = float((num_numbers * weights).sum())
+    return counts
+
+
 def audit_rows(context: AuditContext, *, control: bool, discrete_first: bool) -> RowsAudit:
     """Draws rows of one source as training does.
 
@@ -118,17 +145,19 @@ def audit_rows(context: AuditContext, *, control: bool, discrete_first: bool) ->
     cache = SequenceCache(_CACHE_BYTES)
     rows = open_rows(data, context.source_id, tokenizer, context.text, cache, context.limits.seed, False)
     totals: list[dict[str, float]] = [{}, {}, {}]
-    num_tokens = 0
+    num_tokens = num_timesteps = num_parts = 0
     examples: Batch | None = None
     for start in range(0, num_rows, _ROWS_PER_BATCH):
         drawn = [rows[i] for i in range(start, min(start + _ROWS_PER_BATCH, num_rows))]
         batch = make_batch(drawn, data, tokenizer)
         examples = examples or batch
         num_tokens += int(batch.lengths.sum())
+        num_timesteps += sum(row.sequence.num_timesteps for row in drawn)
+        num_parts += sum(len(row.parts) for row in drawn)
         kinds = batch_kinds(batch, tokenizer, control=control, discrete_first=discrete_first)
-        parts = (None, batch.loss_mask, batch.loss_mask * batch.row_weights[:, None])
-        for total, weights in zip(totals, parts, strict=True):
-            for name, value in count_kinds(kinds, weights).items():
+        targets = [count_targets(batch, kinds, weights) for weights in (np.ones(len(drawn)), batch.row_weights)]
+        for total, counts in zip(totals, (count_kinds(kinds), *targets), strict=True):
+            for name, value in counts.items():
                 total[name] = total.get(name, 0.0) + value / num_rows
     assert examples is not None
     return RowsAudit(
@@ -136,6 +165,8 @@ def audit_rows(context: AuditContext, *, control: bool, discrete_first: bool) ->
         num_records=len(rows.records),
         num_tokens=rows.estimate_tokens(num_rows),
         fill=num_tokens / (num_rows * data.context_length),
+        timesteps=num_timesteps / num_rows,
+        parts=num_parts / num_rows,
         tokens=totals[0],
         targets=totals[1],
         loss_weight=totals[2],

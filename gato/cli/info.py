@@ -14,6 +14,8 @@ from gato.model.cost.scale_plan import ScalePlan, scale_plan
 from gato.model.cost.size import (
     PUBLISHED_TOTALS,
     cache_bytes,
+    flops_per_action,
+    flops_per_group,
     flops_per_patch,
     flops_per_token,
     memory_bytes,
@@ -89,8 +91,8 @@ def memory_row(plan: ScalePlan) -> dict[str, str]:
     parts = {
         "state": sum(memory.get(kind, 0) for kind in ("parameters", "gradients", "optimizer", "summed gradients")),
         "activations": memory["activations"] + memory["one layer"],
-        "patch stem": memory["patch stem"],
     }
+    parts |= {kind: memory[kind] for kind in ("patch stem", "group stem") if kind in memory}
     together = sum(memory.values())
     parts |= {"logits and scores": together - sum(parts.values()), "all": together}
     return {"chips": f"{plan.num_chips}"} | {name: f"{part / 1e9:.1f}" for name, part in parts.items()}
@@ -116,13 +118,25 @@ def _parameters(run: RunConfig) -> Table:
 
 def _cost(run: RunConfig) -> Table:
     length = run.data.context_length
-    per_token = flops_per_token(run.model, run.tokenizer, length)
+    tokenizer = run.tokenizer
+    # Where an action is one token its numbers are the targets, and few of them are legal; other tokens are none.
+    targets = "no text among the targets" if tokenizer.has_action_groups else "all of them targets"
+    target_fraction = 0.0 if tokenizer.has_action_groups else 1.0
+    per_token = flops_per_token(run.model, tokenizer, length, target_fraction=target_fraction)
     table = _table("training FLOPs (forward and backward)")
-    table.add_row(f"per token, at {length} tokens per row, all of them targets", f"{per_token:,}")
-    table.add_row("per image patch, besides", f"{flops_per_patch(run.model, run.tokenizer):,}")
-    table.add_row(
-        f"per step of {run.data.batch_size} rows of tokens", f"{per_token * run.data.batch_size * length:.3g}"
-    )
+    table.add_row(f"per token, at {length} tokens per row, {targets}", f"{per_token:,}")
+    table.add_row("per image patch, besides", f"{flops_per_patch(run.model, tokenizer):,}")
+    per_step, step = per_token, "rows of tokens"
+    if tokenizer.has_groups:
+        per_group = flops_per_group(run.model, tokenizer)
+        table.add_row(f"per token of {tokenizer.values_per_token} numbers, besides", f"{per_group:,}")
+        per_step, step = per_token + per_group, "rows of such tokens"
+    if tokenizer.has_action_groups:
+        one, both = (flops_per_action(run.model, tokenizer, [tokenizer.num_bins] * count) for count in (1, 2))
+        table.add_row(f"per action that is learned, one number of {tokenizer.num_bins:,} bins, besides", f"{one:,}")
+        table.add_row("per further number of it, besides", f"{both - one:,}")
+        step += ", without their actions"
+    table.add_row(f"per step of {run.data.batch_size} {step}", f"{per_step * run.data.batch_size * length:.3g}")
     return table
 
 

@@ -16,6 +16,7 @@ from gato.tokenizer.spaces import TimestepTokenizer
 from gato.tokenizer.text import TextTokenizer
 
 EncodedRecords: TypeAlias = Records[TokenSequence]  # of one source
+PAPER_LAYOUT = {"values_per_token": 1, "separator": "token", "action_tokens": "sequential"}  # settings of a tokenizer
 RowKind: TypeAlias = Literal["control", "text", "pairs"]
 
 
@@ -169,5 +170,4 @@ def _settings(tokenizer: TokenizerConfig) -> dict[str, Any]:
     settings = asdict(tokenizer)
     del settings["own_actions"], settings["own_action_dropout"]  # decided anew for every row
     settings["action_tokens"] = "grouped" if tokenizer.has_action_groups else "sequential"
-    defaults = {"values_per_token": 1, "separator": "token", "action_tokens": "sequential"}
-    return {name: value for name, value in settings.items() if defaults.get(name) != value}
+    return {name: value for name, value in settings.items() if PAPER_LAYOUT.get(name) != value}

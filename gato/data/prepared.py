@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from array_record.python import array_record_module
 
-from gato.data.encoded import BadRecordError, EncodedRecords, RowFacts
+from gato.data.encoded import PAPER_LAYOUT, BadRecordError, EncodedRecords, RowFacts
 from gato.files import new_folder
 from gato.tokenizer.sequence import GroupedNumbers, TokenSequence
 
@@ -229,5 +229,5 @@ def _shown(value: Any) -> str:
 
 
 def _flat(encoding: dict[str, Any]) -> dict[str, Any]:
-    tokenizer = {f"tokenizer.{key}": value for key, value in encoding["tokenizer"].items()}
+    tokenizer = {f"tokenizer.{key}": value for key, value in {**PAPER_LAYOUT, **encoding["tokenizer"]}.items()}
     return {**tokenizer, **{key: value for key, value in encoding.items() if key != "tokenizer"}}

@@ -104,16 +104,22 @@ class Rows(ABC):
         )
 
     def estimate_tokens(self, sample: int) -> float:
-        """Estimates how many tokens the records of this side have together, from a sample of so many.
+        """Estimates how many tokens rows can show of the records of this side together, from a sample of so many.
 
         Raises:
             ValueError: no record of the sample can be used.
         """
         indices = spread(self.records, sample)
-        lengths = [len(sequence) for _, sequence in readable(self._encoded, indices, skip_bad=self._skips_bad)]
+        rng = np.random.default_rng(self._stream)
+        records = readable(self._encoded, indices, skip_bad=self._skips_bad)
+        lengths = [len(self._shown(sequence, rng)) for _, sequence in records]
         if not lengths:
             raise ValueError(f"{self._encoded.name}: none of {sample} records can be used")
         return float(np.mean(lengths)) * len(self.records)
+
+    def _shown(self, sequence: TokenSequence, rng: np.random.Generator) -> TokenSequence:
+        """Returns what a row may show of a record."""
+        return sequence
 
     @abstractmethod
     def _draw(self, rng: np.random.Generator) -> tuple[TokenSequence, Sequence[int]]:
@@ -152,6 +158,9 @@ class ControlRows(Rows):
         self._tokenizer, self._held_out = tokenizer, held_out
         self._partners = Partners(groups, self._usable if held_out else self.records)
 
+    def _shown(self, sequence: TokenSequence, rng: np.random.Generator) -> TokenSequence:
+        return without_own_actions(sequence, self._tokenizer, None if self._held_out else rng)
+
     def _draw(self, rng: np.random.Generator) -> tuple[TokenSequence, Sequence[int]]:
         max_tokens, max_patches = self._data.context_length, self._data.max_patches
         first = self._draw_part(rng, max_tokens, max_patches)
@@ -177,7 +186,7 @@ class ControlRows(Rows):
         body = self._encoded[episode]
         if self._prompt.terminal_observation:
             body = body.timesteps(0, body.num_timesteps - 1)
-        body = without_own_actions(body, self._tokenizer, None if self._held_out else rng)
+        body = self._shown(body, rng)
         if not is_first:
             num_tokens, num_patches = largest_timestep(body)
             has_room = num_tokens + self._prompt.max_tokens <= max_tokens

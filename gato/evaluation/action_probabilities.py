@@ -32,7 +32,9 @@ class Prediction:
     """What the network said at one timestep, and what it had before it."""
 
     timestep: int
-    probabilities: tuple[np.ndarray, ...]  # of each action token, over its legal ids; sums to 1
+    # Of each number of the action, over its legal ids; sums to 1. Where numbers are predicted one after another, given
+    # those that were executed before it.
+    probabilities: tuple[np.ndarray, ...]
     num_prompt: int  # tokens of the demonstration that were in the context
     first_visible: int  # timestep of the episode
     num_tokens: int  # in the context, this timestep's action included
@@ -56,7 +58,7 @@ def action_probabilities(
         logits_of: one uncached pass of the network.
         episode: encoded, with the actions that were executed.
         timesteps: of the episode, ascending.
-        ranges: (A, 2) legal ids [low, high) of each action token.
+        ranges: (A, 2) legal ids [low, high) of each number of an action.
         prompt: the demonstration before the episode.
         pinned: whether it stays at the front of the context.
         policy: that acted.

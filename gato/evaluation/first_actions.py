@@ -10,6 +10,7 @@ import numpy as np
 
 from gato.batch import Batch
 from gato.config import DataConfig, TokenizerConfig
+from gato.data.action_choice import without_own_actions
 from gato.data.collate import Row, make_batch
 from gato.tokenizer.sequence import TokenSequence
 
@@ -29,7 +30,8 @@ def first_action_nll(
     """Computes the negative log-likelihood of the first actions of each episode, in nats, (episodes,).
 
     It is the sum over all tokens of these actions, each predicted from everything before it with the softmax over the
-    whole vocabulary, as the training loss has it. An episode that is shorter counts with what it has.
+    whole vocabulary, or, where an action is one token, over its numbers among their legal ids: as the training loss has
+    it. An episode that is shorter counts with what it has.
 
     Args:
         nll_of: (batch of B rows) -> (B,) sums over the targets of each row.
@@ -67,9 +69,15 @@ def first_action_nll(
 def _row(
     prompt: TokenSequence | None, episode: TokenSequence, num_actions: int, tokenizer: TokenizerConfig
 ) -> TokenSequence:
-    """Joins the prompt and the episode's first timesteps, whose action tokens are the only targets."""
+    """Joins the prompt and the episode's first timesteps, whose actions are the only targets."""
     beginning = episode.timesteps(0, min(num_actions, episode.num_timesteps))
-    beginning = dataclasses.replace(beginning, loss_mask=beginning.local_positions == tokenizer.action_position)
+    beginning = without_own_actions(beginning, tokenizer, None)
+    is_target, numbers = beginning.local_positions == tokenizer.action_position, beginning.numbers
+    if numbers is not None and tokenizer.has_action_groups:
+        is_predicted = (numbers.action_values != tokenizer.padding_id).any(axis=1)
+        numbers = dataclasses.replace(numbers, action_mask=is_predicted)
+        is_target = np.zeros_like(is_target)
+    beginning = dataclasses.replace(beginning, loss_mask=is_target, numbers=numbers)
     if prompt is None:
         return beginning
     return TokenSequence.concatenate([prompt.without_targets(), beginning])

@@ -85,7 +85,8 @@ def _play(
     spec, agent = asked.spec, session.agent
     task, prompt = session.tasks[spec.task], session.prompt_at([spec], 0)
     num_prompt = 0 if prompt is None else len(prompt)
-    timesteps = shown_timesteps(asked.result.length, task.num_tokens, agent.policy.context_length - num_prompt)
+    num_own = task.num_tokens - task.timesteps.num_action_tokens + task.timesteps.num_own_action_tokens
+    timesteps = shown_timesteps(asked.result.length, num_own, agent.policy.context_length - num_prompt)
     draw_off_screen()
     filmed: list[FilmedEnv] = []
 

@@ -101,7 +101,7 @@ def _mixture_section(mixture: MixtureAudit) -> Section:
     data = mixture.data
     blocks: list[Block] = [
         f"A row takes {data.context_length} tokens and {data.max_patches} patches. 'rows' and 'loss' are "
-        "the shares of the mixture at its weights: of the rows, and of the weight of all predicted tokens. "
+        "the shares of the mixture at its weights: of the rows, and of the weight of all that is predicted. "
         "'epochs' is how often the run, as long as its config says, shows the training records on average. "
         "'repeated' are records that equal or nearly equal an earlier one; 'leaked' held-out records that also "
         "stand in the training part; 'bad' those that cannot be used. A ≥ marks counts from a sample.",
@@ -117,8 +117,8 @@ def _mixture_section(mixture: MixtureAudit) -> Section:
                 shares,
                 "share of the mixture's loss",
                 alt=f"Share of the loss by source: {spoken}.",
-                caption="Who the loss listens to: a source with many predicted tokens per row outweighs others of the "
-                "same weight.",
+                caption="Who the loss listens to: a source with many targets per row outweighs others of the same "
+                "weight.",
             )
         )
     own = {
@@ -247,6 +247,11 @@ def _example_blocks(example: RowExample) -> list[Block]:
     )
     cut = len(example.kinds) > MAX_DRAWN
     lines = row_text(example).splitlines()
+    heading = "    place time   loss=* field and value as the network reads it"
+    underlined = "underlined tokens are predicted"
+    if example.action_mask.any():
+        heading += "; -> the action that the token above predicts"
+        underlined = "what is learned is predicted from underlined tokens"
     more = [] if len(lines) <= _ROW_LINES else [f"... {len(lines) - _ROW_LINES} more lines"]
     return [
         draw_chart(
@@ -255,12 +260,11 @@ def _example_blocks(example: RowExample) -> list[Block]:
             alt=f"One row of {len(example.kinds)} tokens: {counts}.",
             caption=f"One row of {len(example.kinds)} tokens as training draws it"
             + (f"; the first {MAX_DRAWN} are drawn." if cut else ".")
-            + " Read line by line; a vertical line starts a timestep, underlined tokens are predicted.",
+            + f" Read line by line; a vertical line starts a timestep, {underlined}."
+            + (f" It holds {len(example.parts)} parts that do not see each other." if example.parts[1:] else ""),
         ),
         Code(
-            text="\n".join(
-                ["    place time   loss=* field and value as the network reads it", *lines[:_ROW_LINES], *more]
-            ),
+            text="\n".join([heading, *lines[:_ROW_LINES], *more]),
             folded_under="The same row in words",
         ),
     ]

@@ -35,7 +35,9 @@ from gato.reports.style import (
     text_above,
 )
 
-KIND_COLORS = dict(zip(TOKEN_KINDS, (PURPLE, "#8C6D31", SKY, BLUE, "#98a1ac", ORANGE, VERMILLION, GREEN), strict=True))
+# What may share a token never stands beside the same in tokens of its own, so those colours may be near.
+_OBSERVATIONS, _ACTIONS = (SKY, BLUE, "#4C78C8"), (ORANGE, VERMILLION, "#C4483A", GREEN)
+KIND_COLORS = dict(zip(TOKEN_KINDS, (PURPLE, "#8C6D31", *_OBSERVATIONS, "#98a1ac", *_ACTIONS), strict=True))
 _ROW_COLUMNS = 64  # tokens per line of a drawn row
 _ROW_LINES = 10
 CELL = (28, 20)  # height and width of a token of a drawn row, pixels
@@ -165,7 +167,8 @@ def count_bars(counts: Sequence[tuple[str, int]], label: str, theme: Theme = LIG
 def row_figure(example: RowExample, theme: Theme = LIGHT) -> Figure:
     """Draws a row token by token, in reading order: coloured by kind, underlined where it carries loss.
 
-    Patches are shown as images; a thin line starts each timestep.
+    Where actions are one token, the tokens that predict what carries loss are underlined. Patches are shown as images;
+    a thin line starts each timestep.
     """
     shown = min(len(example.kinds), MAX_DRAWN)
     lines = -(-shown // _ROW_COLUMNS)
@@ -177,7 +180,8 @@ def row_figure(example: RowExample, theme: Theme = LIGHT) -> Figure:
     axes.set_xticks([])
     axes.set_yticks(np.arange(lines) + 0.4, [str(line * _ROW_COLUMNS) for line in range(lines)])
     used = [kind for index, kind in enumerate(TOKEN_KINDS) if (example.kinds[:shown] == index).any()]
-    _legend(axes, used, theme, loss=True)
+    told = "underlined: carries loss" + ", or predicts an action that does" * bool(example.action_mask.any())
+    _legend(axes, used, theme, loss=told)
     return figure
 
 
@@ -198,10 +202,10 @@ def row_pixels(example: RowExample, theme: Theme) -> np.ndarray:
             body[...] = patch[rows][:, columns]
         else:
             body[...] = colors[example.kinds[i]]
-        if example.loss_mask[i]:
+        if example.loss_mask[i] or example.action_mask[i]:
             cell[height - 6 : height - 2, 2 : width - 2] = _rgb(theme.text)
         if i and example.timesteps[i] != example.timesteps[i - 1]:
-            cell[:, 0] = _rgb(theme.text)
+            cell[:, :2] = _rgb(theme.text)  # a single column of pixels is lost where the figure is shown smaller
     return pixels
 
 
@@ -209,8 +213,8 @@ def _rgb(color: str) -> np.ndarray:
     return (np.array(to_rgb(color)) * 255).round().astype(np.uint8)
 
 
-def _legend(axes: Axes, kinds: Sequence[str], theme: Theme, *, loss: bool = False) -> None:
+def _legend(axes: Axes, kinds: Sequence[str], theme: Theme, *, loss: str = "") -> None:
     handles = [Patch(color=KIND_COLORS[kind], label=kind) for kind in kinds]
     if loss:
-        handles.append(Patch(color=theme.text, label="underlined: carries loss"))
+        handles.append(Patch(color=theme.text, label=loss))
     legend_above(axes, theme, columns=4, handles=handles, handlelength=1, columnspacing=1.2)

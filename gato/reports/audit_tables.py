@@ -69,7 +69,7 @@ def control_table(audit: SourceAudit, control: ControlAudit) -> Table:
         "returns": f"{returns.mean:.4g} ± {returns.std:.3g}, {low_to_high(returns.low, returns.high)}",
         "lengths": f"{control.lengths.mean:.4g} timesteps, {low_to_high(control.lengths.low, control.lengths.high)}",
         "ends": f"{control.terminated_share:.0%} terminated, the rest truncated",
-        "tokens per timestep": _by_kind(control.tokens) or "nothing could be encoded",
+        "tokens per timestep": _by_kind(control.tokens, control.numbers) or "nothing could be encoded",
         "a window shows": UNKNOWN
         if window is None
         else f"{window.median:.0f} timesteps, {percent(control.window_share, 1)} of an episode on average",
@@ -77,6 +77,8 @@ def control_table(audit: SourceAudit, control: ControlAudit) -> Table:
         "actions not imitated": percent(control.masked_share, 1),
         "duplicates": _duplicates(control.duplicates),
     }
+    if control.tokens and not any(kind.endswith("actions") for kind in control.tokens):
+        facts["tokens per timestep"] += "; actions take none, but in demonstrations"
     if references is not None:
         expert = "unknown" if references.expert is None else f"{references.expert:.4g}"
         facts["returns"] += f"; random {references.random:.4g}, expert {expert}"
@@ -87,8 +89,12 @@ def control_table(audit: SourceAudit, control: ControlAudit) -> Table:
         facts["discrete numbers that never change"] = f"{fixed} of {discrete} observed"
     if rows is not None:
         facts["trained on"] = f"{rows.num_records:,} of {control.num_episodes:,} episodes"
-        predicted = f"predicted tokens: {_by_kind(rows.targets)} (mean of {rows.num_rows} rows)"
-        facts["a row"] = f"{rows.fill:.0%} full; {predicted}"
+        predicted = f"predicted tokens: {_by_kind(rows.targets)}"
+        if "grouped actions" in rows.targets:
+            predicted = f"targets, each number of an action for itself: {_by_kind(rows.targets)}"
+        parts = f" in {rows.parts:.3g} parts that do not see each other" if rows.parts > 1 else ""
+        shown = f"{rows.fill:.0%} full, {rows.timesteps:.4g} timesteps{parts}"
+        facts["a row"] = f"{shown}; {predicted} (mean of {rows.num_rows} rows)"
     return Table(headings=("what", "value"), rows=tuple(facts.items()), num_text_columns=2)
 
 
@@ -157,8 +163,10 @@ def _summary(audit: SourceAudit) -> dict[str, str]:
     }
 
 
-def _by_kind(counts: Mapping[str, float]) -> str:
-    return ", ".join(f"{kind} {count:.4g}" for kind, count in counts.items())
+def _by_kind(counts: Mapping[str, float], numbers: Mapping[str, float] | None = None) -> str:
+    """Lists counts by kind, and how many numbers tokens hold that may hold several."""
+    held = {kind: f" of {count:.4g} numbers" for kind, count in (numbers or {}).items()}
+    return ", ".join(f"{kind} {count:.4g}{held.get(kind, '')}" for kind, count in counts.items())
 
 
 def _duplicates(found: Duplicates) -> str:

@@ -6,7 +6,7 @@ Source of the front matter's fields: Hugging Face's documentation of model cards
 import json
 from dataclasses import dataclass
 
-from gato.config import RunConfig
+from gato.config import RunConfig, TokenizerConfig
 from gato.data.sources.formats import find_format
 from gato.evaluation.scores import ScoreRecord
 from gato.reports.page import new_environment
@@ -46,4 +46,19 @@ def model_card(facts: CardFacts) -> str:
         sources=[(source, weight / sum(weights)) for source, weight in zip(sources, weights, strict=True)],
         tables=[score_table(facts.scores), *([aggregate_table(facts.scores)] if len(facts.scores) > 1 else [])],
         scale=SCALE,
+        layout=_layout(facts.config.tokenizer),
     )
+
+
+def _layout(tokenizer: TokenizerConfig) -> str:
+    """Says in which way timesteps are shorter than the paper's, nothing where they are not."""
+    told = []
+    if tokenizer.has_groups:
+        told.append(f"up to {tokenizer.values_per_token} neighbouring numbers share a token")
+    if tokenizer.separator == "mark":
+        told.append("the separator takes none")
+    if tokenizer.has_action_groups:
+        told.append("an action is one token")
+    if tokenizer.own_actions == "hidden":
+        told.append("the agent sees actions in demonstrations only, not its own")
+    return f"Timesteps are shorter than the paper's: {', '.join(told)}." if told else ""

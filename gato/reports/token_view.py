@@ -18,14 +18,15 @@ from gato.data.episode import Episode
 from gato.evaluation.action_probabilities import Prediction
 from gato.reports.format import minus
 from gato.reports.page import data_uri
+from gato.tokenizer.groups import token_places
 from gato.tokenizer.image import patch_grid, patches_to_image
-from gato.tokenizer.leaves import ActionLeaf, ContinuousLeaf, DiscreteLeaf, ImageLeaf, ObservationLeaf
+from gato.tokenizer.leaves import ActionLeaf, Columns, ContinuousLeaf, DiscreteLeaf, ImageLeaf, ObservationLeaf
 from gato.tokenizer.spaces import TimestepTokenizer
 from gato.tokenizer.text import TextTokenizer
 from gato.tokenizer.tree import flatten, leaf_spaces
 
-_NUM_OPTIONS = 5  # ids of an action token that are shown, most likely ones first
-_MOST_ACTION_TOKENS = 24  # shown of an action
+_NUM_OPTIONS = 5  # ids of a number of an action that are shown, most likely ones first
+_MOST_ACTION_NUMBERS = 24  # shown of an action; numbers, or pieces of text
 
 
 def spread(number: int, most: int) -> list[int]:
@@ -61,6 +62,7 @@ class TokenView:
         observed = [space for _, space in leaf_spaces(observation_space, "observation")]
         self._leaves = list(zip(codecs.observation_codecs, observed, strict=True))
         self._action_leaves = codecs.action_codecs
+        self._action_takes_a_token = codecs.num_own_action_tokens > 0
 
     def content(
         self,
@@ -93,7 +95,6 @@ class TokenView:
             most -= 1
         return {
             "num_timesteps": len(episode),
-            "separator": self._tokenizer.separator_id,
             "leaves": [self._leaf(leaf, space) for leaf, space in self._leaves],
             "steps": [steps[index] for index in spread(len(steps), most)] if steps else [],
         }
@@ -106,9 +107,11 @@ class TokenView:
         if isinstance(leaf, ContinuousLeaf | DiscreteLeaf):
             binned = isinstance(leaf, ContinuousLeaf)
             kind = "continuous" if binned else "discrete"
+            most = self._tokenizer.values_per_token
+            shared = f"; up to {most} neighbouring numbers share a token" if self._tokenizer.has_groups else ""
             return {
                 "kind": "numbers",
-                "title": f"{leaf.path}: {leaf.width} {kind} number{'s' * (leaf.width != 1)}",
+                "title": f"{leaf.path}: {leaf.width} {kind} number{'s' * (leaf.width != 1)}{shared}",
                 "binned": binned,
                 "first_id": self._tokenizer.continuous_ids.start if binned else self._tokenizer.discrete_ids.start,
             }
@@ -123,16 +126,21 @@ class TokenView:
         frames: Mapping[int, np.ndarray],
     ) -> dict[str, Any]:
         t = prediction.timestep
-        seen, first = [], 0
-        for (leaf, space), part in zip(self._leaves, observed, strict=True):
-            told, width = self._seen(leaf, space, part[t : t + 1], first)
-            seen.append(told)
-            first += width
+        columns = [leaf.encode(part[t : t + 1]) for (leaf, _), part in zip(self._leaves, observed, strict=True)]
+        counts = [column.tokens.shape[1] if column.lengths is None else int(column.lengths[0]) for column in columns]
+        places = token_places(counts, [column.holds_numbers for column in columns], self._tokenizer)
+        num_observed = max((int(own[-1]) + 1 for own in places if len(own)), default=0)
+        # Without a token that could carry its mark the separator keeps its own.
+        predicting = num_observed - (self._tokenizer.separator == "mark" and num_observed > 0)
         step = {
             "timestep": t,
-            "seen": seen,
-            "separator": first,
-            "action": self._action(action_ids, prediction.probabilities, first + 1),
+            "seen": [
+                self._seen(leaf, space, part[t], column, own)
+                for (leaf, space), part, column, own in zip(self._leaves, observed, columns, places, strict=True)
+            ],
+            "separator": self._separator(predicting, is_token=predicting == num_observed),
+            "predicted": self._predicted(predicting),
+            "action": self._action(action_ids, prediction.probabilities, predicting + 1),
             "reward": _number(episode.rewards[t]),
             "total": _number(episode.rewards[: t + 1].sum()),
             "context": _context(prediction),
@@ -141,22 +149,41 @@ class TokenView:
             step["frame"] = _image_uri(frames[t], "webp", quality=70)
         return step
 
-    def _seen(self, leaf: ObservationLeaf, space: gym.Space, values: Any, first: int) -> tuple[dict[str, Any], int]:
-        """Returns what one leaf shows of one timestep, and how many tokens it takes."""
-        columns = leaf.encode(values)
+    def _separator(self, place: int, *, is_token: bool) -> str:
+        if is_token:
+            return f"Token {place}: the separator, id {self._tokenizer.separator_id}."
+        return f"Token {place} carries the mark of the separator, which takes no token of its own."
+
+    def _predicted(self, place: int) -> str:
+        """Says what an action of one token is predicted from."""
+        if not self._tokenizer.has_action_groups:
+            return ""
+        told = "The action is one token." if self._action_takes_a_token else "The action is not fed and takes no token."
+        if sum(len(leaf.ranges) for leaf in self._action_leaves) == 1:
+            return f"{told} It is predicted from token {place}."
+        together = "at once"
+        if self._tokenizer.action_tokens == "decoded":
+            together = "each given the executed numbers before it"
+        return f"{told} All its numbers are predicted from token {place}, {together}."
+
+    def _seen(
+        self, leaf: ObservationLeaf, space: gym.Space, value: Any, columns: Columns, places: np.ndarray
+    ) -> dict[str, Any]:
+        """Returns what one leaf shows of one timestep, whose parts stand in the tokens `places`."""
+        told: dict[str, Any] = {"tokens": places.tolist()}
         if columns.patches is not None:
             size = self._tokenizer.patch_size  # the last patches are seen whole, with what pads them
             _, (rows, width) = self._image_size(space)
             image = patches_to_image(columns.patches[0], rows * size, width * size)
-            return {"first": first, "image": _image_uri(image, "png", optimize=True)}, len(columns.patches[0])
-        ids = columns.tokens[0] if columns.lengths is None else columns.tokens[0, : columns.lengths[0]]
-        told: dict[str, Any] = {"first": first, "ids": ids.tolist()}
+            return {**told, "image": _image_uri(image, "png", optimize=True)}
+        ids = columns.tokens[0, : len(places)]
+        told["ids"] = ids.tolist()
         if isinstance(leaf, ContinuousLeaf | DiscreteLeaf):
-            told["observed"] = [_number(value) for value in np.ravel(np.asarray(values[0])).tolist()]
+            told["observed"] = [_number(value) for value in np.ravel(np.asarray(value)).tolist()]
             told["read"] = [_number(value) for value in np.ravel(leaf.decode(ids)).tolist()]
         else:
             told["pieces"] = [self._piece(int(token)) for token in ids]
-        return told, len(ids)
+        return told
 
     def _image_size(self, space: gym.Space) -> tuple[tuple[int, int], tuple[int, int]]:
         """Returns height and width in pixels, and in patches."""
@@ -170,16 +197,26 @@ class TokenView:
         for leaf in self._action_leaves:
             own = ids[done : done + len(leaf.ranges)]
             for index in range(len(own)):
-                if len(tokens) < _MOST_ACTION_TOKENS:
-                    tokens.append(self._token(leaf, own, index, probabilities[done + index], first + done + index))
+                if len(tokens) < _MOST_ACTION_NUMBERS:
+                    tokens.append(
+                        {
+                            "place": self._place(first, done + index),
+                            **self._token(leaf, own, index, probabilities[done + index]),
+                        }
+                    )
             done += len(own)
         if len(tokens) < done:
-            tokens[-1]["rest"] += f" {done - len(tokens)} more tokens of the action are not shown."
+            parts = "numbers" if self._tokenizer.has_action_groups else "tokens"
+            tokens[-1]["rest"] += f" {done - len(tokens)} more {parts} of the action are not shown."
         return tokens
 
-    def _token(
-        self, leaf: ActionLeaf, ids: np.ndarray, index: int, probabilities: np.ndarray, position: int
-    ) -> dict[str, Any]:
+    def _place(self, first: int, index: int) -> str:
+        """Says where a number of an action stands whose tokens begin with `first`; nothing where it takes no token."""
+        if not self._tokenizer.has_action_groups:
+            return f"token {first + index}, "
+        return f"in token {first}, " if self._action_takes_a_token else ""
+
+    def _token(self, leaf: ActionLeaf, ids: np.ndarray, index: int, probabilities: np.ndarray) -> dict[str, Any]:
         low, high = leaf.ranges[index].tolist()
         chosen = int(ids[index])
         shown = [int(low + place) for place in np.argsort(-probabilities, kind="stable")[:_NUM_OPTIONS]]
@@ -189,7 +226,6 @@ class TokenView:
         others = max(1 - sum(float(probabilities[token - low]) for token in shown), 0.0)
         return {
             "field": leaf.path if len(ids) == 1 else f"{leaf.path}[{index}]",
-            "token": position,
             "id": chosen,
             "legal": f"{low} to {high - 1}",
             "value": self._meaning(leaf, ids, index, chosen),

@@ -28,6 +28,26 @@ def group_columns(columns: Sequence[Columns], config: TokenizerConfig) -> list[C
     return [column for column in grouped if column.tokens.shape[1]]
 
 
+def token_places(counts: Sequence[int], are_numbers: Sequence[bool], config: TokenizerConfig) -> list[np.ndarray]:
+    """Returns which token of an observation each part of its leaves stands in, (count,) int per leaf.
+
+    Args:
+        counts: parts of each leaf: numbers, patches, or pieces of text.
+        are_numbers: whether they are numbers, and so may share tokens.
+        config: how many share one.
+    """
+    places: list[np.ndarray] = []
+    start = 0
+    for are_shared, members in itertools.groupby(zip(counts, are_numbers, strict=True), lambda leaf: leaf[1]):
+        own = [count for count, _ in members]
+        total = sum(own)
+        sizes = group_sizes(total, config.values_per_token if are_shared else 1) if total else []
+        tokens = start + np.repeat(np.arange(len(sizes)), sizes)
+        places += np.split(tokens, np.cumsum(own)[:-1])
+        start += len(sizes)
+    return places
+
+
 def widest_group(widths: Sequence[int | None], config: TokenizerConfig) -> int:
     """Returns the most numbers of any token of an observation.
 

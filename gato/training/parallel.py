@@ -21,7 +21,8 @@ _Tree = TypeVar("_Tree")
 _ROWS = ("data", "fsdp")  # the mesh axes that share the rows of a batch
 
 # The end of a leaf's name: the mesh axis that each of its own axes is split along. The optimizer's moments bear the
-# names of their parameters. What is not listed, or does not divide evenly, every device holds whole.
+# names of their parameters. What is not listed, or does not divide evenly, every device holds whole: gains, the patch
+# stem, and what tokens of several numbers bring, whose codes, stem and action head are small beside one block.
 RULES: dict[str, tuple[str | None, ...]] = {
     "embedding/tokens": ("tensor", "fsdp"),
     "embedding/local_positions": (None, "fsdp"),

@@ -186,7 +186,7 @@ def _accumulated(
 
         def add(sums: tuple, part: tuple[Batch, jax.Array]) -> tuple[tuple, None]:
             rows, part_key = part
-            weight = (rows.loss_mask[:, 1:] * rows.row_weights[:, None]).sum()
+            weight = (rows.num_targets * rows.row_weights).sum()
             scalar, losses, grads = whole(params, rows, part_key)
             weighed = jax.tree.map(lambda value: weight * value, (scalar, grads))
             return jax.tree.map(jnp.add, sums, (weight, weighed, losses)), None

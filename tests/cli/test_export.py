@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+from gymnasium import spaces
 from PIL import Image
 from safetensors.numpy import load_file
 
@@ -12,7 +14,9 @@ from gato.checkpoint import identity as identity_of_run
 from gato.checkpoint import save_checkpoint
 from gato.cli.main import run
 from gato.evaluation.scores import ScoreRecord, read_scores, write_scores
+from gato.inference.policy import Policy
 from gato.release import RELEASE_FILE, identity, load_checkpoint
+from gato.release.tensors import expected_parameters
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 RUN = FIXTURES / "run_v1"
@@ -98,6 +102,7 @@ def test_the_card_tells_what_the_weights_are(exported):
     assert "490" in card
     assert "cc-by-4.0, for these weights" in card
     assert "None were measured" not in card
+    assert "Timesteps are shorter" not in card
 
 
 def test_a_card_without_licence_and_scores_says_so(tmp_path):
@@ -197,3 +202,37 @@ def test_a_release_is_measured_as_its_run(exported, tmp_path):
         measured = json.loads((out / "scores.json").read_text())["measured"]
         assert measured["checkpoint"] == {"run": "fixture", **identity(folder)}
     assert records[0] == records[1]
+
+
+@pytest.mark.parametrize("own_actions", ["fed", "hidden"])
+def test_an_agent_of_short_timesteps_is_exported_and_acts_the_same(tmp_path, own_actions):
+    checkpoint = load_checkpoint(RUN)
+    layout = {"values_per_token": 4, "separator": "mark", "action_tokens": "decoded", "own_actions": own_actions}
+    config = checkpoint.config.override([f"tokenizer.{name}={value}" for name, value in layout.items()])
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(leaf.dtype), expected_parameters(config))
+    folder = tmp_path / "run"
+    save_checkpoint(
+        folder,
+        step=1,
+        params=params,
+        train_state={"count": np.zeros(())},
+        data_state={},
+        config=config,
+        tokenizer_model=checkpoint.tokenizer_model,
+    )
+    run(["export", str(folder), str(tmp_path / "agent")])
+    card = " ".join((tmp_path / "agent" / "README.md").read_text().split())
+    hidden = ", the agent sees actions in demonstrations only, not its own" * (own_actions == "hidden")
+    assert (
+        "Timesteps are shorter than the paper's: up to 4 neighbouring numbers share a token, the separator takes none, "
+        f"an action is one token{hidden}."
+    ) in card
+    played = []
+    for path in (folder, tmp_path / "agent"):
+        observations = spaces.Box(-1, 1, (3,), np.float32, seed=1)
+        policy = Policy.load(path, observations, spaces.MultiDiscrete([3, 4, 5]), source="")
+        policy.reset(seed=3)
+        played.append([policy.act(observations.sample()).tolist() for _ in range(8)])
+    assert played[0] == played[1]
+    assert len({tuple(action) for action in played[0]}) > 3

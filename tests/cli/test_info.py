@@ -6,9 +6,10 @@ import pytest
 
 from gato.cli.info import memory_row, plan_row
 from gato.cli.main import run
-from gato.config import RunConfig
+from gato.config import RunConfig, TokenizerConfig
 from gato.model.cost.chips import CHIPS, chip_named
 from gato.model.cost.scale_plan import scale_plan
+from gato.model.cost.size import flops_per_token, parameter_counts
 
 PAGE = (Path(__file__).parents[2] / "docs" / "scaling.md").read_text(encoding="utf-8")
 # A command and the tables below it, up to the next block or heading.
@@ -90,3 +91,34 @@ def test_what_cannot_be_planned_ends_with_a_message(options, message, capsys):
         run(["info", "gato-79m", *options])
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_short_timesteps_are_told_by_their_parts(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "250")
+    grouped = ["tokenizer.values_per_token=32", "tokenizer.action_tokens=grouped", "tokenizer.own_actions=hidden"]
+    config = RunConfig().override(grouped)
+    run(["info", "gato-79m", "--set", *grouped])
+    told = dict(re.findall(r"│ (.+?) +│ +(\S.*?) +│", capsys.readouterr().out))
+    for part, count in parameter_counts(config.model, config.tokenizer).items():
+        assert told[part] == f"{count:,}" or part in ("patch stem", "group stem")  # which have memory, too
+    assert told["group stem"].endswith(" GB")
+    per_token = flops_per_token(config.model, config.tokenizer, 1024, target_fraction=0)
+    assert told["per token, at 1024 tokens per row, no text among the targets"] == f"{per_token:,}"
+    stem = 6 * 256 * (32 * 16 + 768)
+    assert told["per token of 32 numbers, besides"] == f"{stem:,}"
+    number = 768**2 + 1024 * 768
+    assert told["per action that is learned, one number of 1,024 bins, besides"] == f"{6 * (768**2 + number):,}"
+    assert told["per further number of it, besides"] == f"{6 * number:,}"
+    step = told["per step of 512 rows of such tokens, without their actions"]
+    assert float(step) == pytest.approx((per_token + stem) * 512 * 1024, rel=1e-2)
+
+
+def test_a_plan_of_short_timesteps_holds_together():
+    tokenizer = TokenizerConfig(values_per_token=32, action_tokens="grouped")
+    config = RunConfig(tokenizer=tokenizer)
+    plan, paper = (scale_plan(one, chip_named("h200"), 64, 0.5) for one in (config, RunConfig()))
+    row = memory_row(plan)
+    assert list(row) == ["chips", "state", "activations", "patch stem", "group stem", "logits and scores", "all"]
+    assert float(row["group stem"]) > 0
+    assert row["logits and scores"] == memory_row(paper)["logits and scores"]
+    assert plan.flops - paper.flops == 512 * 1024 * 6 * 256 * (32 * 16 + 768)

@@ -68,15 +68,25 @@ def data(sources):
 
 
 @pytest.fixture
-def prepared(data, config, text, tmp_path):
+def prepare(text, tmp_path):
+    """Prepares every source of a config; returns the config that reads what was prepared."""
+
+    def prepare(data, config):
+        made = []
+        for source in data.sources:
+            encoded, facts = open_encoded(source, data, config, text, SequenceCache(0), with_returns=True)
+            encoding = encoding_of(data, config, text, terminal_observation=source.prompt.terminal_observation)
+            write_prepared(tmp_path / source.name, encoded, facts, encoding)
+            made.append(dataclasses.replace(source, kind="prepared", path=str(tmp_path / source.name)))
+        return dataclasses.replace(data, sources=tuple(made))
+
+    return prepare
+
+
+@pytest.fixture
+def prepared(data, config, prepare):
     """The same data with every source prepared."""
-    made = []
-    for source in data.sources:
-        encoded, facts = open_encoded(source, data, config, text, SequenceCache(0), with_returns=True)
-        encoding = encoding_of(data, config, text, terminal_observation=source.prompt.terminal_observation)
-        write_prepared(tmp_path / source.name, encoded, facts, encoding)
-        made.append(dataclasses.replace(source, kind="prepared", path=str(tmp_path / source.name)))
-    return dataclasses.replace(data, sources=tuple(made))
+    return prepare(data, config)
 
 
 @pytest.mark.parametrize("held_out", [False, True])
@@ -85,6 +95,54 @@ def test_batches_from_the_cache_equal_batches_on_the_fly(data, prepared, config,
     cached = build_mixture(prepared, config, text, seed=1, held_out=held_out)
     for _ in range(12):
         assert_same(next(cached), next(fresh))
+
+
+SHORT = {"values_per_token": 4, "separator": "mark", "action_tokens": "grouped"}
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+def test_short_timesteps_from_the_cache_equal_those_on_the_fly_however_own_actions_are_shown(
+    data, prepare, config, text, assert_same, held_out
+):
+    """Prepared once; actions of the episode itself, windows per row and taught repeats are chosen anew by every run."""
+    short = dataclasses.replace(config, **SHORT)
+    prepared = prepare(data, short)
+    for own_actions, action_tokens in (("fed", "grouped"), ("hidden", "decoded"), ("dropped", "grouped")):
+        tokenizer = dataclasses.replace(
+            short, own_actions=own_actions, action_tokens=action_tokens, own_action_dropout=0.5
+        )
+        settings = {"pack_windows": own_actions != "fed", "repeated_action_share": 0.5}
+        fresh, cached = (
+            build_mixture(dataclasses.replace(part, **settings), tokenizer, text, seed=1, held_out=held_out)
+            for part in (data, prepared)
+        )
+        has_actions = False
+        for _ in range(8):
+            batch = next(cached)
+            has_actions |= bool(batch.action_mask.any())
+            assert_same(batch, next(fresh))
+        assert has_actions
+
+
+@pytest.mark.parametrize(
+    ("written", "read", "told"),
+    [
+        ({}, SHORT, "tokenizer.values_per_token 1 instead of 4"),
+        (SHORT, {}, "tokenizer.values_per_token 4 instead of 1"),
+        (SHORT, {**SHORT, "values_per_token": 5}, "tokenizer.values_per_token 4 instead of 5: prepare it anew"),
+        (SHORT, {**SHORT, "separator": "token"}, "tokenizer.separator 'mark' instead of 'token': prepare it anew"),
+        (
+            SHORT,
+            {"values_per_token": 4, "separator": "mark"},
+            "tokenizer.action_tokens 'grouped' instead of 'sequential'",
+        ),
+    ],
+)
+def test_another_layout_is_refused(data, prepare, config, text, written, read, told):
+    prepared = prepare(data, dataclasses.replace(config, **written))
+    with pytest.raises(ValueError, match="control was prepared with ") as refused:
+        build_mixture(prepared, dataclasses.replace(config, **read), text, seed=0)
+    assert told in str(refused.value)
 
 
 sizes = st.integers(0, 4)

@@ -77,3 +77,27 @@ def test_wrong_arguments_are_named():
         first_action_nll(sum_of_targets, [None], [episode(0, 2)] * 2, TOKENIZER)
     with pytest.raises(ValueError, match="num_actions is 0"):
         first_action_nll(sum_of_targets, [None], [episode(0, 2)], TOKENIZER, num_actions=0)
+
+
+@pytest.mark.parametrize("own_actions", ["fed", "hidden"])
+def test_actions_of_one_token_count_where_they_are_predicted(own_actions):
+    tokenizer = dataclasses.replace(
+        TOKENIZER, values_per_token=3, action_tokens="grouped", separator="mark", own_actions=own_actions
+    )
+    steps = TimestepTokenizer(spaces.MultiDiscrete([9, 9]), spaces.MultiDiscrete([9, 9, 9]), tokenizer)
+    masked = np.zeros(4, bool)
+    played, shown = (
+        steps.encode_episode(np.zeros((4, 2), np.int64), np.full((4, 3), number), action_mask=masked)
+        for number in (2, 5)
+    )
+    lengths = []
+
+    def sum_of_numbers(batch: Batch) -> np.ndarray:
+        assert not batch.loss_mask.any(), "no token is a target"
+        lengths.append(int(batch.lengths[0]))
+        values = batch.action_values - tokenizer.discrete_ids.start
+        return (values * batch.action_mask[..., None]).sum(axis=(1, 2)).astype(float)
+
+    assert first_action_nll(sum_of_numbers, [shown], [played], tokenizer).tolist() == [2 * 3 * 2]
+    # A demonstration shows its actions, the episode only where they are fed.
+    assert lengths == [4 * 2 + 2 * (1 + (own_actions == "fed"))]

@@ -72,7 +72,7 @@ def shown(**more) -> ShownEpisode:
         "replayed_return": 1.0,
         "replayed_length": 3,
         "video": gif_bytes([Clip(frames=np.zeros((2, 20, 20, 3), np.uint8), title="t")]),
-        "content": {"num_timesteps": 3, "separator": 1, "leaves": [], "steps": steps},
+        "content": {"num_timesteps": 3, "leaves": [], "steps": steps},
         **more,
     }
     return ShownEpisode(spec=spec, result=result, rank="best", **settings)

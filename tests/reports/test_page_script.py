@@ -113,15 +113,16 @@ def scrubber() -> Scrubber:
         {
             "timestep": t,
             "seen": [
-                {"first": 0, "ids": [7, 9], "observed": ["0.1", "0.2"], "read": ["0.11", EVIL]},
-                {"first": 2, "image": "data:image/png;base64,AA=="},
-                {"first": 6, "ids": [3], "pieces": [EVIL]},
+                {"tokens": [0, 0], "ids": [7, 9], "observed": ["0.1", "0.2"], "read": ["0.11", EVIL]},
+                {"tokens": [2, 3, 4, 5], "image": "data:image/png;base64,AA=="},
+                {"tokens": [6], "ids": [3], "pieces": [EVIL]},
             ],
-            "separator": 7,
+            "separator": "Token 7: the separator",
+            "predicted": "all at once" if t else "",
             "action": [
                 {
                     "field": "action",
-                    "token": 8,
+                    "place": "token 8, ",
                     "id": 21,
                     "legal": "20 to 22",
                     "value": "1 left",
@@ -141,7 +142,7 @@ def scrubber() -> Scrubber:
         {"kind": "image", "title": "camera", "rows": 2, "columns": 2},
         {"kind": "text", "title": "mission: text"},
     ]
-    return Scrubber(content={"num_timesteps": 10, "separator": 99, "leaves": leaves, "steps": steps})
+    return Scrubber(content={"num_timesteps": 10, "leaves": leaves, "steps": steps})
 
 
 def test_a_timestep_shows_what_was_seen_and_done():
@@ -152,8 +153,18 @@ def test_a_timestep_shows_what_was_seen_and_done():
     const told = [document.querySelector("output"), document.querySelector(".token").children[0]];
     return [cells, patches, chosen, ...told.map((one) => one.textContent)];
     """
+    quiet = """
+    const told = () => document.querySelectorAll(".quiet").map((one) => one.textContent);
+    const found = [told()];
+    document.querySelectorAll("button")[1].click();
+    return [...found, told()];
+    """
+    assert after(quiet, scrubber()) == [
+        ["all of it", "Token 7: the separator", "1 other"],
+        ["all of it", "Token 7: the separator", "all at once", "1 other"],
+    ]
     assert after(cells, scrubber()) == [
-        ["0", "7", "2", "0.1", "0.11", "1", "9", "4", "0.2", EVIL],  # token, id, bin, observed, read as
+        ["0", "7", "2", "0.1", "0.11", "0", "9", "4", "0.2", EVIL],  # token, id, bin, observed, read as
         ["2", "3", "4", "5"],
         [["0 right (id 20)75.0%", False], ["1 left (id 21)25.0%", True]],
         "timestep 0 of 10, reward 0, return 0",

@@ -1,15 +1,18 @@
 import base64
+import dataclasses
 import io
 import json
 
 import gymnasium as gym
 import numpy as np
+import pytest
 from PIL import Image
 
 from gato.config import FieldScale, TokenizerConfig
 from gato.data.episode import Episode
 from gato.evaluation.action_probabilities import Prediction
 from gato.reports.token_view import TokenView, spread
+from gato.tokenizer.spaces import TimestepTokenizer
 from gato.tokenizer.text import TextTokenizer
 
 TOKENIZER = TokenizerConfig(text_vocab_size=300, num_bins=64, num_discrete=64)
@@ -67,17 +70,21 @@ def test_a_timestep_tells_every_token_with_its_id_and_what_it_reads():
     assert pixels(camera["image"]).shape == (32, 32, 3)
     assert pixels(camera["image"])[5, 6].tolist() == [200] * 3
     assert pixels(camera["image"])[20:].max() == 0  # what fills up the last patches
-    assert mission["first"] == 4
+    assert camera["tokens"] == [0, 1, 2, 3]
+    assert mission["tokens"] == list(range(4, 4 + len(mission["ids"])))
     assert "".join(mission["pieces"]) == "go on"
-    assert position["first"] == 4 + len(mission["ids"])
+    first = 4 + len(mission["ids"])
+    assert position["tokens"] == [first, first + 1]
     # 64 bins over [-1, 1], each 1/32 wide: -0.5 begins bin 16, and 0.52 lies in bin 48, of which the centres are told.
     assert position["ids"] == [CONTINUOUS + 16, CONTINUOUS + 48]
     assert position["observed"] == ["−0.5", "0.52"]
     assert position["read"] == ["−0.4844", "0.5156"]
     assert (room["ids"], room["observed"], room["read"]) == ([DISCRETE + 1], ["−1"], ["−1"])
-    assert step["separator"] == room["first"] + 1
+    assert room["tokens"] == [first + 2]
+    assert step["separator"] == f"Token {first + 3}: the separator, id {TOKENIZER.separator_id}."
+    assert step["predicted"] == ""
     (token,) = step["action"]
-    assert (token["id"], token["value"], token["token"]) == (DISCRETE + 1, "1 stay", step["separator"] + 1)
+    assert (token["id"], token["value"], token["place"]) == (DISCRETE + 1, "1 stay", f"token {first + 4}, ")
     assert token["options"] == [
         [DISCRETE + 1, "1 stay", 0.7, "70.0%"],
         [DISCRETE, "0 left", 0.25, "25.0%"],
@@ -144,3 +151,87 @@ def test_indices_are_spread_evenly_with_both_ends():
     assert spread(3, 10) == [0, 1, 2]
     assert spread(9, 3) == [0, 4, 8]
     assert spread(0, 3) == []
+
+
+GROUPED = dataclasses.replace(TOKENIZER, values_per_token=3, action_tokens="grouped", separator="mark")
+NUMBERS = gym.spaces.Dict(
+    {"force": gym.spaces.Box(-1, 1, (4,), np.float32), "room": gym.spaces.Discrete(5), "view": SPACE["camera"]}
+)
+MOVES = gym.spaces.Box(-1, 1, (2,), np.float32)
+
+
+def grouped_step(**layout) -> tuple[dict, dict]:
+    """The content and the only timestep of five numbers and four patches, and an action of two numbers."""
+    played = Episode(
+        observations={
+            "force": np.zeros((2, 4), np.float32),
+            "room": np.array([1, 2]),
+            "view": np.zeros((2, 20, 32, 3), np.uint8),
+        },
+        actions=np.float32([[-1, 1]]),
+        rewards=np.ones(1),
+        terminated=True,
+        truncated=False,
+    )
+    probabilities = np.full(64, 1 / 64)
+    content = TokenView(NUMBERS, MOVES, dataclasses.replace(GROUPED, **layout)).content(
+        played, [prediction(0, probabilities, probabilities)]
+    )
+    return content, content["steps"][0]
+
+
+@pytest.mark.parametrize("separator", ["mark", "token"])
+def test_numbers_that_share_a_token_say_which_and_the_separator_says_whether_it_is_one(separator):
+    content, step = grouped_step(separator=separator)
+    force, room, camera = step["seen"]
+    # Five numbers in two tokens, three and two.
+    assert (force["tokens"], room["tokens"], camera["tokens"]) == ([0, 0, 0, 1], [1], [2, 3, 4, 5])
+    assert "4 continuous numbers; up to 3 neighbouring numbers share a token" in content["leaves"][0]["title"]
+    action = 6
+    if separator == "mark":
+        assert step["separator"] == "Token 5 carries the mark of the separator, which takes no token of its own."
+    else:
+        assert step["separator"] == f"Token 6: the separator, id {GROUPED.separator_id}."
+        action = 7
+    assert [one["place"] for one in step["action"]] == [f"in token {action}, "] * 2
+    assert [one["id"] - CONTINUOUS for one in step["action"]] == [0, 63]
+    predicted = f"The action is one token. All its numbers are predicted from token {action - 1}, at once."
+    assert step["predicted"] == predicted
+
+
+def test_places_are_those_of_the_tokenizer():
+    for layout in ({}, {"separator": "token"}, {"values_per_token": 2}, {"values_per_token": 9}):
+        _, step = grouped_step(**layout)
+        tokenizer = TimestepTokenizer(NUMBERS, MOVES, dataclasses.replace(GROUPED, **layout))
+        sequence = tokenizer.encode_observation(
+            {"force": np.zeros(4, np.float32), "room": 1, "view": np.zeros((20, 32, 3), np.uint8)}
+        )
+        force, room, camera = step["seen"]
+        assert camera["tokens"] == sequence.patch_indices.tolist()
+        values = sequence.numbers.values
+        held = [(values[token] != GROUPED.padding_id).sum() for token in range(camera["tokens"][0])]
+        assert np.bincount(force["tokens"] + room["tokens"]).tolist() == held
+        assert f"oken {len(sequence) - 1}" in step["separator"]
+
+
+def test_hidden_own_actions_take_no_token_and_decoded_numbers_are_given_those_before():
+    _, step = grouped_step(own_actions="hidden", action_tokens="decoded")
+    assert [one["place"] for one in step["action"]] == ["", ""]
+    assert step["predicted"] == (
+        "The action is not fed and takes no token. All its numbers are predicted from token 5, each given the "
+        "executed numbers before it."
+    )
+
+
+def test_an_observation_without_tokens_keeps_the_token_of_its_separator():
+    text = TextTokenizer.train(["go on and on", "stop here"], 280)
+    layout = dataclasses.replace(GROUPED, text_vocab_size=300)
+    played = Episode(
+        observations=["", "go"], actions=np.array([1]), rewards=np.ones(1), terminated=True, truncated=False
+    )
+    content = TokenView(gym.spaces.Text(20, min_length=0), gym.spaces.Discrete(3), layout, text).content(
+        played, [prediction(0, [0.2, 0.3, 0.5])]
+    )
+    assert content["steps"][0]["separator"] == f"Token 0: the separator, id {layout.separator_id}."
+    assert content["steps"][0]["action"][0]["place"] == "in token 1, "
+    assert content["steps"][0]["predicted"] == "The action is one token. It is predicted from token 0."

@@ -1,7 +1,7 @@
 """A run of a tiny Gato, as a script: tests start it with other devices and processes than their own.
 
 python parallel_run.py RUN_FOLDER NUM_STEPS data,fsdp,tensor [--resume] [--delay SECONDS]
-    [--process INDEX COUNT PORT] [--compile] [--optimizer muon]
+    [--process INDEX COUNT PORT] [--compile] [--optimizer muon] [--layout decoded]
 """
 
 import argparse
@@ -69,10 +69,27 @@ class Batches:
             patches=rng.integers(0, 256, (ROWS, PATCHES, 16, 16, 3)).astype(np.uint8),
             patch_indices=patch_indices,
             patch_intervals=np.tile(np.array([0, 64, 64, 128], np.int32), (ROWS, PATCHES, 1)),
+            **self._numbers(rng, mask),
         )
         share = ROWS // jax.process_count()
         start = share * jax.process_index()
         return jax.tree.map(lambda leaf: leaf[start : start + share], batch)
+
+    def _numbers(self, rng: np.random.Generator, mask: np.ndarray) -> dict[str, np.ndarray]:
+        """The fields of tokens of several numbers: of half of them, and of actions of one to three bins."""
+        tokenizer = self._tokenizer
+        if not tokenizer.has_groups:
+            return {}
+        shape = *mask.shape, tokenizer.values_per_token
+        values, action_values = (rng.integers(*_ends(tokenizer), shape).astype(np.int32) for _ in range(2))
+        counts = rng.integers(1, shape[-1] + 1, ROWS)
+        is_action_value = np.arange(shape[-1])[None] < counts[:, None]
+        return {
+            "values": np.where(mask[..., None] & (rng.random(shape) < 0.5), values, np.int32(tokenizer.padding_id)),
+            "action_values": np.where(is_action_value[:, None], action_values, np.int32(tokenizer.padding_id)),
+            "action_mask": mask & (rng.random(mask.shape) < 0.4),
+            "action_ranges": np.where(is_action_value[..., None], _ends(tokenizer), 0).astype(np.int32),
+        }
 
     def get_state(self) -> dict[str, Any]:
         return {"index": self.index}
@@ -81,10 +98,23 @@ class Batches:
         self.index = state["index"]
 
 
-def make_config(num_steps: int, parallel: ParallelConfig, optimizer: Any = "adamw", **training: Any) -> RunConfig:
-    """Two layers, whose sizes every mesh of eight devices divides."""
+def _ends(tokenizer: TokenizerConfig) -> tuple[int, int]:
+    return tokenizer.continuous_ids.start, tokenizer.continuous_ids.stop
+
+
+def make_config(
+    num_steps: int, parallel: ParallelConfig, optimizer: Any = "adamw", layout: Any = "sequential", **training: Any
+) -> RunConfig:
+    """Two layers, whose sizes every mesh of eight devices divides; the layout is how actions become tokens."""
     return RunConfig(
-        tokenizer=TokenizerConfig(text_vocab_size=260, num_bins=64, num_discrete=26, local_position_size=14),
+        tokenizer=TokenizerConfig(
+            text_vocab_size=260,
+            num_bins=64,
+            num_discrete=26,
+            local_position_size=14,
+            values_per_token=1 if layout == "sequential" else 3,
+            action_tokens=layout,
+        ),
         model=ModelConfig(
             width=32,
             num_layers=2,
@@ -94,6 +124,8 @@ def make_config(num_steps: int, parallel: ParallelConfig, optimizer: Any = "adam
             patch_stem="tiles",
             patch_channels=8,
             unit_rms_inputs=True,
+            code_width=8,
+            group_width=32,
         ),
         data=DataConfig(batch_size=ROWS, context_length=LENGTH, max_patches=PATCHES),
         optimizer=OptimizerConfig(kind=optimizer, peak_lr=1e-3, warmup_steps=2, decay_steps=100),
@@ -154,13 +186,15 @@ def main() -> int:
     parser.add_argument("--compile", action="store_true", help="write step.txt, the compiled step, and train nothing")
     parser.add_argument("--process", type=int, nargs=3)
     parser.add_argument("--optimizer", default="adamw")
+    parser.add_argument("--layout", default="sequential")
     options = parser.parse_args()
     if options.process:
         index, count, port = options.process
         join_processes(f"127.0.0.1:{port}", count, index)
     for mesh in options.meshes:
         data, fsdp, tensor = map(int, mesh.split(","))
-        config = make_config(options.num_steps, ParallelConfig(data=data, fsdp=fsdp, tensor=tensor), options.optimizer)
+        parallel = ParallelConfig(data=data, fsdp=fsdp, tensor=tensor)
+        config = make_config(options.num_steps, parallel, options.optimizer, options.layout)
         folder = options.folder / mesh if len(options.meshes) > 1 else options.folder
         if options.compile:
             (folder / "step.txt").write_text(compiled_step(config))

@@ -107,6 +107,32 @@ def test_muon_on_eight_devices_computes_what_it_does_on_one(script, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("layout", ["grouped", "decoded"])
+def test_tokens_of_several_numbers_on_eight_devices_compute_what_they_do_on_one(script, tmp_path, layout):
+    single, split = tmp_path / "single", tmp_path / "split"
+    script.run(single, script.make_config(STEPS, ParallelConfig(), layout=layout))
+    split.mkdir()
+    finish(start(split, STEPS, "2,2,2", "--layout", layout, devices=8))
+    require_same_run(split, single)
+
+
+def test_a_run_with_tokens_of_several_numbers_is_resumed_to_the_bit(script, tmp_path):
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    for folder, num_steps in ((whole, 4), (stopped, 2), (stopped, 4)):
+        config = script.make_config(num_steps, ParallelConfig(), layout="decoded", checkpoint_every=2, evaluate_every=0)
+        script.run(folder, config, resume=folder == stopped)
+    ours, theirs = (load_checkpoint(folder, train_state=True) for folder in (stopped, whole))
+    assert ours.step == theirs.step == 4
+    assert ours.config.tokenizer.values_per_token == 3
+    for mine, other in zip(
+        jax.tree.leaves((ours.params, ours.train_state)),
+        jax.tree.leaves((theirs.params, theirs.train_state)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(mine, other)
+
+
+@pytest.mark.slow
 def test_devices_exchange_gradients_once_a_step_and_not_with_every_chunk_of_targets(tmp_path):
     finish(start(tmp_path, 1, "4,1,1", "--compile", devices=4))
     called, entry = (tmp_path / "step.txt").read_text().split("\nENTRY ")
@@ -200,6 +226,8 @@ def test_large_matrices_and_their_moments_are_split_and_gains_are_not():
     for name in ("params/transformer/blocks/mlp/up/kernel", "state/opt_state/1/0/mu/transformer/blocks/mlp/up/kernel"):
         assert tuple(sharding.of(name, (2, 32, 64)).spec) == (None, "fsdp", "tensor")
     assert sharding.of("params/transformer/final_norm/scale", (32,)) == sharding.whole
+    for name in ("codes", "hidden/kernel", "out/kernel"):
+        assert sharding.of(f"params/embedding/groups/{name}", (32, 64)) == sharding.whole
 
 
 def test_a_mesh_of_other_than_all_devices_is_refused():

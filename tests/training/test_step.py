@@ -106,9 +106,9 @@ def test_held_out_sums_need_no_key_and_keep_the_parameters(toy):
     assert not params["table"].is_deleted()
 
 
-@pytest.mark.parametrize("num_parts", [2, 4])
-def test_a_batch_in_parts_gives_the_gradient_of_the_whole(script, num_parts):
-    config = script.make_config(1, script.ParallelConfig())
+@pytest.mark.parametrize(("num_parts", "layout"), [(2, "sequential"), (4, "sequential"), (2, "grouped")])
+def test_a_batch_in_parts_gives_the_gradient_of_the_whole(script, num_parts, layout):
+    config = script.make_config(1, script.ParallelConfig(), layout=layout)
     model = dataclasses.replace(config.model, stochastic_depth=0.0)  # nothing is drawn but places of patches,
     batch = next(script.Batches(config.tokenizer))
     batch = dataclasses.replace(

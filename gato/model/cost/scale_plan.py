@@ -53,7 +53,7 @@ class ScalePlan:
 
 
 def scale_plan(config: RunConfig, chip: Chip, num_chips: int, utilization: float) -> ScalePlan:
-    """Plans a run whose rows are full and whose tokens are all targets.
+    """Plans a run whose rows are full and whose tokens are all targets, and hold as many numbers as they may.
 
     Args:
         config: gives the sizes, the batch of all chips together, and with `parallel.fsdp` how many chips split the
@@ -79,11 +79,16 @@ def scale_plan(config: RunConfig, chip: Chip, num_chips: int, utilization: float
     fitting = [parts for parts, memory in memories.items() if sum(memory.values()) <= usable]
     accumulate = min(fitting, default=rows_a_chip)
 
-    flops = training_flops(
-        config.model,
-        config.tokenizer,
-        BatchCost(tokens=rows * length, attended=rows * length**2 / 2, targets=rows * length, patches=0),
+    grouped = rows * length * config.tokenizer.has_groups
+    cost = BatchCost(
+        tokens=rows * length,
+        attended=rows * length**2 / 2,
+        targets=rows * length,
+        patches=0,
+        grouped=grouped,
+        values=grouped * config.tokenizer.values_per_token,
     )
+    flops = training_flops(config.model, config.tokenizer, cost)
     return ScalePlan(
         num_chips=num_chips,
         accumulate=accumulate,

@@ -1,6 +1,8 @@
 """Size of a configuration: parameters by part, arithmetic of a batch, memory of a training step."""
 
+import dataclasses
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
@@ -94,6 +96,19 @@ def flops_per_token(
 ) -> int:
     """Counts the operations of training on one token of a full row of that length, as `training_flops` does."""
     cost = BatchCost(tokens=1, attended=context_length / 2, targets=target_fraction, patches=0)
+    return training_flops(config, tokenizer, cost)
+
+
+def flops_per_group(config: ModelConfig, tokenizer: TokenizerConfig) -> int:
+    """Counts the operations that the group stem adds per token of as many numbers as it may hold, in training."""
+    cost = BatchCost(tokens=0, attended=0, targets=0, patches=0, grouped=1, values=tokenizer.values_per_token)
+    return training_flops(config, tokenizer, cost)
+
+
+def flops_per_action(config: ModelConfig, tokenizer: TokenizerConfig, legal_ids: Sequence[int]) -> int:
+    """Counts the operations that an action of one token adds in training, whose numbers have so many legal ids each."""
+    nothing = BatchCost(tokens=0, attended=0, targets=0, patches=0)
+    cost = dataclasses.replace(nothing, actions=1, numbers=len(legal_ids), legal_ids=sum(legal_ids))
     return training_flops(config, tokenizer, cost)
 
 

@@ -69,17 +69,16 @@
   const seen = {
     numbers: (leaf, step) => table(
       leaf.binned ? ["token", "id", "bin", "observed", "read as"] : ["token", "id", "observed", "read as"],
-      step.ids.map((id, i) => [`${step.first + i}`, `${id}`, ...(leaf.binned ? [`${id - leaf.first_id}`] : []),
+      step.ids.map((id, i) => [`${step.tokens[i]}`, `${id}`, ...(leaf.binned ? [`${id - leaf.first_id}`] : []),
         step.observed[i], step.read[i]])),
     text: (leaf, step) => make("p", {class: "pieces"}, ...step.ids.map((id, i) =>
-      make("span", {title: `token ${step.first + i}, id ${id}`}, step.pieces[i]))),
+      make("span", {title: `token ${step.tokens[i]}, id ${id}`}, step.pieces[i]))),
     image: (leaf, step) => make("div", {class: "patches", style: `--columns:${leaf.columns};--rows:${leaf.rows}`},
       make("img", {src: step.image, alt: "the image as it is cut into patches"}),
-      make("div", {}, ...Array.from({length: leaf.rows * leaf.columns}, (_, i) =>
-        make("span", {}, `${step.first + i}`)))),
+      make("div", {}, ...step.tokens.map((token) => make("span", {}, `${token}`)))),
   };
   const tokenOf = (one) => make("div", {class: "token"},
-    make("p", {}, `${one.field}: token ${one.token}, id ${one.id} of ${one.legal}, which means ${one.value}`),
+    make("p", {}, `${one.field}: ${one.place}id ${one.id} of ${one.legal}, which means ${one.value}`),
     make("ul", {}, ...one.options.map(([id, value, share, told]) =>
       make("li", id === one.id ? {class: "chosen"} : {},
         make("span", {}, `${value} (id ${id})`),
@@ -87,7 +86,7 @@
         make("b", {}, told)))),
     make("p", {class: "quiet"}, one.rest));
   for (const root of document.querySelectorAll(".scrubber")) {
-    const {leaves, separator, steps, num_timesteps: total} = JSON.parse(root.querySelector("script").textContent);
+    const {leaves, steps, num_timesteps: total} = JSON.parse(root.querySelector("script").textContent);
     let place = 0;
     let timer = null;
     const told = make("output", {});
@@ -106,8 +105,9 @@
       details.replaceChildren(
         make("p", {class: "quiet"}, step.context),
         ...leaves.flatMap((leaf, i) => [make("h4", {}, leaf.title), seen[leaf.kind](leaf, step.seen[i])]),
-        make("p", {class: "quiet"}, `Token ${step.separator}: the separator, id ${separator}.`),
+        make("p", {class: "quiet"}, step.separator),
         make("h4", {}, "action"),
+        ...(step.predicted ? [make("p", {class: "quiet"}, step.predicted)] : []),
         ...step.action.map(tokenOf));
     };
     const stop = () => {

@@ -2,13 +2,17 @@ import dataclasses
 import math
 
 import jax
+import jax.numpy as jnp
 import pytest
 
+from gato.batch import Batch
 from gato.config import ModelConfig, OptimizerConfig, TokenizerConfig
 from gato.model.cost.size import (
     PUBLISHED_TOTALS,
     BatchCost,
     cache_bytes,
+    flops_per_action,
+    flops_per_group,
     flops_per_patch,
     flops_per_token,
     memory_bytes,
@@ -59,6 +63,10 @@ def test_operations_of_numbers_by_hand():
     stem = 6 * 3 * 5 + 2 * 5 * 8
     head = 3 * 8 * 8 + 9 * (8 * 8 + 4 * 3 * 8) + 70 * 8
     assert training_flops(config, tokenizer, cost) == 6 * (stem + head)
+    # What `gato info` tells: a token of four numbers, and an action of three.
+    assert flops_per_group(config, tokenizer) == 6 * (4 * 3 * 5 + 5 * 8)
+    number = 8 * 8 + 4 * 3 * 8
+    assert flops_per_action(config, tokenizer, [10, 10, 5]) == 6 * (8 * 8 + 3 * number + 25 * 8)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -230,3 +238,39 @@ def test_muon_keeps_one_moment_of_the_matrices_of_the_blocks():
     assert {kind: both[kind] for kind in both if kind != "optimizer"} == {
         kind: one[kind] for kind in one if kind != "optimizer"
     }
+
+
+@pytest.mark.slow
+def test_the_memory_of_the_group_stem_is_near_what_the_compiler_reserves_for_it(model_config, tokenizer, init):
+    """By how much a gradient needs more where every token has numbers, of a stem that outweighs the rest."""
+    config = model_config(width=32, num_heads=2, head_dim=16, mlp_width=64, num_layers=2, code_width=16)
+    config = dataclasses.replace(config, group_width=256, attention_block=32)
+    grouped = dataclasses.replace(tokenizer, values_per_token=32)
+    rows, length = 16, 128
+
+    def reserved(layout):
+        params = init(config, layout, jax.random.key(0))
+
+        def value(params, values):
+            model = rebuild(config, layout, params)
+            shape = rows, length
+            batch = Batch(
+                tokens=jnp.full(shape, layout.padding_id),
+                local_positions=jnp.zeros(shape, jnp.int32),
+                loss_mask=jnp.ones(shape, bool),
+                changed_mask=jnp.zeros(shape, bool),
+                row_weights=jnp.ones(rows),
+                source_ids=jnp.zeros(rows, jnp.int32),
+                lengths=jnp.full(rows, length),
+                patches=jnp.zeros((rows, 0, layout.patch_size, layout.patch_size, 3), jnp.uint8),
+                patch_indices=jnp.zeros((rows, 0), jnp.int32),
+                patch_intervals=jnp.zeros((rows, 0, 4), jnp.int32),
+                values=values if layout.has_groups else None,
+            )
+            return model(batch).sum()
+
+        values = jnp.zeros((rows, length, 32), jnp.int32)
+        return jax.jit(jax.grad(value)).lower(params, values).compile().memory_analysis().temp_size_in_bytes
+
+    told = memory_bytes(config, grouped, rows, length)["group stem"]
+    assert 0.5 < told / (reserved(grouped) - reserved(tokenizer)) < 2
