@@ -212,7 +212,7 @@ def _fields(control: ControlAudit, tokenizer: TokenizerConfig) -> _Found:
         best, other = sorted(bins, key=lambda rule: -bins[rule])
         yield (
             "re-scale",
-            f"{len(coarse)} of {len(fields)} observed numbers are told coarsely, {_names(coarse)}; {worst.name} "
+            f"{len(coarse)} of {len(fields)} observed numbers are encoded coarsely, {_names(coarse)}; {worst.name} "
             f"spreads over {worst.effective_bins:.0f} effective bins: scaling {best!r} of its source would use "
             f"{bins[best]:.0f}, {other!r} {bins[other]:.0f}",
             f"fewer than {MIN_EFFECTIVE_BINS:.0f} effective bins, and scaling gives {MIN_SCALING_GAIN:.0f} times more",
@@ -231,7 +231,7 @@ def _fields(control: ControlAudit, tokenizer: TokenizerConfig) -> _Found:
     if bound:
         yield (
             "check",
-            f"{_names(bound)} mostly stand at their bounds: a discrete action, or wider bounds, would say the same",
+            f"{_names(bound)} are mostly at their bounds: a discrete action, or wider bounds, would say the same",
             f"more than {MAX_BANG_BANG_SHARE:.0%} of an action's values in the first or last bin",
         )
 
@@ -268,8 +268,8 @@ def _action(action: ActionAudit, tokenizer: TokenizerConfig) -> _Found:
     if action.neighbour_score < action.constant_score + MIN_NEIGHBOUR_GAIN:
         yield (
             "check",
-            f"similar observations do not tell {action.path} ({_measure(action)} {action.neighbour_score:.2f}, the "
-            f"constant action {action.constant_score:.2f}): it needs history, finer comparison or more data, or the "
+            f"{action.path} cannot be told from similar observations ({_measure(action)} {action.neighbour_score:.2f}, "
+            f"the constant action {action.constant_score:.2f}): it needs history, finer comparison or more data, or the "
             "demonstrator is random",
             f"nearest neighbours gain less than {MIN_NEIGHBOUR_GAIN} on the constant action",
         )

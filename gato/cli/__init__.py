@@ -1,1 +1,1 @@
-"""The `gato` command: the one room that joins the agent and the environments."""
+"""The `gato` command: parses a command line, calls one function and prints."""

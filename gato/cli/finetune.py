@@ -51,7 +51,7 @@ def finetune(
     except (FileNotFoundError, FileExistsError):
         raise  # a path to change
     except OSError as error:
-        print(f"{type(error).__name__}: {error}; mend that and give the same command again", file=sys.stderr)
+        print(f"{type(error).__name__}: {error}; fix this and run the same command again", file=sys.stderr)
         sys.exit(STORAGE_FAILED)
     if not finished:
         console.print("stopped: give the same command again to go on", soft_wrap=True)

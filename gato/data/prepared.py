@@ -134,7 +134,7 @@ class PreparedSource:
             )
         if _digest(folder / _RECORDS) != manifest["sha256"]:
             raise ValueError(
-                f"{name}: {folder / _RECORDS} is damaged, its digest is not that of the manifest: copy anew"
+                f"{name}: {folder / _RECORDS} is damaged, its SHA-256 is not that of the manifest: copy it again"
             )
         self.name = name
         self.facts = RowFacts(**manifest["facts"])

@@ -252,7 +252,7 @@ class PairRows(Rows):
         if not pairs:
             raise ValueError(
                 f"{self._encoded.name}: pair {drawn[0]} takes {num_tokens} tokens, {num_patches} of them patches, "
-                f"but a row takes {self._data.context_length} and {self._data.max_patches}: shrink the picture, or "
+                f"but a row takes {self._data.context_length} and {self._data.max_patches}: shrink the image, or "
                 "raise context_length or max_patches"
             )
         row = TokenSequence.concatenate(pairs)

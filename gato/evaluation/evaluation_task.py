@@ -29,6 +29,10 @@ class EvaluationTask:
         return self.task.name
 
     @property
+    def num_observation_tokens(self) -> int:
+        return self.num_tokens - self.timesteps.num_action_tokens
+
+    @property
     def variants(self) -> tuple[Mapping[str, Any], ...]:
         """Reset options, counted from 0: those that may be trained on, then the held-out ones."""
         return (*self.task.variants, *self.task.held_out_variants)

@@ -31,8 +31,9 @@ from gato.tokenizer.spaces import TimestepTokenizer
 from gato.tokenizer.tree import leaf_spaces
 
 SLOW_STEP_MS = 2.0  # an environment whose mean step takes longer is worth a process of its own
-# Batches whose matrix products are rounded alike on a CPU, whatever else is in them: 1 row, 2 to 50 and more each take
-# another way through them, and an observation is at least four tokens per row (jaxlib 0.10, AVX-512).
+# On a CPU, matrix products of 1, of 2 to 50 and of more tokens are each rounded in their own way (jaxlib 0.10, AVX-512).
+# With idle environments beside them there are always more, so that scores do not depend on how many play.
+_SMALL_PRODUCT = 50  # tokens
 _FEWEST_ROWS, _MOST_ROWS = 16, 48
 _PROBED_STEPS = 20
 _PROMPTS_KEPT = 64  # encoded ones; an evaluation comes back to few
@@ -161,11 +162,14 @@ class EvaluationSession:
         """Makes the agent that plays these specs, so many side by side; some rows may idle."""
         first = self.tasks[specs[0].task]
         num_rows = min(num_envs, len(specs))
+        if self.deterministic:
+            num_tokens = min(self.tasks[spec.task].num_observation_tokens for spec in specs)
+            num_rows = max(num_rows, _FEWEST_ROWS, _SMALL_PRODUCT // num_tokens + 1)
         policy = BatchPolicy(
             self.agent,
             first.observation_space,
             first.action_space,
-            num_envs=max(num_rows, _FEWEST_ROWS) if self.deterministic else num_rows,
+            num_envs=num_rows,
             source=first.source,
             config=dataclasses.replace(self.agent.policy, prompt=self.prompts),
         )

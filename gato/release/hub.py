@@ -161,7 +161,7 @@ def _told(repo_id: str) -> Iterator[None]:
         said = " ".join(str(error).split())
         if status in (401, 403, 404):
             raise FileNotFoundError(
-                f"{repo_id}: the hub has no such repository or revision, or not for you ({said}): look at the name; "
-                "log in with `hf auth login` if it is private, or to write to it"
+                f"{repo_id}: the hub has no such repository or revision, or you have no access to it ({said}): look at "
+                "the name; log in with `hf auth login` if it is private, or to write to it"
             ) from error
         raise ValueError(f"{repo_id}: the hub could not be used ({said}): try again later") from error

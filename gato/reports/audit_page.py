@@ -82,7 +82,7 @@ def _advice_section(advice: Sequence[Advice]) -> Section:
     if not advice:
         return Section(title="Advice", blocks=("No rule found anything to change.",))
     blocks: list[Block] = [
-        "Sources that the same rule found stand together, with the words for one of them; the section of each "
+        "Sources found by the same rule are grouped, with the text for one of them; the section of each "
         "source has its own. Thresholds are rules of thumb: look at the source before you follow one.",
     ]
     blocks += [_same_advice(same) for same in group(advice)]

@@ -52,8 +52,8 @@ def baseline_tables(records: Sequence[ScoreRecord], baselines: Mapping[str, Base
     """Returns the scores, and how often baselines did what they were shown, each with a sentence on what it tells."""
     found = [
         (
-            f"The agent and other players of the same episodes; normalised scores, where {SCALE}, with 95% bootstrap "
-            "intervals.",
+            f"Normalised scores of the agent and of the baselines on the same episodes, where {SCALE}, with 95% "
+            "bootstrap intervals.",
             baseline_table(records, baselines),
         )
     ]

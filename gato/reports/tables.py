@@ -7,7 +7,7 @@ from gato.evaluation.scores import EXPERT_SHARES, Aggregate, ScoreRecord, aggreg
 from gato.reports.format import UNKNOWN, interval_text, number, percent, score_text, with_interval
 from gato.reports.table import Table
 
-SCALE = "0 is an agent that acts at random, 1 the expert"
+SCALE = "0 is a random agent, 1 the expert"
 
 
 def score_table(records: Sequence[ScoreRecord]) -> Table:

@@ -133,7 +133,7 @@ def _sequence(parts: Sequence[_Part], config: TokenizerConfig, image: np.ndarray
     if image is not None and length > config.local_position_size:
         raise ValueError(
             f"a picture with text takes {length} tokens, {len(patches)} of them patches, but at most "
-            f"local_position_size = {config.local_position_size} fit: shrink the picture or shorten the text"
+            f"local_position_size = {config.local_position_size} fit: shrink the image or shorten the text"
         )
     return TokenSequence(
         tokens=ids,

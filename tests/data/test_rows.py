@@ -348,7 +348,7 @@ def test_held_out_pairs_never_appear_in_training_rows(text_rows, make_tokens):
 
 @pytest.mark.parametrize("sizes", [{"context_length": 5}, {"max_patches": 1}], ids=["tokens", "patches"])
 def test_a_pair_that_does_not_fit_into_a_row_is_refused_by_name(text_rows, make_tokens, sizes):
-    match = r"numbers: pair \d takes 6 tokens, 2 of them patches, but a row takes .*: shrink the picture"
+    match = r"numbers: pair \d takes 6 tokens, 2 of them patches, but a row takes .*: shrink the image"
     with pytest.raises(ValueError, match=match):
         text_rows(pairs(make_tokens, 3), PairRows, **sizes)[0]
 

@@ -195,7 +195,7 @@ def _questions(dialogue: Dialogue) -> list[dict[str, str]]:
     """Makes the lines of a dialogue about an image."""
     speakers = [speaker for speaker, _ in dialogue.turns]
     if dialogue.image is None or speakers != ["user", "agent"] * (len(speakers) // 2):
-        raise ValueError(f"the turns are by {speakers}, expected user and agent in turn, and a picture beside them")
+        raise ValueError(f"the turns are by {speakers}, expected user and agent in turn, and an image beside them")
     words = [text for _, text in dialogue.turns]
     return [{"question": question, "answer": answer} for question, answer in zip(words[::2], words[1::2], strict=True)]
 

@@ -141,7 +141,7 @@ def read_image(item: Any, where: str) -> np.ndarray:
     content = item.get("bytes") if isinstance(item, Mapping) else item
     if not isinstance(content, bytes):
         path = f", only the path {item['path']!r}" if isinstance(item, Mapping) and item.get("path") else ""
-        raise ValueError(f"{where} holds no picture{path}: store the pictures' bytes in the table")
+        raise ValueError(f"{where} holds no image{path}: store the images' bytes in the table")
     if len(content) > MAX_FILE_BYTES:
         raise ValueError(f"{where}: the picture has {len(content)} bytes, expected at most {MAX_FILE_BYTES}")
     try:

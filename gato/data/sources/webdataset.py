@@ -76,7 +76,7 @@ class WebdatasetSource:
             for key, files in _samples(shard, where).items():
                 found = [[ending for ending in endings if ending in files] for endings in (images, texts)]
                 if any(len(endings) > 1 for endings in found):
-                    raise ValueError(f"{where}: sample {key!r} has {sorted(files)}, expected one picture and one text")
+                    raise ValueError(f"{where}: sample {key!r} has {sorted(files)}, expected one image and one text")
                 if all(found):
                     keys.append(key.encode("utf-8", "surrogateescape"))
                     places.append((number, *files[found[0][0]], *files[found[1][0]]))

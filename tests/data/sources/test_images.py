@@ -206,7 +206,7 @@ QUESTION = Dialogue(image=picture(), turns=(("user", "what?"), ("agent", "that")
     [
         ([], r"the items hold 0 kinds \[\], expected all captions or all dialogues"),
         ([CAPTION, QUESTION], "the items hold 2 kinds .* expected all captions or all dialogues"),
-        ([Dialogue(turns=QUESTION.turns)], "expected user and agent in turn, and a picture beside them"),
+        ([Dialogue(turns=QUESTION.turns)], "expected user and agent in turn, and an image beside them"),
         (
             [Dialogue(turns=QUESTION.turns[:1], image=picture())],
             r"the turns are by \['user'\], expected user and agent",

@@ -251,9 +251,7 @@ def test_damaged_records_are_named_by_row_and_column(tmp_path):
         answer=[["a"], ["b"]],
     )
     source = open_language(path, "vqa", records="questions")
-    with pytest.raises(
-        ValueError, match=r"^vqa: row 0: column 'image' holds no picture, only the path 'far/away\.png'"
-    ):
+    with pytest.raises(ValueError, match=r"^vqa: row 0: column 'image' holds no image, only the path 'far/away\.png'"):
         source[0]
     with pytest.raises(ValueError, match=r"^vqa: row 1: column 'image': the picture cannot be decoded"):
         source[1]

@@ -163,8 +163,8 @@ def test_incomplete_samples_are_refused_or_left_out(tmp_path, missing):
 @pytest.mark.parametrize(
     "extra, match",
     [
-        (("0000.jpg", b""), r"sample '0000' has \['jpg', 'png', 'txt'\], expected one picture and one text"),
-        (("0000.caption", b""), r"sample '0000' has \['caption', 'png', 'txt'\], expected one picture and one text"),
+        (("0000.jpg", b""), r"sample '0000' has \['jpg', 'png', 'txt'\], expected one image and one text"),
+        (("0000.caption", b""), r"sample '0000' has \['caption', 'png', 'txt'\], expected one image and one text"),
         (("0000.TXT", b""), "holds '0000.TXT' twice, expected every file once"),
     ],
 )
