@@ -269,8 +269,8 @@ def _action(action: ActionAudit, tokenizer: TokenizerConfig) -> _Found:
         yield (
             "check",
             f"{action.path} cannot be told from similar observations ({_measure(action)} {action.neighbour_score:.2f}, "
-            f"the constant action {action.constant_score:.2f}): it needs history, finer comparison or more data, or the "
-            "demonstrator is random",
+            f"the constant action {action.constant_score:.2f}): it needs history, finer comparison or more data, or "
+            "the demonstrator is random",
             f"nearest neighbours gain less than {MIN_NEIGHBOUR_GAIN} on the constant action",
         )
     elif seen and action.repeat_score is not None and action.repeat_score >= action.neighbour_score:

@@ -31,8 +31,8 @@ from gato.tokenizer.spaces import TimestepTokenizer
 from gato.tokenizer.tree import leaf_spaces
 
 SLOW_STEP_MS = 2.0  # an environment whose mean step takes longer is worth a process of its own
-# On a CPU, matrix products of 1, of 2 to 50 and of more tokens are each rounded in their own way (jaxlib 0.10, AVX-512).
-# With idle environments beside them there are always more, so that scores do not depend on how many play.
+# On a CPU, matrix products of 1, of 2 to 50 and of more tokens are each rounded in their own way (jaxlib 0.10,
+# AVX-512). Idle environments always make them more, so that scores do not depend on how many play.
 _SMALL_PRODUCT = 50  # tokens
 _FEWEST_ROWS, _MOST_ROWS = 16, 48
 _PROBED_STEPS = 20
