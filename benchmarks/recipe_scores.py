@@ -1,0 +1,262 @@
+"""What each ingredient of the recipe for small machines buys in play, at equal CPU time. One command, resumable.
+
+    python benchmarks/recipe_scores.py --out runs/recipe --minutes 15 --seeds 0 1 2
+
+Twelve tasks of six families, and two whose goal only a demonstration tells. The command records demonstrations, about
+ten CPU-minutes; finds out how many steps of each arm take the given CPU-minutes on one core; trains every arm with
+every seed; plays each task without a demonstration; and studies the two others under right, wrong and no demonstrations.
+What a run has finished is not done again. The table, per task and with every arm's mean of clipped normalised scores,
+is printed and written to `<out>/scores.md`.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+
+from gato.config import (
+    DataConfig,
+    ModelConfig,
+    OptimizerConfig,
+    PolicyConfig,
+    PromptConfig,
+    RunConfig,
+    SourceConfig,
+    TokenizerConfig,
+    TrainingConfig,
+)
+
+TASKS = {  # episodes recorded of each
+    "pendulum": 100,
+    "acrobot": 100,
+    "lunar-lander": 100,
+    "mujoco-reacher": 100,
+    "babyai-go-to-local": 300,
+    "babyai-open-door": 300,
+    "minigrid-door-key-6x6": 300,
+    "minigrid-lava-gap-s6": 300,
+    "metaworld-drawer-close": 40,
+    "metaworld-door-open": 40,
+    "dm-control-point-mass-easy": 40,
+    "dm-control-lqr-lqr-2-1": 40,
+}
+SHOWN_TASKS = {"dark-room": 200, "cart-position": 200}  # whose goal only a demonstration tells
+ONE_THREAD = {
+    "JAX_PLATFORMS": "cpu",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+    "OMP_NUM_THREADS": "1",
+}
+RECORDINGS = {"plain": ["--noise", "0", "0.3", "--keep", "all"], "training": ["--noise", "0.1", "0.9", "--keep", "all"]}
+_PROBE = 40, 120  # steps; their difference tells the CPU time of one
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One recipe."""
+
+    layout: str = "hidden"  # "scalar" is the paper's; else what becomes of own actions in grouped timesteps
+    recording: str = "training"
+    optimizer: str = "muon"
+    rows: int = 32  # of a step, where timesteps are grouped
+
+
+ARMS = {
+    "today": Arm(layout="scalar", recording="plain", optimizer="adamw"),
+    "whole": Arm(),
+    "whole, own actions fed": Arm(layout="fed"),
+    "whole, own actions dropped": Arm(layout="dropped"),
+    "whole, plain recordings": Arm(recording="plain"),
+    "whole, AdamW": Arm(optimizer="adamw", rows=16),
+    "today, training recordings": Arm(layout="scalar", optimizer="adamw"),
+    "today, Muon": Arm(layout="scalar", recording="plain"),
+}
+
+
+def make_config(arm: Arm, folder: Path, *, steps: int, seed: int) -> RunConfig:
+    """The run of an arm: 2M parameters, rows of 256 tokens in the paper's layout and of 64 in the other."""
+    is_scalar = arm.layout == "scalar"
+    length, rows = (256, 4) if is_scalar else (64, arm.rows)
+    layout = (
+        {} if is_scalar else {"values_per_token": 50, "separator": "mark", "action_tokens": "grouped", "num_bins": 256}
+    )
+    shown = PromptConfig(demonstrations=3, max_tokens=length * 3 // 4, terminal_observation=True)
+    in_training = dataclasses.replace(shown, probability=1.0, end_share=1.0)
+
+    def source(name: str, weight: float, prompt: PromptConfig) -> SourceConfig:
+        holds_symbols = name.startswith(("babyai", "minigrid", "dark-room"))
+        return SourceConfig(
+            name=name,
+            kind="minari",
+            path=str((folder / arm.recording / name).resolve()),
+            scaling="mu-law" if holds_symbols else "range",
+            prompt=prompt,
+            weight=weight,
+        )
+
+    return RunConfig(
+        name="recipe",
+        seed=seed,
+        tokenizer=TokenizerConfig(
+            text_vocab_size=500, num_discrete=64, own_actions="fed" if is_scalar else arm.layout, **layout
+        ),
+        model=ModelConfig(
+            width=192,
+            num_layers=4,
+            num_heads=6,
+            head_dim=32,
+            mlp_width=768,
+            stochastic_depth=0.0,
+            patch_stem="tiles",
+            patch_channels=16,
+            unit_rms_inputs=True,
+            smooth_bins=True,
+        ),
+        data=DataConfig(
+            sources=(
+                *(source(name, 1.0, PromptConfig(probability=0.0)) for name in TASKS),
+                *(source(name, 0.5, in_training) for name in SHOWN_TASKS),
+            ),
+            batch_size=rows,
+            context_length=length,
+            max_patches=0,
+            text_observation_loss=False,
+            row_loss_exponent=0.5,
+            pack_windows=not is_scalar,
+        ),
+        optimizer=OptimizerConfig(
+            kind=arm.optimizer,
+            peak_lr=2e-3,
+            warmup_from=0.0,
+            warmup_steps=100,
+            decay_steps=max(steps - 100, 1),
+            final_fraction=0.03,
+        ),
+        training=TrainingConfig(num_steps=steps, evaluate_every=0, checkpoint_every=500),
+        policy=PolicyConfig(context_length=length, prompt=dataclasses.replace(shown, part="end")),
+    )
+
+
+def run(command: Sequence[str], log: Path, core: int) -> float:
+    """Runs a command of `gato` on one core and returns its CPU-seconds."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with log.open("a") as file:
+        gato = [str(Path(sys.executable).with_name("gato")), *command]
+        subprocess.run(
+            ["taskset", "-c", str(core), *gato], check=True, env={**os.environ, **ONE_THREAD}, stdout=file, stderr=file
+        )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
+def record(folder: Path, core: int) -> None:
+    """Records what is missing; `gato collect` goes on where it stopped."""
+    for name, options in RECORDINGS.items():
+        for task, episodes in TASKS.items():
+            common = ["--episodes", str(episodes), "--out", str(folder / name), "--num-workers", "1"]
+            run(["collect", task, *common, *options], folder / "collect.log", core)
+        for task, episodes in SHOWN_TASKS.items():
+            common = ["--episodes", str(episodes), "--out", str(folder / name), "--num-workers", "1"]
+            run(["collect", task, *common], folder / "collect.log", core)
+
+
+def train(arm: Arm, folder: Path, run_folder: Path, *, steps: int, seed: int, core: int) -> float:
+    """Trains, from the newest checkpoint if there is one, and returns the CPU-seconds of this call."""
+    run_folder.mkdir(parents=True, exist_ok=True)
+    config = run_folder.with_suffix(".json")
+    make_config(arm, folder, steps=steps, seed=seed).save(config)
+    how = "--resume" if (run_folder / "checkpoints").exists() else "--overwrite"
+    return run(["train", str(config), "--run", str(run_folder), how], run_folder.with_suffix(".log"), core)
+
+
+def steps_within(arm: Arm, folder: Path, minutes: float, core: int) -> int:
+    """How many steps of an arm take so many CPU-minutes; measured once and kept."""
+    kept = folder / "steps.json"
+    known = json.loads(kept.read_text()) if kept.exists() else {}
+    key = f"{dataclasses.astuple(arm)} {minutes}"
+    if key not in known:
+        spent = [
+            train(arm, folder, folder / f"probe-{len(known)}-{steps}", steps=steps, seed=0, core=core)
+            for steps in _PROBE
+        ]
+        known[key] = round(60 * minutes * (_PROBE[1] - _PROBE[0]) / (spent[1] - spent[0]))
+        kept.write_text(json.dumps(known))
+    return known[key]
+
+
+def scores_of(run_folder: Path, episodes: int, core: int) -> dict[str, float]:
+    """Normalised scores of the twelve tasks without a demonstration; plays what has not been played."""
+    out = run_folder / "scores"
+    if not (out / "scores.json").exists():
+        common = ["--episodes", str(episodes), "--num-envs", "10", "--videos", "0", "--overwrite"]
+        tasks = ["--tasks", *TASKS, "--prompt", "none"]
+        run(["evaluate", str(run_folder), *tasks, *common, "--out", str(out)], run_folder.with_suffix(".log"), core)
+        shown = [
+            "--tasks",
+            *SHOWN_TASKS,
+            "--study",
+            "--episodes",
+            "50",
+            "--num-envs",
+            "10",
+            "--videos",
+            "0",
+            "--overwrite",
+        ]
+        run(
+            ["evaluate", str(run_folder), *shown, "--out", str(run_folder / "study")],
+            run_folder.with_suffix(".log"),
+            core,
+        )
+    return {record["task"]: record["normalized"] for record in json.loads((out / "scores.json").read_text())["records"]}
+
+
+def table(found: dict[str, list[dict[str, float]]]) -> str:
+    """Means over seeds: a line per task, the last one the mean of clipped scores with its lowest and highest seed."""
+    lines = [f"| task | {' | '.join(found)} |", f"|---|{'---|' * len(found)}"]
+    for task in TASKS:
+        cells = [f"{mean(scores.get(task, 0.0) for scores in seeds):.2f}" for seeds in found.values()]
+        lines.append(f"| {task} | {' | '.join(cells)} |")
+    cells = []
+    for seeds in found.values():
+        means = [mean(min(max(scores.get(task, 0.0), 0.0), 1.0) for task in TASKS) for scores in seeds]
+        cells.append(f"{mean(means):.3f} ({min(means):.3f} to {max(means):.3f}, {len(means)} seeds)")
+    return "\n".join([*lines, f"| mean, clipped to 0 to 1 | {' | '.join(cells)} |"])
+
+
+def main() -> None:
+    """Does all that is missing, arm after arm of the first seed, then of the next."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=15, help="CPU-minutes of training, compiling left out")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--episodes", type=int, default=20, help="of each task")
+    parser.add_argument("--core", type=int, default=0, help="the core that all of it runs on")
+    options = parser.parse_args()
+    folder = options.out.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    record(folder, options.core)
+    found: dict[str, list[dict[str, float]]] = {}
+    for seed in options.seeds:
+        for name in options.arms:
+            arm = ARMS[name]
+            steps = steps_within(arm, folder, options.minutes, options.core)
+            run_folder = folder / f"{name.replace(', ', '-').replace(' ', '-')}-{seed}"
+            if not (run_folder / "scores" / "scores.json").exists():
+                spent = train(arm, folder, run_folder, steps=steps, seed=seed, core=options.core)
+                print(
+                    f"{run_folder.name}: {steps} steps, {spent:.0f} CPU-s with compiling", file=sys.stderr, flush=True
+                )
+            found.setdefault(name, []).append(scores_of(run_folder, options.episodes, options.core))
+            (folder / "scores.md").write_text(table(found) + "\n")
+    print(table(found))
+
+
+if __name__ == "__main__":
+    main()
