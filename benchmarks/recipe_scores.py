@@ -4,9 +4,9 @@
 
 Twelve tasks of six families, and two whose goal only a demonstration tells. The command records demonstrations, about
 ten CPU-minutes; finds out how many steps of each arm take the given CPU-minutes on one core; trains every arm with
-every seed; plays each task without a demonstration; and studies the two others under right, wrong and no demonstrations.
-What a run has finished is not done again. The table, per task and with every arm's mean of clipped normalised scores,
-is printed and written to `<out>/scores.md`.
+every seed; plays each task without a demonstration; and studies the two others under right, wrong and no
+demonstrations. What a run has finished is not done again. The table, per task and with every arm's mean of clipped
+normalised scores, is printed and written to `<out>/scores.md`.
 """
 
 import argparse
