@@ -32,18 +32,23 @@ import jax.numpy as jnp
 import numpy as np
 
 from gato.batch import Batch
-from gato.config import ModelConfig, OptimizerConfig, TokenizerConfig
+from gato.config import DataConfig, ModelConfig, OptimizerConfig, TokenizerConfig
+from gato.data.collate import Row, make_batch
 from gato.model.cost.size import model_flops_utilization, training_flops
 from gato.model.gato import init_parameters
+from gato.tokenizer.sequence import GroupedNumbers, TokenSequence
 from gato.training.optimizer import make_optimizer, make_schedule
-from gato.training.step import empty_interval, init_state, make_train_step, model_loss
+from gato.training.step import IntervalSums, empty_interval, init_state, make_train_step, model_loss
 from gato.training.throughput import batch_cost, peak_of
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SIZES = {"79m": "gato_79m.py", "79m-wide-heads": "gato_79m.py", "364m": "gato_364m.py", "1.2b": "gato_1_2b.py"}
 MIN_SECONDS, NUM_BLOCKS = 6.0, 5  # measured of every cell, after compiling
+TINY_SECONDS = 0.3  # the same in a rehearsal
+OBSERVED, ACTED = 17, 6  # numbers of a timestep of control
 
-Content = Literal["text", "control", "pictures"]
+Content = Literal["text", "control", "grouped", "pictures"]
+GROUPED = TokenizerConfig(values_per_token=50, action_tokens="grouped", separator="mark", own_actions="hidden")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +62,14 @@ class Cell:
     rows: int  # in one step
     length: int = 1024  # tokens a row
     content: Content = "text"
+
+    @property
+    def tokenizer(self) -> TokenizerConfig:
+        return GROUPED if self.content == "grouped" else TokenizerConfig()
+
+    @property
+    def seconds(self) -> float:
+        return TINY_SECONDS if self.size == "tiny" else MIN_SECONDS
 
     @property
     def name(self) -> str:
@@ -79,6 +92,8 @@ def cells() -> Iterator[Cell]:
         yield dataclasses.replace(cell, scan=True)
     for cell in likely:
         yield dataclasses.replace(cell, content="control")
+    for cell in likely:
+        yield dataclasses.replace(cell, content="grouped")
     for factor in (2, 0.5, 4):
         for cell in likely:
             yield dataclasses.replace(cell, rows=int(cell.rows * factor))
@@ -94,7 +109,7 @@ def cells() -> Iterator[Cell]:
 
 def tiny_cells() -> Iterator[Cell]:
     """A rehearsal for a CPU."""
-    for content in ("text", "control", "pictures"):
+    for content in ("text", "control", "grouped", "pictures"):
         yield Cell(size="tiny", attention="xla", rows=2, length=128, content=content)
     yield Cell(size="tiny", attention="xla", rows=2, length=128, scan=True, remat="full")
     yield Cell(size="tiny", attention="cudnn", rows=2, length=128)  # fails without an NVIDIA GPU, and the sweep goes on
@@ -113,21 +128,67 @@ def model_config(cell: Cell) -> ModelConfig:
     )
 
 
-def synthetic_batch(cell: Cell, tokenizer: TokenizerConfig) -> Batch:
-    """Full rows: documents, 24 tokens a timestep with 6 actions, or pictures of 36 patches with an action."""
-    rng = np.random.default_rng(0)
+def random_episode(tokenizer: TokenizerConfig, num_timesteps: int) -> TokenSequence:
+    """Returns timesteps of control: 24 tokens each in the paper's layout, one in that of `GROUPED`."""
+    bins = tokenizer.continuous_ids
+    ids = np.random.default_rng(0).integers(
+        bins.start, bins.stop, size=(num_timesteps, OBSERVED + ACTED), dtype=np.int32
+    )
+    numbers = None
+    if tokenizer.has_groups:
+        tokens = np.full((num_timesteps, 1), tokenizer.padding_id, np.int32)
+        positions = [tokenizer.separator_position]
+        numbers = GroupedNumbers(
+            values=ids[:, :OBSERVED],
+            action_values=ids[:, OBSERVED:],
+            action_mask=np.ones(num_timesteps, bool),
+            action_ranges=np.tile(np.array([bins.start, bins.stop], np.int32), (ACTED, 1)),
+        )
+    else:
+        tokens = np.insert(ids, OBSERVED, tokenizer.separator_id, axis=1)
+        positions = [*range(OBSERVED), tokenizer.separator_position, *[tokenizer.action_position] * ACTED]
+    size = tokens.shape[1]
+    local_positions = np.tile(np.array(positions, np.int32), num_timesteps)
+    is_action = local_positions == tokenizer.action_position
+    side = tokenizer.patch_size
+    return TokenSequence(
+        tokens=tokens.ravel(),
+        local_positions=local_positions,
+        loss_mask=is_action,
+        changed_mask=np.ones_like(is_action) if tokenizer.has_groups else is_action,
+        patches=np.zeros((0, side, side, 3), np.uint8),
+        patch_indices=np.zeros(0, np.int32),
+        patch_intervals=np.zeros((0, 4), np.int32),
+        starts=size * np.arange(num_timesteps + 1),
+        numbers=numbers,
+    )
+
+
+def window_batch(cell: Cell, episode: TokenSequence, rng: np.random.Generator) -> Batch:
+    """Returns rows that each hold as many timesteps of an episode as fit, from anywhere in it."""
+    count = episode.num_fitting(0, cell.length)
+    firsts = rng.integers(episode.num_timesteps - count + 1, size=cell.rows)
+    rows = [Row(sequence=episode.timesteps(first, first + count), source_id=0) for first in firsts]
+    data = DataConfig(batch_size=cell.rows, context_length=cell.length, max_patches=0)
+    return make_batch(rows, data, cell.tokenizer)
+
+
+def synthetic_batch(cell: Cell) -> Batch:
+    """Full rows: documents, timesteps of control in either layout, or pictures of 36 patches with an action."""
+    rng, tokenizer = np.random.default_rng(0), cell.tokenizer
     B, L = cell.rows, cell.length
+    if cell.content in ("control", "grouped"):
+        return window_batch(cell, random_episode(tokenizer, 4 * L), rng)
     tokens = rng.integers(tokenizer.text_vocab_size, size=(B, L), dtype=np.int32)
     local_positions = np.full((B, L), tokenizer.no_position, np.int32)
     loss_mask = np.ones((B, L), bool)
     num_patches = 0
-    if cell.content != "text":
-        observed, timestep = (17, 24) if cell.content == "control" else (36, 38)
-        step = np.arange(L) % timestep
+    if cell.content == "pictures":
+        observed = 36
+        step = np.arange(L) % (observed + 2)
         local_positions[:] = np.where(step < observed, step, tokenizer.action_position)
         local_positions[:, step == observed] = tokenizer.separator_position
         loss_mask[:] = step > observed
-    if cell.content == "pictures":
         tokens[:, step < observed] = tokenizer.padding_id
         num_patches = int((step < observed).sum())
     patch_indices = np.flatnonzero(step < observed) if num_patches else np.zeros(0)
@@ -147,12 +208,12 @@ def synthetic_batch(cell: Cell, tokenizer: TokenizerConfig) -> Batch:
     )
 
 
-def seconds_a_call(call: Callable[[], Any]) -> tuple[float, int]:
+def seconds_a_call(call: Callable[[], Any], seconds: float = MIN_SECONDS) -> tuple[float, int]:
     """Median of blocks of calls that do not wait for one another, and the number of calls."""
     jax.block_until_ready(call())
     start = time.perf_counter()
     jax.block_until_ready(call())
-    size = math.ceil(MIN_SECONDS / NUM_BLOCKS / (time.perf_counter() - start))
+    size = math.ceil(seconds / NUM_BLOCKS / (time.perf_counter() - start))
     blocks = []
     for _ in range(NUM_BLOCKS):
         start = time.perf_counter()
@@ -165,13 +226,13 @@ def seconds_a_call(call: Callable[[], Any]) -> tuple[float, int]:
 
 def measure_floor(tiny: bool) -> dict[str, Any]:
     """What the device reaches at best: one large matrix product, and one copy."""
-    side, size_bytes = (512, 2**24) if tiny else (8192, 2**32)
+    side, size_bytes, measured_s = (512, 2**24, TINY_SECONDS) if tiny else (8192, 2**32, MIN_SECONDS)
     matrix = jax.random.normal(jax.random.key(0), (side, side), jnp.bfloat16)
     product = jax.jit(jnp.matmul)
-    seconds, _ = seconds_a_call(lambda: product(matrix, matrix))
+    seconds, _ = seconds_a_call(lambda: product(matrix, matrix), measured_s)
     data = jnp.zeros(size_bytes // 4, jnp.float32)
     copy = jax.jit(lambda array: array + 1)
-    copy_seconds, _ = seconds_a_call(lambda: copy(data))
+    copy_seconds, _ = seconds_a_call(lambda: copy(data), measured_s)
     return {
         "matmul_tflops": 2 * side**3 / seconds / 1e12,
         "copy_tb_per_s": 2 * size_bytes / copy_seconds / 1e12,
@@ -189,7 +250,7 @@ def measure_agreement(tiny: bool) -> dict[str, Any]:
     cell = Cell(size="tiny" if tiny else "79m", attention="xla", rows=2, length=128 if tiny else 1024)
     tokenizer, base = TokenizerConfig(), dataclasses.replace(model_config(cell), num_layers=2, stochastic_depth=0.0)
     params = init_parameters(base, tokenizer, jax.random.key(0))
-    batch = jax.device_put(synthetic_batch(cell, tokenizer))
+    batch = jax.device_put(synthetic_batch(cell))
 
     def gradients(**settings: Any) -> jax.Array:
         function = model_loss(dataclasses.replace(base, **settings), tokenizer, 1)
@@ -203,48 +264,61 @@ def measure_agreement(tiny: bool) -> dict[str, Any]:
     return {f"{name}_error": float(jnp.linalg.norm(error) / size) for name, error in differences.items()}
 
 
-def measure(cell: Cell) -> dict[str, Any]:
-    """Compiles and times one setting in this process."""
-    tokenizer, optimizer, config = TokenizerConfig(), OptimizerConfig(), model_config(cell)
-    batch = synthetic_batch(cell, tokenizer)
-    init = jax.jit(init_parameters, static_argnums=(0, 1))
-    state = init_state(init(config, tokenizer, jax.random.key(0)), make_optimizer(optimizer))
-    interval, key, on_device = empty_interval(1), jax.random.key(1), jax.device_put(batch)
-    step = make_train_step(model_loss(config, tokenizer, 1), make_optimizer(optimizer), make_schedule(optimizer))
-    start = time.perf_counter()
-    compiled = step.lower(state, interval, on_device, key).compile()
-    compile_s = time.perf_counter() - start
+class Training:
+    """The compiled step of a setting, and the state that it moves on."""
 
-    def call() -> Any:
-        nonlocal state
-        state, sums = compiled(state, interval, on_device, key)
+    def __init__(self, cell: Cell, batch: Batch) -> None:
+        """Compiles the step for batches of this one's shapes."""
+        tokenizer, optimizer, config = cell.tokenizer, OptimizerConfig(), model_config(cell)
+        params = jax.jit(init_parameters, static_argnums=(0, 1))(config, tokenizer, jax.random.key(0))
+        self.state = init_state(params, make_optimizer(optimizer))
+        self._interval, self._key = empty_interval(1), jax.random.key(1)
+        step = make_train_step(model_loss(config, tokenizer, 1), make_optimizer(optimizer), make_schedule(optimizer))
+        start = time.perf_counter()
+        self._compiled = step.lower(self.state, self._interval, jax.device_put(batch), self._key).compile()
+        self.compile_s = time.perf_counter() - start
+
+    def step(self, on_device: Batch) -> IntervalSums:
+        """Starts a step, and returns what it will have summed."""
+        self.state, sums = self._compiled(self.state, self._interval, on_device, self._key)
         return sums
 
-    seconds, num_steps = seconds_a_call(call)
-    if int(state.skipped):
-        raise FloatingPointError(f"{int(state.skipped)} steps of {cell.name} were not finite")
+    def check(self) -> None:
+        """Raises where a step was not finite."""
+        if int(self.state.skipped):
+            raise FloatingPointError(f"{int(self.state.skipped)} of {int(self.state.step)} steps were not finite")
+
+
+def measure(cell: Cell) -> dict[str, Any]:
+    """Compiles and times one setting in this process."""
+    tokenizer, config, batch = cell.tokenizer, model_config(cell), synthetic_batch(cell)
+    training, on_device = Training(cell, batch), jax.device_put(batch)
+    seconds, num_steps = seconds_a_call(lambda: training.step(on_device), cell.seconds)
+    training.check()
     flops, peak = training_flops(config, tokenizer, batch_cost(batch, tokenizer.padding_id)), peak_of(jax.devices()[:1])
     memory = jax.devices()[0].memory_stats() or {}
     return {
-        "tokens_per_s": batch.tokens.size / seconds,
+        "tokens_per_s": float(batch.lengths.sum()) / seconds,
+        "timesteps_per_s": float((batch.local_positions == tokenizer.separator_position).sum()) / seconds,
         "mfu": None if peak is None else model_flops_utilization(flops, seconds, peak),
         "step_s": seconds,
         "model_tflop": flops / 1e12,
-        "parameters": sum(leaf.size for leaf in jax.tree.leaves(state.params)),
-        "compile_s": compile_s,
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(training.state.params)),
+        "compile_s": training.compile_s,
         "peak_gb": memory.get("peak_bytes_in_use", 0) / 1e9,
         "steps": num_steps,
     }
 
 
-def run_cell(name: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Measures a cell in a process of its own; what went wrong is a result too."""
-    command = [sys.executable, __file__, "--cell", name] + (["--tiny"] if options.tiny else [])
+def run_child(arguments: list[str], timeout_s: float) -> dict[str, Any]:
+    """Runs a script that measures in a process of its own; what went wrong is a result too."""
     environment = {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.93", **os.environ}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=options.cell_timeout_s, env=environment)
+        done = subprocess.run(
+            [sys.executable, *arguments], capture_output=True, text=True, timeout=timeout_s, env=environment
+        )
     except subprocess.TimeoutExpired:
-        return {"error": f"not finished after {options.cell_timeout_s} s"}
+        return {"error": f"not finished after {timeout_s:.0f} s"}
     if done.returncode == 0:
         return json.loads(done.stdout.splitlines()[-1])
     message = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
@@ -265,6 +339,12 @@ def read_results(path: Path) -> dict[str, dict[str, Any]]:
     return finished
 
 
+def append_result(path: Path, entry: dict[str, Any]) -> None:
+    """Writes one finished cell."""
+    with path.open("a") as file:
+        file.write("\n" + json.dumps(entry))  # so that a line cut off before stays alone
+
+
 def show(name: str, result: dict[str, Any]) -> None:
     """One line a cell."""
     if "error" in result:
@@ -272,9 +352,15 @@ def show(name: str, result: dict[str, Any]) -> None:
     elif "mfu" in result:
         mfu = "      –" if result["mfu"] is None else f"{result['mfu']:7.1%}"
         speed = f"{result['tokens_per_s']:>12,.0f} tokens/s {mfu} MFU {result['step_s']:8.3f} s a step"
+        if result.get("timesteps_per_s"):
+            speed += f", {result['timesteps_per_s']:,.0f} timesteps/s"
         print(f"{name:48} {speed} {result['peak_gb']:6.1f} GB, compiled in {result['compile_s']:.0f} s", flush=True)
     else:
-        print(f"{name:48} {result}", flush=True)
+        shown = {key: value for key, value in result.items() if key not in ("cell", "failed")}
+        values = [
+            f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in shown.items()
+        ]
+        print(f"{name:48} {', '.join(values)}", flush=True)
 
 
 def main() -> None:
@@ -298,9 +384,9 @@ def main() -> None:
         if options.only not in name:
             continue
         if name not in finished:
-            finished[name] = {"cell": name, **run_cell(name, options)}
-            with options.out.open("a") as file:
-                file.write("\n" + json.dumps(finished[name]))  # so that a line cut off before stays alone
+            arguments = [__file__, "--cell", name, *(["--tiny"] if options.tiny else [])]
+            finished[name] = {"cell": name, **run_child(arguments, options.cell_timeout_s)}
+            append_result(options.out, finished[name])
         show(name, finished[name])
 
 
