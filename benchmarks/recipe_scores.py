@@ -103,7 +103,7 @@ def make_config(arm: Arm, folder: Path, *, steps: int, seed: int) -> RunConfig:
         name="recipe",
         seed=seed,
         tokenizer=TokenizerConfig(
-            text_vocab_size=500, num_discrete=64, own_actions="fed" if is_scalar else arm.layout, **layout
+            text_vocab_size=460, num_discrete=64, own_actions="fed" if is_scalar else arm.layout, **layout
         ),
         model=ModelConfig(
             width=192,
