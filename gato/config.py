@@ -273,6 +273,9 @@ class DataConfig:
     # Departure: what a window leaves of a control row is filled with windows of other episodes of the source, and none
     # sees another; not with attention "cudnn".
     pack_windows: bool = False
+    # Departure, of packed windows: "log-uniform" draws how many tokens each may take, so that a row holds several short
+    # ones and many actions are predicted with little or no past, as an episode begins.
+    window_lengths: Literal["full", "log-uniform"] = "full"
     text_observation_loss: bool = True  # text inside observations carries loss
     repeated_action_share: float = 1.0  # departure: share that carries loss of actions that repeat the one before
     question_loss: bool = True  # questions and the other speaker's turns carry loss, as all text does in the paper
@@ -282,6 +285,11 @@ class DataConfig:
         names = [source.name for source in self.sources]
         _require(len(set(names)) == len(names), f"source names must be unique, are {names}")
         _require(self.weight_temperature > 0, f"weight_temperature is {self.weight_temperature}, must be positive")
+        _require(
+            self.window_lengths == "full" or self.pack_windows,
+            f"window_lengths is {self.window_lengths!r}, but pack_windows is off, so that the rest of a row would stay "
+            "empty: turn it on",
+        )
         share = self.repeated_action_share
         _require(0 <= share <= 1, f"repeated_action_share is {share}, must lie in [0, 1]")
 

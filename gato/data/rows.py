@@ -15,7 +15,7 @@ from gato.data.collate import Row
 from gato.data.encoded import BadRecordError, EncodedRecords
 from gato.data.reading import readable
 from gato.data.split import split_records, spread
-from gato.data.window import draw_span, draw_window
+from gato.data.window import draw_length, draw_span, draw_window
 from gato.tokenizer.demonstration import join_demonstrations, largest_timestep
 from gato.tokenizer.sequence import TokenSequence
 
@@ -199,6 +199,9 @@ class ControlRows(Rows):
                 shown.append(self._draw_prompt(episode, body, partners, rng, max_tokens, max_patches))
         max_tokens -= sum(map(len, shown))
         max_patches -= sum(len(prompt.patches) for prompt in shown)
+        if self._data.window_lengths == "log-uniform":
+            shortest = min(largest_timestep(body)[0], max_tokens)
+            max_tokens = min(draw_length(shortest, self._data.context_length, rng), max_tokens)
         try:
             window = draw_window(body, max_tokens, max_patches, rng, start_share=self._start_share)
         except ValueError as error:

@@ -44,6 +44,12 @@ def draw_window(
     return sequence.timesteps(first, first + sequence.num_fitting(first, max_tokens, max_patches))
 
 
+def draw_length(shortest: int, longest: int, rng: np.random.Generator) -> int:
+    """Draws how many tokens a window may take, from `shortest` to `longest`, as often 1 as 2 to 3 or 32 to 63."""
+    drawn = np.exp(rng.uniform(np.log(shortest), np.log(longest + 1)))
+    return min(int(drawn), longest)
+
+
 def draw_span(document: TokenSequence, max_tokens: int, rng: np.random.Generator) -> TokenSequence:
     """Draws a random run of tokens of a document, which may be cut anywhere."""
     length = min(len(document), max_tokens)

@@ -107,6 +107,29 @@ def test_a_row_is_filled_with_windows_that_do_not_see_each_other(make_encoded):
     assert np.mean([len(alone[index].sequence) for index in range(200)]) / 64 < 0.8
 
 
+def test_log_uniform_windows_show_many_starts_and_fill_rows_as_well(make_encoded):
+    records = episodes([200] * 10)
+    settings = {"prompt": PromptConfig(probability=0.0), "pack_windows": True}
+    full, _ = rows_of(records, make_encoded, **settings)
+    varied, _ = rows_of(records, make_encoded, **settings, window_lengths="log-uniform")
+    assert all(len(full[index].parts) == 1 for index in range(50))
+    drawn = [varied[index] for index in range(200)]
+    assert all(len(row.sequence) == 64 for row in drawn)
+    # The mean of log-uniform lengths from 1 to 64 is 63 / ln(64) = 15.
+    assert np.mean([len(row.parts) for row in drawn]) == pytest.approx(5, abs=1)
+    firsts = [row.parts[1] if len(row.parts) > 1 else 64 for row in drawn]
+    assert np.mean(firsts) == pytest.approx(15, abs=3.5)
+    prompted, _ = rows_of(
+        episodes([12] * 30),
+        make_encoded,
+        prompt=PromptConfig(probability=1.0, max_tokens=16),
+        pack_windows=True,
+        window_lengths="log-uniform",
+    )
+    for index in range(20):  # a demonstration is never cut short by the length that is drawn
+        assert is_action(prompted[index].sequence).sum() == 8 * len(prompted[index].parts)
+
+
 def test_packed_windows_have_whole_demonstrations_or_none(make_encoded):
     prompt = PromptConfig(probability=0.5, max_tokens=16)
     rows, _ = rows_of(episodes([12] * 30), make_encoded, prompt=prompt, pack_windows=True)

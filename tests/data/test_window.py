@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gato.data.window import START_TIMESTEPS, draw_span, draw_start, draw_window
+from gato.data.window import START_TIMESTEPS, draw_length, draw_span, draw_start, draw_window
 from gato.tokenizer.demonstration import largest_timestep, last_start
 
 EVERYTHING = 1_000
@@ -166,3 +166,19 @@ def test_a_document_that_fits_is_shown_whole(make_tokens, assert_same):
     document = make_tokens([10])
     assert_same(draw_span(document, 10, np.random.default_rng(6)), document)
     assert_same(draw_span(document, 99, np.random.default_rng(6)), document)
+
+
+def test_a_log_uniform_length_lies_as_often_in_each_octave():
+    rng, num_draws = np.random.default_rng(0), 4000
+    lengths = np.array([draw_length(1, 63, rng) for _ in range(num_draws)])
+    assert lengths.min() == 1
+    assert lengths.max() == 63
+    for octave in range(6):  # 1, 2 to 3, ..., 32 to 63
+        count = int(((lengths >= 2**octave) & (lengths < 2 ** (octave + 1))).sum())
+        assert within(count, num_draws, 1 / 6), (octave, count)
+
+
+@pytest.mark.parametrize("shortest, longest", [(1, 1), (7, 7), (3, 4)])
+def test_a_length_lies_within_its_limits(shortest, longest):
+    rng = np.random.default_rng(0)
+    assert {draw_length(shortest, longest, rng) for _ in range(100)} == set(range(shortest, longest + 1))
