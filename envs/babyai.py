@@ -100,12 +100,16 @@ def _bot(env: gymnasium.Env[Any, Any], rng: np.random.Generator) -> Expert:
     return _BotExpert(env)
 
 
+# Never trained on: a known mission in a new place, and a size between those that are trained.
+HELD_OUT = ("PickupAbove-v0", "PutNextS6N3-v0")
+
 # A mission of several parts gets time by their number: the steps are those of the longest mission.
 _levels = functools.partial(
     grid_tasks,
     family="babyai",
     prefix="BabyAI",
     success_source="BabyAI: reward is given for an accomplished mission only",
+    held_out=HELD_OUT,
 )
 
 TASKS: tuple[Task, ...] = (

@@ -106,6 +106,7 @@ def grid_tasks(
     family: str,
     prefix: str,
     success_source: str,
+    held_out: Sequence[str],
 ) -> tuple[Task, ...]:
     """The tasks of several worlds of one family with one kind of expert.
 
@@ -113,6 +114,7 @@ def grid_tasks(
         worlds: (id without the prefix, steps at most, description).
         prefix: of the ids, such as "BabyAI".
         success_source: who says that a reward is given for an accomplished mission only.
+        held_out: ids of the worlds that are never trained on.
     """
     return tuple(
         Task(
@@ -124,7 +126,7 @@ def grid_tasks(
             max_episode_steps=max_episode_steps,
             success=_succeeded,
             success_source=success_source,
-            tags=frozenset({"text", "discrete", "symbols"}),
+            tags=frozenset({"text", "discrete", "symbols"} | ({"held-out"} if world in held_out else set())),
             packages=PACKAGES,
             views=VIEWS,
             action_names=action_names,

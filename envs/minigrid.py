@@ -81,11 +81,15 @@ def _memory_expert(env: gymnasium.Env[Any, Any], rng: np.random.Generator) -> Ex
     return _MemoryExpert(env)
 
 
+# Never trained on: more walls, and a larger place, than those that are trained.
+HELD_OUT = ("SimpleCrossingS11N5-v0", "GoToObject-8x8-N2-v0")
+
 _worlds = functools.partial(
     grid_tasks,
     family="minigrid",
     prefix="MiniGrid",
     success_source="MiniGrid: a positive reward is given for an accomplished mission only",
+    held_out=HELD_OUT,
 )
 
 TASKS: tuple[Task, ...] = (

@@ -22,7 +22,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "gato.config": ({"gato.seeds"}, {"numpy"}),
     "gato.batch": (set(), {"numpy"}),
     "gato.envs": (set(), {"gymnasium", "numpy"}),
-    "gato.configs": ({"gato.config"}, set()),
+    "gato.configs": ({"gato.config", "gato.envs"}, set()),
     "gato.tokenizer": ({"gato.config"}, {"numpy", "sentencepiece", "gymnasium.spaces"}),
     "gato.data": (
         {"gato.files", "gato.config", "gato.batch", "gato.tokenizer"},
