@@ -70,6 +70,9 @@ def _source(name: str, family: str) -> SourceConfig:
         path=f"{DATA}/demonstrations/{name}",
         weight=_TASK_WEIGHTS.get(name, _FAMILY_WEIGHTS[family]),
         prompt=_CONTEXT_PROMPT if family == "context" else _PROMPT,
+        # Departure: the expert's answer is learned at every timestep, also where a random action was executed; where
+        # demonstrations tell the task, they show what was done.
+        learned_actions="executed" if family == "context" else "expert",
         # Departure: numbers are mapped linearly from what is seen. The paper's rule leaves few bins for small numbers.
         scaling="mu-law" if holds_symbols else "range",
     )

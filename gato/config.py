@@ -229,6 +229,9 @@ class SourceConfig:
     max_epochs: float | None = None  # most times that the run shows its training records, on average; None = no limit
     max_tokens: int | None = None  # most tokens of it that the run shows; None = no limit
     min_return: float | None = None  # keep episodes of this share of the expert's return (section 3.1: 0.8); None = all
+    # Which actions of episodes that hold both are learned: those executed, without the random ones; or, a departure, at
+    # every timestep the one that an expert advised, which needs sequences that do not show their own actions.
+    learned_actions: Literal["executed", "expert"] = "executed"
     bad_records: Literal["stop", "skip"] = "stop"  # what a record that cannot be read or encoded leads to
     prompt: PromptConfig = field(default_factory=PromptConfig)  # control sources only
     start_share: float = 0.0  # departure: share of windows that begin where episodes do, in their first few timesteps
@@ -496,6 +499,15 @@ class RunConfig:
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
+
+    def __post_init__(self) -> None:
+        for source in self.data.sources:
+            _require(
+                source.learned_actions == "executed" or self.tokenizer.own_actions == "hidden",
+                f"source {source.name!r}: learned_actions is 'expert', but tokenizer.own_actions is "
+                f"{self.tokenizer.own_actions!r}, so that rows would show actions that nobody executed: set it to "
+                "'hidden'",
+            )
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"

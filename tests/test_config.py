@@ -197,3 +197,18 @@ def test_a_config_of_before_the_policy_had_a_prompt_is_read():
 def test_former_names_of_the_prompt_change_only_what_they_name():
     run = RunConfig().override(["policy.prompt.pinned=false", "policy.prompt_tokens=64"])
     assert run.policy.prompt == PromptConfig(max_tokens=64, pinned=False)
+
+
+def test_advised_actions_need_sequences_without_executed_ones():
+    data = DataConfig(sources=(SourceConfig(name="arm", kind="minari", path="arm", learned_actions="expert"),))
+    with pytest.raises(
+        ValueError, match=r"source 'arm': learned_actions is 'expert', but tokenizer\.own_actions is 'fed'"
+    ):
+        RunConfig(data=data)
+    hidden = TokenizerConfig(values_per_token=8, action_tokens="grouped", own_actions="hidden")
+    assert RunConfig(data=data, tokenizer=hidden).data == data
+
+
+def test_log_uniform_windows_need_packed_rows():
+    with pytest.raises(ValueError, match="window_lengths is 'log-uniform', but pack_windows is off"):
+        DataConfig(window_lengths="log-uniform")

@@ -150,6 +150,7 @@ def encoding_of(
     *,
     terminal_observation: bool,
     fields: Sequence[FieldScale] = (),
+    learned_actions: str = "executed",
 ) -> dict[str, Any]:
     """Returns everything that decides how a record becomes tokens, as JSON values."""
     return {
@@ -159,6 +160,7 @@ def encoding_of(
         "question_loss": data.question_loss,
         "terminal_observation": terminal_observation,
         "fields": [{"path": scale.path, "low": list(scale.low), "high": list(scale.high)} for scale in fields],
+        **({} if learned_actions == "executed" else {"learned_actions": learned_actions}),
     }
 
 

@@ -25,6 +25,7 @@ class Episode:
     terminated: bool  # the task ended the episode
     truncated: bool  # a time limit ended the episode
     action_mask: np.ndarray | None = None  # (T,) bool; False = the action is shown but not imitated; None = all are
+    expert_actions: Any = None  # what an expert advised, where others were executed too; leaves of T entries, or None
     seed: int | None = None  # of the environment's reset
     options: dict[str, Any] | None = None  # of the environment's reset, JSON values; equal options are the same task
 
@@ -35,6 +36,8 @@ class Episode:
             step = int(np.flatnonzero(~np.isfinite(self.rewards))[0])
             raise ValueError(f"reward {step} is {self.rewards[step]}, expected a finite number")
         _check_lengths(self.actions, "actions", (len(self),))
+        if self.expert_actions is not None:
+            _check_lengths(self.expert_actions, "expert_actions", (len(self),))
         _check_lengths(self.observations, "observations", (len(self), len(self) + 1))
         mask = self.action_mask
         if mask is not None and (mask.dtype != bool or mask.shape != self.rewards.shape):

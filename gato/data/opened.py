@@ -49,7 +49,14 @@ def open_encoded(
     terminal = source.prompt.terminal_observation
     if source.kind == "prepared":
         prepared = PreparedSource(source.path, source.name)
-        expected = encoding_of(data, tokenizer, text, terminal_observation=terminal, fields=source.fields)
+        expected = encoding_of(
+            data,
+            tokenizer,
+            text,
+            terminal_observation=terminal,
+            fields=source.fields,
+            learned_actions=source.learned_actions,
+        )
         prepared.check_encoding(expected)
         return EncodedSource(prepared, lambda sequence: sequence, cache), prepared.facts
     opened = open_source(source)

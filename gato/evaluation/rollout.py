@@ -99,7 +99,8 @@ def rollout(
         seeds: of `env.reset` and of the action space.
         options: reset options, one mapping per episode.
         noise: [low, high]: each episode draws a probability from this range, with which any executed action is a
-            random one instead. Such actions are recorded, and False in the episode's `action_mask`.
+            random one instead. Such actions are recorded, and False in the episode's `action_mask`; what the actor
+            chose are its `expert_actions`.
         noise_strength: of such an action in a Box of floats: how far it lies on the way from the actor's to a random
             one, in [0, 1].
         steps_after_success: ends an episode, as truncated, so many steps after the one whose info first says `success`.
@@ -239,6 +240,7 @@ class _Recorder:
     steps_after_success: int | None
     observations: list[Any] = field(default_factory=list)
     actions: list[Any] = field(default_factory=list)
+    chosen_actions: list[Any] = field(default_factory=list)
     action_mask: list[bool] = field(default_factory=list)
     rewards: list[float] = field(default_factory=list)
     frames: list[np.ndarray] = field(default_factory=list)
@@ -284,6 +286,7 @@ class _Recorder:
         executed = action if chosen else self._disturbed(action)
         self.executed = executed
         self.actions.append(copy.deepcopy(executed))
+        self.chosen_actions.append(copy.deepcopy(action))
         self.action_mask.append(chosen)
         if isinstance(self.env, RemoteEnv):
             self.env.ask_step(executed)
@@ -320,6 +323,7 @@ class _Recorder:
             terminated=bool(self.terminated),
             truncated=bool(self.truncated),
             action_mask=None if self.noise is None else np.array(self.action_mask),
+            expert_actions=None if self.noise is None else stack_members(self.env.action_space, self.chosen_actions),
             seed=self.job.seed,
             options=self._options(),
         )

@@ -50,7 +50,12 @@ def prepare_sources(settings: RunConfig, out: Path, tokenizer: Path | None, cons
                 )
                 terminal = source.prompt.terminal_observation
                 encoding = encoding_of(
-                    data, settings.tokenizer, text, terminal_observation=terminal, fields=source.fields
+                    data,
+                    settings.tokenizer,
+                    text,
+                    terminal_observation=terminal,
+                    fields=source.fields,
+                    learned_actions=source.learned_actions,
                 )
                 bar = progress.add_task(source.name, total=len(encoded))
                 bad = write_prepared(

@@ -138,6 +138,7 @@ def test_noise_is_recorded_as_executed_and_masked_out():
         kept = done.episode.action_mask
         assert (done.episode.actions[kept] == done.info["secret"]).all()
         np.testing.assert_array_equal(done.episode.rewards, done.episode.actions)
+        assert (done.episode.expert_actions == done.info["secret"]).all()  # also where another one was executed
     masks = np.concatenate([done.episode.action_mask for done in noisy])
     replaced = np.concatenate([done.episode.actions != done.info["secret"] for done in noisy])
     assert abs(masks.mean() - 0.5) < 0.06

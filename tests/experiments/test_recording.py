@@ -187,6 +187,9 @@ def test_masks_and_options_travel(tmp_path):
     masks = np.concatenate([source[index].action_mask for index in range(len(source))])
     assert 0.3 < masks.mean() < 0.7
     assert len({json.dumps(source[index].options) for index in range(len(source))}) == 12
+    for episode in (source[index] for index in range(len(source))):
+        agree = episode.actions == episode.expert_actions
+        assert agree[episode.action_mask].all()  # what is not random is what the expert said
 
 
 def test_without_an_option_the_expert_plays_as_well_as_it_can():

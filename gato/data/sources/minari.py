@@ -14,7 +14,7 @@ from minari.storage.datasets_root_dir import get_dataset_path
 from gato.data.episode import Episode
 from gato.data.reading import located
 from gato.data.sources.groups import group_ids
-from gato.data.sources.minari_format import DATA_FOLDER, MASK_INFO
+from gato.data.sources.minari_format import DATA_FOLDER, EXPERT_INFO, MASK_INFO
 from gato.data.validation import check_shapes
 
 
@@ -82,7 +82,11 @@ class MinariSource:
             data = self._dataset[index]
             check_shapes(self.observation_space, data.observations, "observations")
             check_shapes(self.action_space, data.actions, "actions")
-            mask = None if not data.infos or MASK_INFO not in data.infos else data.infos[MASK_INFO][1:]
+            infos = data.infos or {}
+            mask = infos[MASK_INFO][1:] if MASK_INFO in infos else None
+            advised = _advised(self.action_space, infos[EXPERT_INFO]) if EXPERT_INFO in infos else None
+            if advised is not None:
+                check_shapes(self.action_space, advised, "expert actions")
             return Episode(
                 observations=data.observations,
                 actions=data.actions,
@@ -90,9 +94,22 @@ class MinariSource:
                 terminated=bool(data.terminations[-1:].any()),
                 truncated=bool(data.truncations[-1:].any()),
                 action_mask=mask,
+                expert_actions=advised,
                 seed=self._seeds[index],
                 options=self._options[index],
             )
+
+
+def _advised(space: gym.Space, info: Any) -> Any:
+    """Returns the expert's actions out of the info of that name, which Minari reads without a space."""
+    match space:
+        case gym.spaces.Dict():
+            return {key: _advised(part, info[key]) for key, part in space.items()}
+        case gym.spaces.Tuple():
+            return tuple(_advised(part, info[f"_index_{index}"]) for index, part in enumerate(space))
+        case gym.spaces.Text():
+            return [text.decode() for text in info[1:]]
+    return info[1:]
 
 
 def _fetched(dataset_id: str, name: str) -> Path:

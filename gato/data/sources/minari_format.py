@@ -1,8 +1,8 @@
 """Our Minari datasets on disk: what both the reader and the writer must know.
 
 What we add to the format, and plain Minari carries along: the episode attributes `seed` (as Minari itself writes it)
-and `options` (the reset options as JSON), and the info `action_loss_mask`, aligned like every info: entry t + 1 belongs
-to action t.
+and `options` (the reset options as JSON), and the infos `action_loss_mask` and `expert_action`, aligned like every
+info: entry t + 1 belongs to action t.
 """
 
 import json
@@ -11,6 +11,7 @@ from pathlib import Path
 
 DATA_FOLDER = "data"  # Minari keeps a dataset in this folder below the dataset's own
 MASK_INFO = "action_loss_mask"
+EXPERT_INFO = "expert_action"  # what an expert advised; the structure is that of the actions
 
 
 def reference_scores(path: str | Path) -> tuple[float, float] | None:

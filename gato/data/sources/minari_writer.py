@@ -15,7 +15,7 @@ from minari.dataset.minari_storage import MinariStorage
 
 from gato.data.episode import Episode
 from gato.data.reading import located
-from gato.data.sources.minari_format import DATA_FOLDER, MASK_INFO
+from gato.data.sources.minari_format import DATA_FOLDER, EXPERT_INFO, MASK_INFO
 from gato.data.validation import check_shapes
 from gato.files import new_folder
 
@@ -167,8 +167,22 @@ def _write_episode(group: h5py.Group, index: int, episode: Episode) -> None:
     _write_tree(group, "rewards", episode.rewards, len(episode))
     _write_tree(group, "terminations", at_end & episode.terminated, len(episode))
     _write_tree(group, "truncations", at_end & episode.truncated, len(episode))
+    infos: dict[str, Any] = {}
     if episode.action_mask is not None:
-        _write_tree(group, "infos", {MASK_INFO: np.append(True, episode.action_mask)}, len(episode) + 1)
+        infos[MASK_INFO] = np.append(True, episode.action_mask)
+    if episode.expert_actions is not None:
+        infos[EXPERT_INFO] = _after_reset(episode.expert_actions)
+    if infos:
+        _write_tree(group, "infos", infos, len(episode) + 1)
+
+
+def _after_reset(tree: Any) -> Any:
+    """Returns a batched tree with an entry before its first, that of the reset: the first once more."""
+    if isinstance(tree, tuple):
+        return tuple(map(_after_reset, tree))
+    if isinstance(tree, Mapping):
+        return {name: _after_reset(part) for name, part in tree.items()}
+    return [tree[0], *tree] if isinstance(tree, list) else np.concatenate([tree[:1], tree])
 
 
 def _write_tree(group: h5py.Group, key: str, tree: Any, length: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from gato.config import SourceConfig
 from gato.data.episode import ControlSource, Source
 from gato.data.reading import located
+from gato.data.sources.advised import AdvisedEpisodes
 from gato.data.sources.formats import find_format
 
 AnySource: TypeAlias = ControlSource | Source
@@ -19,7 +20,8 @@ def open_source(source: SourceConfig) -> AnySource:
 
     Raises:
         FileNotFoundError: there is nothing at the path.
-        ValueError: no such kind, something else at the path than the kind says, or the kind has no such options.
+        ValueError: no such kind, something else at the path than the kind says, the kind has no such options, or no
+            episodes whose actions could be learned.
         ImportError: a library of the format is missing; names the extra that brings it.
     """
     if source.kind == "prepared":
@@ -28,7 +30,7 @@ def open_source(source: SourceConfig) -> AnySource:
         chosen = find_format(source.kind)
     try:
         opener = chosen.load()
-        return opener(source.path, source.name, **_arguments(opener, source))
+        opened = opener(source.path, source.name, **_arguments(opener, source))
     except ImportError as error:
         if chosen.extra is None:
             raise
@@ -36,6 +38,11 @@ def open_source(source: SourceConfig) -> AnySource:
             f"source {source.name!r}: a library of kind {source.kind!r} could not be imported ({error}): "
             f"pip install 'gato-jax[{chosen.extra}]'"
         ) from error
+    if source.learned_actions == "executed":
+        return opened
+    if not isinstance(opened, ControlSource):
+        raise ValueError(f"source {source.name!r} holds no episodes: leave learned_actions out")
+    return AdvisedEpisodes(opened)
 
 
 def _arguments(opener: Callable[..., AnySource], source: SourceConfig) -> dict[str, Any]:

@@ -16,10 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from minari.data_collector import EpisodeBuffer
 
+from gato.config import SourceConfig
 from gato.data.episode import Episode
+from gato.data.returns import episode_returns
 from gato.data.sources.minari import MinariSource
 from gato.data.sources.minari_format import reference_scores
 from gato.data.sources.minari_writer import write_minari
+from gato.data.sources.opening import open_source
 
 RECORDED = Path(__file__).parents[4] / "shared" / "data" / "minari"  # beside the repository, where there is one
 
@@ -111,8 +114,11 @@ def episodes():
     """Different in length, end, seed, options and mask."""
     space = OBSERVATION_SPACE, ACTION_SPACE
     mask = np.array([True, False, False, True, True])
+    advised = make_episode(*space, 5, 9).actions
     return [
-        make_episode(*space, 5, 0, seed=7, options={"goal": "red", "at": [1, 2.5]}, action_mask=mask),
+        make_episode(
+            *space, 5, 0, seed=7, options={"goal": "red", "at": [1, 2.5]}, action_mask=mask, expert_actions=advised
+        ),
         make_episode(*space, 1, 1, seed=8, options={"goal": "blue", "at": [1, 2.5]}, terminated=False, truncated=True),
         make_episode(*space, 40, 2, options={"at": [1, 2.5], "goal": "red"}, truncated=True),
         make_episode(*space, 3, 3, terminated=False, seed=0),
@@ -148,7 +154,7 @@ def test_episodes_come_back_as_they_were(dataset, episodes):
     assert len(source) == len(episodes)
     for index, expected in enumerate(episodes):
         episode = source[index]
-        for field in ("observations", "actions", "rewards", "action_mask"):
+        for field in ("observations", "actions", "rewards", "action_mask", "expert_actions"):
             assert_equal_trees(getattr(episode, field), getattr(expected, field))
         for field in ("terminated", "truncated", "seed", "options"):
             assert getattr(episode, field) == getattr(expected, field)
@@ -500,6 +506,27 @@ def test_the_mask_belongs_to_the_action_and_not_to_the_observation_before(tmp_pa
     with h5py.File(path / "data" / "main_data.hdf5", "r") as file:
         assert file["episode_0/infos/action_loss_mask"][:].tolist() == [True, False, True, True, True]
     assert MinariSource(path, "numbers")[0].action_mask.tolist() == [False, True, True, True]
+
+
+def test_an_experts_advice_replaces_what_was_executed(tmp_path):
+    advised, mask = np.array([2, 0, 1, 1]), np.array([False, True, True, False])
+    noisy = control_episode(action_mask=mask, expert_actions=advised)
+    path = write_control(tmp_path / "numbers", [noisy, control_episode()])
+    source = SourceConfig(name="numbers", kind="minari", path=str(path), learned_actions="expert")
+    opened = open_source(source)
+    assert opened[0].actions.tolist() == advised.tolist()
+    assert opened[0].action_mask is None
+    assert_equal_trees(opened[0].observations, noisy.observations)
+    assert_equal_trees(opened[1].actions, control_episode().actions)  # nobody advised anything else
+    executed = open_source(dataclasses.replace(source, learned_actions="executed"))
+    assert executed[0].actions.tolist() == noisy.actions.tolist()
+    assert executed[0].action_mask.tolist() == mask.tolist()
+    np.testing.assert_array_equal(episode_returns(opened), episode_returns(executed))
+
+
+def test_advice_must_fit_the_actions(tmp_path):
+    with pytest.raises(ValueError, match="expert_actions has 3 entries, expected 4"):
+        control_episode(expert_actions=np.zeros(3, int))
 
 
 def test_episodes_without_a_mask_stand_beside_those_with_one(tmp_path):
