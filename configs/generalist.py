@@ -79,7 +79,7 @@ def _source(name: str, family: str) -> SourceConfig:
 
 
 def get_config() -> RunConfig:
-    """Returns the run; 3M parameters."""
+    """Returns the run; 2M parameters."""
     control = (
         *(_source(task.name, task.family) for task in trained_tasks()),
         *(_source(name, name.partition("-")[0]) for name in PIXEL_TASKS),
@@ -102,11 +102,11 @@ def get_config() -> RunConfig:
             own_actions="hidden",
         ),
         model=ModelConfig(
-            width=256,
+            width=192,
             num_layers=4,
-            num_heads=8,
+            num_heads=6,
             head_dim=32,
-            mlp_width=1024,
+            mlp_width=768,
             stochastic_depth=0.0,
             patch_stem="tiles",
             patch_channels=64,
@@ -117,7 +117,7 @@ def get_config() -> RunConfig:
         ),
         data=DataConfig(
             sources=(*control, *language),
-            batch_size=32,
+            batch_size=16,
             context_length=_CONTEXT_LENGTH,
             max_patches=64,
             pairs_per_row=4,

@@ -14,6 +14,7 @@ from gato.checkpoint import load_config as load_checkpoint_config
 from gato.config import DataConfig, RunConfig
 from gato.data.corpus import corpus
 from gato.data.mixture import build_mixture
+from gato.data.prepared import PreparedSource
 from gato.data.scaling import with_scales
 from gato.data.sources.opening import open_source
 from gato.files import replace_file
@@ -150,10 +151,19 @@ def text_tokenizer(data: DataConfig, vocab_size: int) -> TextTokenizer | None:
     It depends on the sources alone: the same sources give the same model.
 
     Raises:
-        ValueError: there is too little text for the vocabulary.
+        ValueError: there is too little text for the vocabulary, or a source was prepared with a tokenizer of its own.
     """
-    skip_bad = {source.name for source in data.sources if source.bad_records == "skip"}
-    texts = list(corpus(map(open_source, data.sources), CORPUS_RECORDS, skip_bad=skip_bad))
+    sources = []
+    for source in data.sources:
+        if source.kind != "prepared":
+            sources.append(source)
+        elif PreparedSource(source.path, source.name).encoding["text_model"] is not None:
+            raise ValueError(
+                f"source {source.name!r} was prepared with a text tokenizer: give the one that lies beside it, such as "
+                f"--tokenizer {Path(source.path).parent / TOKENIZER_FILE}"
+            )
+    skip_bad = {source.name for source in sources if source.bad_records == "skip"}
+    texts = list(corpus(map(open_source, sources), CORPUS_RECORDS, skip_bad=skip_bad))
     return TextTokenizer.train(texts, vocab_size, whole=tuple(SPEAKERS.values())) if texts else None
 
 

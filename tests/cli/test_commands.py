@@ -1,6 +1,7 @@
 """The whole road on a tiny scale: every command once, on data and weights that the commands before it made."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -65,13 +66,19 @@ def test_prepared_sources_train_like_the_sources_themselves(trained, tmp_path, c
         return [line["loss"] for line in lines if "loss" in line]
 
     assert losses(tmp_path / "run") == losses(trained)
+    with pytest.raises(SystemExit):
+        run([*train[:-1], str(tmp_path / "other"), "--set", *TINY])
+    told = "".join(capsys.readouterr().err.split())
+    assert f"--tokenizer{prepared / 'tokenizer.model'}" in told
 
 
-def test_a_run_whose_sources_hold_no_text_needs_no_tokenizer(trained, tmp_path):
+def test_a_run_whose_sources_hold_no_text_needs_no_tokenizer(trained, tmp_path, capsys):
     source = {"name": "dark-room", "kind": "minari", "path": str(trained.parent / "demonstrations" / "dark-room")}
     (tmp_path / "sources.json").write_text(json.dumps([source]))
     common = ["gato-79m", "--sources", str(tmp_path / "sources.json")]
     run(["data", "prepare", *common, "--out", str(tmp_path / "prepared"), "--set", *TINY])
+    (printed,) = re.findall("train with: gato (.*)", capsys.readouterr().out)
+    run([*printed.split(), "--run", str(tmp_path / "again"), "--set", *TINY, "training.num_steps=2"])
     run(["train", *common, "--run", str(tmp_path / "run"), "--set", *TINY, "training.num_steps=2"])
     assert not list(tmp_path.rglob("tokenizer.model"))
     run(["evaluate", str(tmp_path / "run"), "--episodes", "2", "--num-envs", "2", "--videos", "0"])
