@@ -35,7 +35,7 @@ from gato.training.optimizer import make_optimizer, make_schedule
 from gato.training.step import empty_interval, init_state, make_train_step, model_loss
 
 SCALAR = ours.TOKENIZER
-FED = dataclasses.replace(SCALAR, values_per_token=50, action_tokens="grouped", separator="mark")
+FED = dataclasses.replace(SCALAR, values_per_token=50, pieces_per_token=8, action_tokens="grouped", separator="mark")
 HIDDEN = dataclasses.replace(FED, own_actions="hidden")
 LAYOUTS = {"scalar": SCALAR, "fed": FED, "hidden": HIDDEN}
 TOKENS_A_STEP = body.ROWS * body.CONTEXT_LENGTH

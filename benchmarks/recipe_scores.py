@@ -14,6 +14,7 @@ import dataclasses
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -53,7 +54,8 @@ ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
 }
 RECORDINGS = {"plain": ["--noise", "0", "0.3", "--keep", "all"], "training": ["--noise", "0.1", "0.9", "--keep", "all"]}
-_PROBE = 40, 120  # steps; their difference tells the CPU time of one
+_PROBE = 20, 60  # steps; their difference tells the CPU time of one
+_ROUNDS = 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -174,46 +176,57 @@ def train(arm: Arm, folder: Path, run_folder: Path, *, steps: int, seed: int, co
     return run(["train", str(config), "--run", str(run_folder), how], run_folder.with_suffix(".log"), core)
 
 
-def steps_within(arm: Arm, folder: Path, minutes: float, core: int) -> int:
-    """How many steps of an arm take so many CPU-minutes; measured once and kept."""
-    kept = folder / "steps.json"
-    known = json.loads(kept.read_text()) if kept.exists() else {}
-    key = f"{dataclasses.astuple(arm)} {minutes}"
-    if key not in known:
-        spent = [
-            train(arm, folder, folder / f"probe-{len(known)}-{steps}", steps=steps, seed=0, core=core)
-            for steps in _PROBE
-        ]
-        known[key] = round(60 * minutes * (_PROBE[1] - _PROBE[0]) / (spent[1] - spent[0]))
-        kept.write_text(json.dumps(known))
-    return known[key]
+def step_costs(arms: Sequence[Arm], folder: Path, core: int) -> dict[Arm, float]:
+    """Returns the CPU-seconds of a step of each arm; measured once, in turns, and kept.
+
+    What else the machine does meanwhile changes the cost of a step by up to a half. So arms are only compared by costs
+    that were measured side by side, and the cheapest of the rounds counts.
+    """
+    kept = folder / "step_costs.json"
+    known: dict[str, list[float]] = json.loads(kept.read_text()) if kept.exists() else {}
+    kinds = {arm: str((arm.layout, arm.optimizer, arm.rows)) for arm in arms}  # what decides the cost
+    if not known.keys() >= set(kinds.values()):
+        known = {}
+        for _ in range(_ROUNDS):
+            for arm in {kind: arm for arm, kind in kinds.items()}.values():
+                spent = [
+                    train(arm, folder, folder / f"probe-{steps}", steps=steps, seed=0, core=core) for steps in _PROBE
+                ]
+                cost = (spent[1] - spent[0]) / (_PROBE[1] - _PROBE[0])
+                known.setdefault(kinds[arm], []).append(cost)
+                for steps in _PROBE:
+                    shutil.rmtree(folder / f"probe-{steps}")
+        kept.write_text(json.dumps(known, indent=1))
+    return {arm: min(known[kind]) for arm, kind in kinds.items()}
 
 
-def scores_of(run_folder: Path, episodes: int, core: int) -> dict[str, float]:
-    """Normalised scores of the twelve tasks without a demonstration; plays what has not been played."""
-    out = run_folder / "scores"
-    if not (out / "scores.json").exists():
-        common = ["--episodes", str(episodes), "--num-envs", "10", "--videos", "0", "--overwrite"]
-        tasks = ["--tasks", *TASKS, "--prompt", "none"]
-        run(["evaluate", str(run_folder), *tasks, *common, "--out", str(out)], run_folder.with_suffix(".log"), core)
-        shown = [
-            "--tasks",
-            *SHOWN_TASKS,
-            "--study",
-            "--episodes",
-            "50",
-            "--num-envs",
-            "10",
-            "--videos",
-            "0",
-            "--overwrite",
-        ]
-        run(
-            ["evaluate", str(run_folder), *shown, "--out", str(run_folder / "study")],
-            run_folder.with_suffix(".log"),
-            core,
-        )
-    return {record["task"]: record["normalized"] for record in json.loads((out / "scores.json").read_text())["records"]}
+def play(run_folder: Path, episodes: int, core: int) -> None:
+    """Plays what has not been played: the twelve tasks without a demonstration, and the study of the two others."""
+    common = ["--num-envs", "10", "--videos", "0", "--overwrite"]
+    parts = {
+        "scores": ["--tasks", *TASKS, "--prompt", "none", "--episodes", str(episodes)],
+        "study": ["--tasks", *SHOWN_TASKS, "--study", "--episodes", "50"],
+    }
+    for name, chosen in parts.items():
+        out = run_folder / name
+        if not (out / "scores.json").exists():
+            log = run_folder.with_suffix(".log")
+            run(["evaluate", str(run_folder), *chosen, *common, "--out", str(out)], log, core)
+
+
+def run_folder_of(folder: Path, name: str, seed: int) -> Path:
+    """Returns where a run of an arm lies."""
+    return folder / f"{name.replace(', ', '-').replace(' ', '-')}-{seed}"
+
+
+def finished(folder: Path) -> dict[str, list[dict[str, float]]]:
+    """Returns the normalised scores of every arm that has some, task by task, of each of its seeds."""
+    found: dict[str, list[dict[str, float]]] = {}
+    for name in ARMS:
+        for path in sorted(folder.glob(f"{run_folder_of(folder, name, 0).name[:-1]}[0-9]*/scores/scores.json")):
+            records = json.loads(path.read_text())["records"]
+            found.setdefault(name, []).append({record["task"]: record["normalized"] for record in records})
+    return found
 
 
 def table(found: dict[str, list[dict[str, float]]]) -> str:
@@ -242,20 +255,20 @@ def main() -> None:
     folder = options.out.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     record(folder, options.core)
-    found: dict[str, list[dict[str, float]]] = {}
+    costs = step_costs(list(ARMS.values()), folder, options.core)
     for seed in options.seeds:
         for name in options.arms:
             arm = ARMS[name]
-            steps = steps_within(arm, folder, options.minutes, options.core)
-            run_folder = folder / f"{name.replace(', ', '-').replace(' ', '-')}-{seed}"
+            steps = round(60 * options.minutes / costs[arm])
+            run_folder = run_folder_of(folder, name, seed)
             if not (run_folder / "scores" / "scores.json").exists():
                 spent = train(arm, folder, run_folder, steps=steps, seed=seed, core=options.core)
                 print(
                     f"{run_folder.name}: {steps} steps, {spent:.0f} CPU-s with compiling", file=sys.stderr, flush=True
                 )
-            found.setdefault(name, []).append(scores_of(run_folder, options.episodes, options.core))
-            (folder / "scores.md").write_text(table(found) + "\n")
-    print(table(found))
+            play(run_folder, options.episodes, options.core)
+            (folder / "scores.md").write_text(table(finished(folder)) + "\n")
+    print(table(finished(folder)))
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ class TokenizerConfig:
     paper_literal: bool = False  # discrete ids re-use the text ids [0, num_discrete), as printed in the paper
     # How a timestep becomes tokens. All but the defaults are departures that shorten it.
     values_per_token: int = 1  # most numbers that share a token: neighbouring ones of an observation, or an action's
+    pieces_per_token: int = 1  # most text pieces of an observation that share one; they are no targets then
     # "mark": no token of its own, the last token of the observation carries its local position instead.
     separator: Literal["token", "mark"] = "token"
     # "parallel": a token per number, not fed in, so that one pass gives them all (appendix G). "grouped": one token,
@@ -62,6 +63,11 @@ class TokenizerConfig:
         for name in ("num_bins", "num_discrete", "text_action_tokens"):
             _require(getattr(self, name) >= 2, f"{name} is {getattr(self, name)}, needs 2 or more")
         _require(self.values_per_token >= 1, f"values_per_token is {self.values_per_token}, needs 1 or more")
+        _require(
+            1 <= self.pieces_per_token <= self.values_per_token,
+            f"pieces_per_token is {self.pieces_per_token}, needs to lie between 1 and values_per_token, which is "
+            f"{self.values_per_token}",
+        )
         _require(
             self.values_per_token > 1 or not self.has_action_groups,
             f"action_tokens is {self.action_tokens!r}, but values_per_token is 1: raise it to the most numbers that an "
@@ -501,6 +507,11 @@ class RunConfig:
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
 
     def __post_init__(self) -> None:
+        _require(
+            self.tokenizer.pieces_per_token == 1 or not self.data.text_observation_loss,
+            f"tokenizer.pieces_per_token is {self.tokenizer.pieces_per_token}, but only a piece in a token of its own "
+            "can be a target: set data.text_observation_loss to false",
+        )
         for source in self.data.sources:
             _require(
                 source.learned_actions == "executed" or self.tokenizer.own_actions == "hidden",

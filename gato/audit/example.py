@@ -15,7 +15,7 @@ from gato.data.encoded import timestep_tokenizer
 from gato.data.episode import ControlSource
 from gato.tokenizer.continuous import from_bins, mu_law_decode
 from gato.tokenizer.groups import token_places
-from gato.tokenizer.leaves import ActionLeaf, ContinuousLeaf, DiscreteLeaf, ObservationLeaf
+from gato.tokenizer.leaves import ActionLeaf, ContinuousLeaf, ObservationLeaf
 from gato.tokenizer.text import TextTokenizer
 
 MAX_CHARACTERS = 400  # of one line of `row_text`
@@ -145,12 +145,14 @@ class _Reader:
 
     def read_observation(self, start: int, stop: int, leaves: Sequence[ObservationLeaf]) -> None:
         """Tells the leaves that the tokens [start, stop) of an observation hold, and their numbers."""
-        are_numbers = [isinstance(leaf, ContinuousLeaf | DiscreteLeaf) for leaf in leaves]
-        places = token_places(self._counts(start, stop, leaves), are_numbers, self._tokenizer)
+        kinds = [leaf.kind for leaf in leaves]
+        places = token_places(self._counts(start, stop, leaves), kinds, self._tokenizer)
         told: dict[int, list[tuple[str, list[str]]]] = {}  # by token, of each leaf that it holds parts of
-        for leaf, own, is_numbers in zip(leaves, places, are_numbers, strict=True):
+        for leaf, own in zip(leaves, places, strict=True):
             own = own + start
-            values = self._told(leaf, own, told) if is_numbers else [self.values[token] for token in own]
+            values = [self.values[token] for token in own]
+            if leaf.kind == "numbers" or (leaf.kind == "text" and self._tokenizer.pieces_per_token > 1):
+                values = self._told(leaf, own, told)
             for token in np.unique(own).tolist():
                 (inside,) = np.nonzero(own == token)
                 name = _named(leaf.path, inside[0], inside[-1], 1 if leaf.width is None else len(own))
@@ -160,33 +162,40 @@ class _Reader:
             self.values[token] = " ".join(value for _, values in held for value in values)
 
     def _counts(self, start: int, stop: int, leaves: Sequence[ObservationLeaf]) -> list[int]:
-        """Counts the parts of each leaf; texts take as many tokens as the others leave."""
-        are_numbers = [isinstance(leaf, ContinuousLeaf | DiscreteLeaf) for leaf in leaves]
+        """Counts the parts of each leaf; texts take as many tokens as the others leave, with all that these hold."""
+        kinds = [leaf.kind for leaf in leaves]
         counts = [leaf.width or 0 for leaf in leaves]
 
         def num_tokens(stop: int) -> int:
-            places = token_places(counts[:stop], are_numbers[:stop], self._tokenizer)
+            places = token_places(counts[:stop], kinds[:stop], self._tokenizer)
             return max((int(own[-1]) + 1 for own in places if len(own)), default=0)
 
         texts = [index for index, leaf in enumerate(leaves) if leaf.width is None]
         for index in texts:
             spare = stop - start - num_tokens(len(leaves))
+            first = start + num_tokens(index)
             if len(texts) > 1:  # where texts stand side by side, the first takes all
-                first = start + num_tokens(index)
-                is_text = self._kinds[first : first + spare] == TOKEN_KINDS.index("text")
-                spare = int(np.argmin(np.append(is_text, False)))
+                spare = int(np.argmin(np.append(self._are_text(slice(first, first + spare)), False)))
             counts[index] = spare
+            if self._numbers is not None and self._tokenizer.pieces_per_token > 1:
+                counts[index] = int((self._numbers[first : first + spare] != self._tokenizer.padding_id).sum())
         return counts
 
+    def _are_text(self, tokens: slice) -> np.ndarray:
+        """Returns whether each token of an observation holds text."""
+        if self._numbers is not None and self._tokenizer.pieces_per_token > 1:
+            return self._numbers[tokens, 0] < self._tokenizer.text_vocab_size
+        return self._kinds[tokens] == TOKEN_KINDS.index("text")
+
     def _told(self, leaf: Any, own: np.ndarray, told: dict[int, Any]) -> list[str]:
-        """Reads the numbers of a leaf, which stand in these tokens behind those of the leaves before it."""
+        """Reads the numbers or pieces of a leaf, which stand in these tokens behind those of the leaves before it."""
         ids = self._tokens[own]
         if self._numbers is not None:
             before = [sum(len(values) for _, values in told.get(token, [])) for token in own.tolist()]
             ids = self._numbers[own, np.array(before, int) + np.arange(len(own)) - np.searchsorted(own, own)]
         if leaf.path in self._scaled:
             return [f"{float(value):.4g}" for value in np.ravel(leaf.decode(ids))]
-        kind = "continuous" if isinstance(leaf, ContinuousLeaf) else "discrete"
+        kind = "text" if leaf.kind == "text" else "continuous" if isinstance(leaf, ContinuousLeaf) else "discrete"
         return [_value(int(number), kind, self._tokenizer, self._text) for number in ids]
 
     def read_actions(self, places: np.ndarray, leaves: Sequence[ActionLeaf]) -> None:

@@ -16,7 +16,12 @@ from gato.tokenizer.spaces import TimestepTokenizer
 from gato.tokenizer.text import TextTokenizer
 
 EncodedRecords: TypeAlias = Records[TokenSequence]  # of one source
-PAPER_LAYOUT = {"values_per_token": 1, "separator": "token", "action_tokens": "sequential"}  # settings of a tokenizer
+PAPER_LAYOUT = {  # settings of a tokenizer
+    "values_per_token": 1,
+    "pieces_per_token": 1,
+    "separator": "token",
+    "action_tokens": "sequential",
+}
 RowKind: TypeAlias = Literal["control", "text", "pairs"]
 
 

@@ -55,6 +55,8 @@ def _layout(tokenizer: TokenizerConfig) -> str:
     told = []
     if tokenizer.has_groups:
         told.append(f"up to {tokenizer.values_per_token} neighbouring numbers share a token")
+    if tokenizer.pieces_per_token > 1:
+        told.append(f"so do up to {tokenizer.pieces_per_token} pieces of an observed text")
     if tokenizer.separator == "mark":
         told.append("the separator takes none")
     if tokenizer.has_action_groups:

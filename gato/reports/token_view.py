@@ -115,7 +115,9 @@ class TokenView:
                 "binned": binned,
                 "first_id": self._tokenizer.continuous_ids.start if binned else self._tokenizer.discrete_ids.start,
             }
-        return {"kind": "text", "title": f"{leaf.path}: text"}
+        most = self._tokenizer.pieces_per_token
+        shared = f"; up to {most} of its pieces share a token" if most > 1 else ""
+        return {"kind": "text", "title": f"{leaf.path}: text{shared}"}
 
     def _timestep(
         self,
@@ -128,7 +130,7 @@ class TokenView:
         t = prediction.timestep
         columns = [leaf.encode(part[t : t + 1]) for (leaf, _), part in zip(self._leaves, observed, strict=True)]
         counts = [column.tokens.shape[1] if column.lengths is None else int(column.lengths[0]) for column in columns]
-        places = token_places(counts, [column.holds_numbers for column in columns], self._tokenizer)
+        places = token_places(counts, [column.kind for column in columns], self._tokenizer)
         num_observed = max((int(own[-1]) + 1 for own in places if len(own)), default=0)
         # Without a token that could carry its mark the separator keeps its own.
         predicting = num_observed - (self._tokenizer.separator == "mark" and num_observed > 0)

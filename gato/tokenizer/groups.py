@@ -1,7 +1,8 @@
 """Several numbers in one token: a departure from the paper, which spells every number as a token of its own.
 
 Each number keeps the id that it would have as a token. Neighbouring leaves of numbers share tokens. Their numbers, in
-the order of the paper, are cut evenly into as few tokens as hold them.
+the order of the paper, are cut evenly into as few tokens as hold them. The pieces of an observed text may share tokens
+too: as many as may, one text after the other.
 """
 
 import itertools
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gato.config import TokenizerConfig
-from gato.tokenizer.leaves import Columns
+from gato.tokenizer.leaves import Columns, LeafKind
 
 
 def group_sizes(num_values: int, values_per_token: int) -> list[int]:
@@ -20,31 +21,39 @@ def group_sizes(num_values: int, values_per_token: int) -> list[int]:
 
 
 def group_columns(columns: Sequence[Columns], config: TokenizerConfig) -> list[Columns]:
-    """Returns columns of which those of numbers, wherever they stand side by side, hold several numbers each."""
+    """Returns columns whose tokens hold several numbers, of neighbouring leaves too, or several pieces of one text."""
     grouped: list[Columns] = []
-    for are_numbers, members in itertools.groupby(columns, lambda column: column.holds_numbers):
-        run = list(members)
-        grouped += [_group(run, config)] if are_numbers else run
+    for kind, members in itertools.groupby(columns, lambda column: column.kind):
+        if kind == "numbers":
+            grouped.append(_group(list(members), config))
+        elif kind == "text" and config.pieces_per_token > 1:
+            grouped += [_group_pieces(column, config) for column in members]
+        else:
+            grouped += members
     return [column for column in grouped if column.tokens.shape[1]]
 
 
-def token_places(counts: Sequence[int], are_numbers: Sequence[bool], config: TokenizerConfig) -> list[np.ndarray]:
+def token_places(counts: Sequence[int], kinds: Sequence[LeafKind], config: TokenizerConfig) -> list[np.ndarray]:
     """Returns which token of an observation each part of its leaves stands in, (count,) int per leaf.
 
     Args:
-        counts: parts of each leaf: numbers, patches, or pieces of text.
-        are_numbers: whether they are numbers, and so may share tokens.
-        config: how many share one.
+        counts: parts of each leaf.
+        kinds: what they are.
+        config: how many share a token.
     """
     places: list[np.ndarray] = []
     start = 0
-    for are_shared, members in itertools.groupby(zip(counts, are_numbers, strict=True), lambda leaf: leaf[1]):
+    for kind, members in itertools.groupby(zip(counts, kinds, strict=True), lambda leaf: leaf[1]):
         own = [count for count, _ in members]
-        total = sum(own)
-        sizes = group_sizes(total, config.values_per_token if are_shared else 1) if total else []
-        tokens = start + np.repeat(np.arange(len(sizes)), sizes)
-        places += np.split(tokens, np.cumsum(own)[:-1])
-        start += len(sizes)
+        if kind == "numbers":
+            sizes = group_sizes(sum(own), config.values_per_token) if sum(own) else []
+            places += np.split(start + np.repeat(np.arange(len(sizes)), sizes), np.cumsum(own)[:-1])
+            start += len(sizes)
+            continue
+        shared = config.pieces_per_token if kind == "text" else 1
+        for count in own:
+            places.append(start + np.arange(count) // shared)
+            start += -(-count // shared)
     return places
 
 
@@ -58,6 +67,19 @@ def widest_group(widths: Sequence[int | None], config: TokenizerConfig) -> int:
     runs = itertools.groupby(widths, lambda width: width is not None)
     counts = [sum(width or 0 for width in run) for are_numbers, run in runs if are_numbers]
     return max((group_sizes(count, config.values_per_token)[0] for count in counts if count), default=0)
+
+
+def _group_pieces(column: Columns, config: TokenizerConfig) -> Columns:
+    assert column.lengths is not None  # as of any text
+    ids, size = column.tokens, config.pieces_per_token
+    num_tokens = -(-ids.shape[1] // size)
+    values = np.full((len(ids), num_tokens * size), config.padding_id, np.int32)
+    values[:, : ids.shape[1]] = np.where(np.arange(ids.shape[1]) < column.lengths[:, None], ids, config.padding_id)
+    return Columns(
+        tokens=np.full((len(ids), num_tokens), config.padding_id, np.int32),
+        lengths=-(-column.lengths // size),
+        values=values.reshape(len(ids), num_tokens, size),
+    )
 
 
 def _group(columns: Sequence[Columns], config: TokenizerConfig) -> Columns:

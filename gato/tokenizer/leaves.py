@@ -10,7 +10,7 @@ Source: Gato (Reed et al., 2022), section 2.1 and appendix B.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from gymnasium import spaces
@@ -21,6 +21,7 @@ from gato.tokenizer.image import frames_to_patches, patch_grid, patch_intervals
 from gato.tokenizer.text import TextTokenizer
 
 _INTEGERS, _FLOATS = "iub", "fiub"  # numpy dtype kinds that an integer or a float space takes
+LeafKind: TypeAlias = Literal["numbers", "patches", "text"]  # what the parts of an observed leaf are
 Values: TypeAlias = Any  # n timesteps of one leaf: an array (n, ...), or a sequence of n values or strings
 
 
@@ -34,13 +35,17 @@ class Columns:
     values: np.ndarray | None = None  # (n, k, j) int32 where a token holds several numbers, see `gato.tokenizer.groups`
 
     @property
-    def holds_numbers(self) -> bool:
-        """Returns whether the tokens are ids of numbers, one each."""
-        return self.lengths is None and self.patches is None and self.values is None
+    def kind(self) -> LeafKind:
+        """Returns what a leaf encoded: only texts vary in length."""
+        if self.patches is not None:
+            return "patches"
+        return "numbers" if self.lengths is None else "text"
 
 
 class DiscreteLeaf:
     """Integers from a known finite range, one token each: the value less the smallest possible one."""
+
+    kind: LeafKind = "numbers"
 
     def __init__(
         self, path: str, low: np.ndarray, sizes: np.ndarray, dtype: np.dtype, scalar: bool, config: TokenizerConfig
@@ -86,6 +91,8 @@ class ContinuousLeaf:
 
     A `FieldScale` replaces this, of observations and actions alike, by a linear map of the span that it gives.
     """
+
+    kind: LeafKind = "numbers"
 
     def __init__(
         self, path: str, space: spaces.Box, config: TokenizerConfig, *, action: bool, scale: FieldScale | None = None
@@ -183,6 +190,8 @@ class ContinuousLeaf:
 class ImageLeaf:
     """Images as patches in raster order."""
 
+    kind: LeafKind = "patches"
+
     def __init__(self, path: str, space: spaces.Box, config: TokenizerConfig) -> None:
         self.path = path
         self._shape, self._config = space.shape, config
@@ -199,6 +208,8 @@ class ImageLeaf:
 
 class TextLeaf:
     """Text of an observation, as many tokens as it takes, without an end mark."""
+
+    kind: LeafKind = "text"
 
     def __init__(self, path: str, text: TextTokenizer) -> None:
         self.path = path

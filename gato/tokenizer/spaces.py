@@ -17,7 +17,7 @@ from gymnasium import spaces
 
 from gato.config import FieldScale, TokenizerConfig
 from gato.tokenizer.groups import group_columns, widest_group
-from gato.tokenizer.leaves import ActionLeaf, Columns, ContinuousLeaf, DiscreteLeaf, ImageLeaf
+from gato.tokenizer.leaves import ActionLeaf, Columns, ContinuousLeaf, ImageLeaf
 from gato.tokenizer.rules import Modality, action_leaf, observation_leaf
 from gato.tokenizer.sequence import GroupedNumbers, TokenSequence
 from gato.tokenizer.text import TextTokenizer
@@ -50,7 +50,7 @@ class TimestepTokenizer:
             modalities: "image" or "tensor" for observation leaves by path, such as "observation/pixels", where
                 `gato.tokenizer.rules.is_image` would choose the other.
             fields: scales of continuous leaves by path; the others keep the paper's rule.
-            text_loss: whether text in observations is a target.
+            text_loss: whether text in observations is a target; pieces that share tokens never are.
 
         Raises:
             ValueError: a space, or the size of a timestep, cannot be represented, or a scale is of no such leaf; the
@@ -104,10 +104,11 @@ class TimestepTokenizer:
         widths = [leaf.width or 0 for leaf in self.observation_codecs]
         if not config.has_groups:
             self._check_size(widths, sum(widths))
-        holds_numbers = [isinstance(leaf, DiscreteLeaf | ContinuousLeaf) for leaf in self.observation_codecs]
-        num_observed = [width if is_one else None for width, is_one in zip(widths, holds_numbers, strict=True)]
+        kinds = [leaf.kind for leaf in self.observation_codecs]
+        num_observed = [width if kind == "numbers" else None for width, kind in zip(widths, kinds, strict=True)]
+        num_pieces = config.pieces_per_token if "text" in kinds else 0
         num_action_values = len(self._action_ranges) if config.has_action_groups else 0
-        self._num_values = max(widest_group(num_observed, config), num_action_values, 1)  # of any token
+        self._num_values = max(widest_group(num_observed, config), num_action_values, num_pieces, 1)  # of any token
 
     @property
     def num_action_tokens(self) -> int:
@@ -262,7 +263,7 @@ class TimestepTokenizer:
             tokens[:, part] = column.tokens
             if column.lengths is not None:
                 used[:, part] = np.arange(column.tokens.shape[1]) < column.lengths[:, None]
-                loss_mask[:, part] = self._text_loss
+                loss_mask[:, part] = self._text_loss and column.values is None
             is_patch[part] = column.patches is not None
             start = part.stop
         self._check_size(
@@ -321,7 +322,8 @@ class TimestepTokenizer:
         for column in columns:
             part = slice(start, start + column.tokens.shape[1])
             if column.values is not None:
-                numbers.values[places[:, part], : column.values.shape[2]] = column.values
+                filled = used[:, part]
+                numbers.values[places[:, part][filled], : column.values.shape[2]] = column.values[filled]
             start = part.stop
         if config.has_action_groups:
             numbers.values[places[:num_actions, num_observed + 1 :].ravel(), : actions.shape[1]] = actions
