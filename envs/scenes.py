@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 
 from .rooms import COLORS, PICTURE_SIDES, ROOM_SIDES, SHAPES, Room, RoomObject, random_room
+from .talk.dialogues import Turn
+from .talk.facts import acts, senses
+from .talk.names import family_name, title
 from .task import Task
 
 _Item = TypeVar("_Item")
-Turn: TypeAlias = tuple[Literal["user", "agent"], str]
 
 
 class Question(NamedTuple):
@@ -47,12 +49,9 @@ def descriptions(rng: np.random.Generator, num_texts: int, tasks: Sequence[Task]
     ]
 
 
-def dialogues(rng: np.random.Generator, num_dialogues: int, tasks: Sequence[Task]) -> list[tuple[Turn, ...]]:
-    """Draws talks of one to three questions, each about one of the tasks or a room that the user describes."""
-    return [
-        _task_dialogue(rng, _pick(rng, tasks)) if rng.random() < 0.5 else _room_dialogue(rng)
-        for _ in range(num_dialogues)
-    ]
+def room_dialogues(rng: np.random.Generator, num_dialogues: int) -> list[tuple[Turn, ...]]:
+    """Draws talks of one to three questions, each about a room that the user describes."""
+    return [_room_dialogue(rng) for _ in range(num_dialogues)]
 
 
 def _scene(rng: np.random.Generator, room: Room) -> Scene:
@@ -81,20 +80,20 @@ def _presence(rng: np.random.Generator, present: set[str]) -> Question:
 
 
 def _task_description(rng: np.random.Generator, task: Task) -> str:
-    title = _title(task)
+    name = title(task)
     facts = [
-        _actions(task),
-        f"An episode of {title} ends after {task.max_episode_steps} steps at the latest.",
-        f"The agent sees {_senses(task)}.",
-        f"{title.capitalize()} is one of the {_family(task)} tasks.",
+        acts(task),
+        f"An episode of {name} ends after {task.max_episode_steps} steps at the latest.",
+        f"The agent sees {' and '.join(senses(task))}.",
+        f"{name} is one of the {family_name(task.family)} tasks.",
     ]
     rng.shuffle(facts)
     opening = _pick(
         rng,
         (
-            f"The task {title}: {task.description}",
-            f"In {title} the goal is simple. {task.description}",
-            f"{title.capitalize()}. {task.description}",
+            f"The task {name}: {task.description}",
+            f"In {name} the goal is simple. {task.description}",
+            f"{name}. {task.description}",
         ),
     )
     return " ".join([opening, *facts[: rng.integers(1, len(facts) + 1)]])
@@ -111,29 +110,6 @@ def _room_description(rng: np.random.Generator, room: Room) -> str:
     ]
     ending = [f"The {_relation(room)}."] if len(room.objects) == 2 and _different(room) else []
     return " ".join([opening, *places, *ending])
-
-
-def _task_dialogue(rng: np.random.Generator, task: Task) -> tuple[Turn, ...]:
-    title = _title(task)
-    num_actions = len(task.action_names)
-    answers = [
-        ((f"What do I have to do in {title}?", f"What is the goal of {title}?", f"Explain {title}."), task.description),
-        ((f"Which actions are there in {title}?", f"What can I do in {title}?"), _actions(task)),
-        ((f"What does the agent see in {title}?",), f"It sees {_senses(task)}."),
-        (
-            (f"How long is an episode of {title}?", f"When does {title} end?"),
-            f"After {task.max_episode_steps} steps at the latest.",
-        ),
-        (
-            (f"What kind of task is {title}?", f"Which family does {title} belong to?"),
-            f"It is one of the {_family(task)} tasks.",
-        ),
-    ]
-    if num_actions:
-        index = int(rng.integers(num_actions))
-        answers.append(((f"How many actions does {title} have?",), f"It has {num_actions} actions."))
-        answers.append(((f"What does action {index} do in {title}?",), f"It means: {task.action_names[index]}."))
-    return _talk(rng, [(_pick(rng, questions), answer) for questions, answer in answers])
 
 
 def _room_dialogue(rng: np.random.Generator) -> tuple[Turn, ...]:
@@ -162,31 +138,6 @@ def _talk(rng: np.random.Generator, answers: Sequence[tuple[str, str]]) -> tuple
 
 def _pick(rng: np.random.Generator, items: Sequence[_Item]) -> _Item:
     return items[int(rng.integers(len(items)))]
-
-
-def _title(task: Task) -> str:
-    return task.name.replace("-pixels", " from pixels").replace("-symbols", " from symbols").replace("-", " ")
-
-
-def _family(task: Task) -> str:
-    return task.family.replace("_", " ")
-
-
-def _actions(task: Task) -> str:
-    if not task.action_names:
-        return "The action is one number."
-    *others, last = task.action_names
-    return f"The actions are {', '.join(others)} and {last}."
-
-
-def _senses(task: Task) -> str:
-    if "pixels" in task.tags:
-        view = "a small picture"
-    elif "symbols" in task.tags:
-        view = "a grid of codes"
-    else:
-        view = "a few numbers"
-    return f"{view} and a mission in English" if "text" in task.tags else view
 
 
 def _different(room: Room) -> bool:

@@ -1,21 +1,15 @@
 """What the quickstart learns from: local experts' demonstrations, generated scenes and Python's documentation."""
 
 import dataclasses
-import json
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from pydoc_data.topics import topics
 
 import numpy as np
 from rich.console import Console
 
-from gato.data.episode import Dialogue, ImageText, Speaker
-from gato.data.sources.images import write_images
 from gato.envs import select_tasks
-from gato.envs.scenes import Scene, descriptions, dialogues, scenes
+from gato.experiments.language_data import write_language
 from gato.experiments.recording import Recording
 from gato.experiments.recording_pool import record_all
-from gato.files import replace_file
 
 DEMONSTRATIONS = (
     Recording(task="cartpole", episodes=120, noise=(0.0, 0.4), keep="all"),
@@ -51,45 +45,12 @@ def prepare(folder: Path, *, share: float, seed: int, console: Console) -> None:
         dataclasses.replace(full, episodes=max(round(full.episodes * share), 4), seed=seed) for full in DEMONSTRATIONS
     ]
     record_all(recordings, folder / "demonstrations", 2, console)
-    rng = np.random.default_rng(seed)
-    training, held_out = scenes(rng, max(round(NUM_SCENES * share), 20), max(round(NUM_HELD_OUT_SCENES * share), 8))
-    for split, drawn in (("", training), ("held-out-", held_out)):
-        captions = (ImageText(image=scene.image, text=scene.caption) for scene in drawn)
-        _write_images(folder / f"{split}captions.zip", captions)
-        _write_images(folder / f"{split}questions.zip", _questions(drawn))
-    num_texts = max(round(NUM_TEXTS * share), 40)
-    tasks = select_tasks(DESCRIBED_TASKS, DESCRIBED_FAMILIES)
-    talks = [
-        {"turns": [{"speaker": who, "text": text} for who, text in talk]} for talk in dialogues(rng, num_texts, tasks)
-    ]
-    _write_lines(folder / "dialogues.jsonl", talks)
-    texts = [*descriptions(rng, num_texts, tasks), *_documentation()]
-    _write_lines(folder / "text.jsonl", [{"text": text} for text in texts])
-    console.print(
-        f"  {len(training)} scenes with captions and questions ({len(held_out)} more held out), "
-        f"{len(talks)} dialogues, {len(texts)} texts"
+    write_language(
+        folder,
+        select_tasks(DESCRIBED_TASKS, DESCRIBED_FAMILIES),
+        num_scenes=max(round(NUM_SCENES * share), 20),
+        num_held_out_scenes=max(round(NUM_HELD_OUT_SCENES * share), 8),
+        num_texts=max(round(NUM_TEXTS * share), 40),
+        rng=np.random.default_rng(seed),
+        console=console,
     )
-
-
-def _questions(drawn: Sequence[Scene]) -> Iterator[Dialogue]:
-    for scene in drawn:
-        turns: list[tuple[Speaker, str]] = []
-        for question in scene.questions:
-            turns += ("user", question.question), ("agent", question.answer)
-        yield Dialogue(image=scene.image, turns=tuple(turns))
-
-
-def _documentation() -> Iterator[str]:
-    """Yields the language reference that Python ships as text, paragraph by paragraph."""
-    for topic in topics.values():
-        yield from (paragraph for part in topic.split("\n\n") if (paragraph := part.strip()))
-
-
-def _write_images(path: Path, items: Iterator[ImageText] | Iterator[Dialogue]) -> None:
-    if not path.exists():
-        write_images(path, items)
-
-
-def _write_lines(path: Path, objects: Sequence[dict]) -> None:
-    if not path.exists():
-        replace_file(path, "".join(json.dumps(item) + "\n" for item in objects))

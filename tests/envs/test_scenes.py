@@ -8,7 +8,7 @@ import pytest
 
 from gato.envs import select_tasks
 from gato.envs.rooms import COLORS, ROOM_SIDES, SHAPES, Room, RoomObject, random_room
-from gato.envs.scenes import Scene, descriptions, dialogues, scenes
+from gato.envs.scenes import Scene, descriptions, room_dialogues, scenes
 from gato.envs.tiles import tile_atlas
 
 TASKS = select_tasks(["babyai-go-to-*", "dark-room"], ["classic_control", "box2d"])
@@ -147,8 +147,9 @@ def test_described_places_fit_the_rooms_size():
 
 
 def test_dialogues_alternate_and_answer_from_the_description():
-    talks = dialogues(np.random.default_rng(0), 400, TASKS)
-    assert len(set(talks)) > 300
+    talks = room_dialogues(np.random.default_rng(0), 200)
+    assert talks == room_dialogues(np.random.default_rng(0), 200)
+    assert len(set(talks)) > 190
     checked = 0
     for talk in talks:
         assert [speaker for speaker, _ in talk] == ["user", "agent"] * (len(talk) // 2)
