@@ -209,6 +209,13 @@ def test_advised_actions_need_sequences_without_executed_ones():
     assert RunConfig(data=data, tokenizer=hidden).data == data
 
 
+def test_pieces_that_share_tokens_are_no_targets():
+    shared = TokenizerConfig(values_per_token=8, pieces_per_token=8)
+    with pytest.raises(ValueError, match=r"pieces_per_token is 8, .* set data\.text_observation_loss to false"):
+        RunConfig(tokenizer=shared)
+    RunConfig(tokenizer=shared, data=DataConfig(text_observation_loss=False))
+
+
 def test_log_uniform_windows_need_packed_rows():
     with pytest.raises(ValueError, match="window_lengths is 'log-uniform', but pack_windows is off"):
         DataConfig(window_lengths="log-uniform")

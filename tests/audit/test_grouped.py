@@ -167,6 +167,18 @@ def test_an_example_tells_what_each_token_holds_and_which_action_it_predicts(aud
     assert np.diff(np.flatnonzero(example.action_mask)).tolist() == [2 * size] * (example.action_mask.sum() - 1)
 
 
+def test_pieces_that_share_tokens_are_told_in_order(audited, text):
+    pieces = text.encode("go to the ball")
+    audit = audited(own_actions="hidden", pieces_per_token=3).sources[0]
+    num_tokens = -(-len(pieces) // 3)
+    assert audit.control.tokens["grouped observations"] == 3 + num_tokens
+    example = audit.example
+    held = [place for place in range(3 + num_tokens) if example.fields[place] == "observation/mission"]
+    assert held == list(range(2, 2 + num_tokens))
+    told = [piece for place in held for piece in example.values[place].split(" ")]
+    assert "".join(told).replace(" ", "") == "gototheball"
+
+
 def test_a_row_in_words_has_a_line_for_every_predicted_action(audited):
     example = audited(own_actions="hidden").sources[0].example
     lines = row_text(example).splitlines()

@@ -114,6 +114,7 @@ def training_rows(agent, space, observations, actions, prompt):
         (1, 40, {"layout": GROUPED}, True, OBSERVATIONS),
         (2, 40, {"layout": HIDDEN, "refresh_every": 1}, True, OBSERVATIONS),
         (1, 40, {"layout": HIDDEN}, False, WITH_TEXT),
+        (1, 40, {"layout": {**HIDDEN, "pieces_per_token": 3}}, False, WITH_TEXT),
         (1, 24, {"layout": DECODED}, False, OBSERVATIONS),
     ],
     ids=[
@@ -129,6 +130,7 @@ def training_rows(agent, space, observations, actions, prompt):
         "grouped, slides behind a prompt",
         "deep, own actions hidden, slides behind a prompt, refreshed",
         "own actions hidden, text of any length",
+        "own actions hidden, text of any length, pieces share tokens",
         "decoded",
     ],
 )

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gato.config import TokenizerConfig
-from gato.tokenizer.groups import group_sizes, widest_group
+from gato.tokenizer.groups import group_sizes, token_places, widest_group
 from gato.tokenizer.spaces import TimestepTokenizer
 
 SCALAR = TokenizerConfig(text_vocab_size=400, num_discrete=64, patch_size=16)
@@ -146,6 +146,8 @@ def test_an_action_that_one_token_cannot_hold_is_refused():
     ("settings_", "message"),
     [
         ({"values_per_token": 0}, "values_per_token is 0"),
+        ({"pieces_per_token": 0}, "pieces_per_token is 0, needs to lie between 1 and"),
+        ({"pieces_per_token": 2}, "pieces_per_token is 2, .* values_per_token, which is 1"),
         ({"action_tokens": "grouped"}, "action_tokens is 'grouped', but values_per_token is 1"),
         ({"own_actions": "hidden"}, "own_actions is 'hidden', but action_tokens is 'sequential'"),
         ({"own_action_dropout": 1.5}, "own_action_dropout is 1.5"),
@@ -154,3 +156,65 @@ def test_an_action_that_one_token_cannot_hold_is_refused():
 def test_layouts_that_do_not_go_together_are_refused(settings_, message):
     with pytest.raises(ValueError, match=message):
         TokenizerConfig(**settings_)
+
+
+TEXTS = spaces.Dict(
+    a=spaces.Box(-np.inf, np.inf, (3,), np.float32),
+    b=spaces.Text(200),
+    c=spaces.Text(200),
+    d=spaces.Discrete(5),
+)
+
+
+def encode_texts(config, text, b, c):
+    count = len(b)
+    observations = {"a": np.zeros((count, 3), np.float32), "b": b, "c": c, "d": np.arange(count) % 5}
+    actions = np.zeros(count - 1, np.int64)
+    return TimestepTokenizer(TEXTS, spaces.Discrete(2), config, text).encode_episode(
+        observations, actions, terminal_observation=True
+    )
+
+
+def sharing(text, pieces):
+    return TokenizerConfig(
+        text_vocab_size=text.vocab_size, values_per_token=8, pieces_per_token=pieces, action_tokens="grouped"
+    )
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    pieces=st.integers(2, 8), missions=st.lists(st.text("abc red", max_size=20), min_size=2, max_size=5), same=st.data()
+)
+def test_pieces_that_share_tokens_are_the_tokens_of_the_scalar_layout(text, pieces, missions, same):
+    others = same.draw(st.lists(st.text("go to", max_size=12), min_size=len(missions), max_size=len(missions)))
+    config = sharing(text, pieces)
+    shared = encode_texts(config, text, missions, others)
+    alone = encode_texts(dataclasses.replace(config, pieces_per_token=1), text, missions, others)
+    assert not shared.loss_mask.any()
+    padding = config.padding_id
+    for step in range(len(missions)):
+        first, second = (len(text.encode(words[step])) for words in (missions, others))
+        num_tokens = 1 + -(-first // pieces) + -(-second // pieces) + 1 + 1  # numbers, texts, a number, the separator
+        whole = shared.timesteps(step, step + 1)
+        assert len(whole) == num_tokens + (step < len(missions) - 1)
+        held = whole.numbers.values[1 : num_tokens - 2]
+        told = alone.timesteps(step, step + 1).tokens
+        assert held[held != padding].tolist() == told[(told < text.vocab_size)].tolist()
+        assert (whole.numbers.values[num_tokens - 2, 0], whole.tokens[num_tokens - 1]) == (
+            config.discrete_ids.start + step % 5,
+            config.separator_id,
+        )
+    by_step = TimestepTokenizer(TEXTS, spaces.Discrete(2), config, text).encode_observation(
+        {"a": np.zeros(3, np.float32), "b": missions[-1], "c": others[-1], "d": (len(missions) - 1) % 5}
+    )
+    last = shared.timesteps(len(missions) - 1, len(missions))
+    np.testing.assert_array_equal(by_step.numbers.values, last.numbers.values)
+    np.testing.assert_array_equal(by_step.local_positions, last.local_positions)
+
+
+def test_places_of_texts_that_share_tokens_by_hand():
+    config = dataclasses.replace(GROUPED, pieces_per_token=3)
+    places = token_places([7, 2, 4, 0, 1], ["numbers", "numbers", "text", "text", "patches"], config)
+    assert [place.tolist() for place in places] == [[0, 0, 0, 0, 0, 1, 1], [1, 1], [2, 2, 2, 3], [], [4]]
+    places = token_places([7, 2, 4], ["numbers", "text", "text"], GROUPED)
+    assert [place.tolist() for place in places] == [[0, 0, 0, 0, 1, 1, 1], [2, 3], [4, 5, 6, 7]]
