@@ -25,7 +25,7 @@ PIXEL_TASKS = (  # the same episodes are seen as images too
     "minigrid-lava-gap-s6-pixels",
 )
 _LANGUAGE = {"captions": ("captions", "captions.zip", 4.0), "questions": ("questions", "questions.zip", 6.0)} | {
-    "dialogues": ("dialogue", "dialogues.jsonl", 3.0),
+    "dialogues": ("dialogue", "dialogues.jsonl", 6.0),
     "text": ("text", "text.jsonl", 2.0),
 }
 
@@ -96,7 +96,7 @@ def get_config() -> RunConfig:
             num_bins=512,
             num_discrete=512,
             values_per_token=50,
-            pieces_per_token=8,
+            pieces_per_token=16,
             separator="mark",
             action_tokens="grouped",
             own_actions="hidden",
