@@ -52,7 +52,7 @@ class Reached:
     @property
     def score_text(self) -> str:
         """The score in two digits, or in four where two would not tell it from a target that it misses."""
-        text = f"{self.score.value:.2f}"
+        text = f"{self.score.value:z.2f}"
         return minus(text if self.passed or text != f"{self.target:.2f}" else f"{self.score.value:.4f}")
 
 
