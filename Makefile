@@ -31,11 +31,21 @@ lint: $(FULL)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# OLDER=../older names an older checkout with its own .venv, whose training steps take turns with ours.
+# OLDER=../older names an older checkout with its own .venv, whose training steps take turns with ours. A part that fails
+# does not stop the others: the figures of those that ended stand at the end.
+PARTS = "bench.py --peer-python $(BENCH_VENV)/bin/python" \
+  "loader_speed.py --peer-python $(BENCH_VENV)/bin/python" \
+  "layout_speed.py --rounds 3 --train-repeats 2 --act-repeats 30" $(if $(OLDER),"step_against_base.py $(OLDER)")
+FIGURES := $(BENCH_VENV)/figures.txt
+
 bench: $(FULL) $(BENCH)
-	$(BIN)/python benchmarks/bench.py --peer-python $(BENCH_VENV)/bin/python
-	$(BIN)/python benchmarks/loader_speed.py --peer-python $(BENCH_VENV)/bin/python
-	$(if $(OLDER),$(BIN)/python benchmarks/step_against_base.py $(OLDER))
+	@: >$(FIGURES); failed=; \
+	for part in $(PARTS); do \
+	  echo "== $$part"; \
+	  JAX_PLATFORMS=cpu $(BIN)/python benchmarks/$$part --figures $(FIGURES) || failed="$$failed $${part%% *}"; \
+	done; \
+	echo; cat $(FIGURES); \
+	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
 # Evaluation code written for other libraries plays our policy; those libraries need torch, which only BENCH_VENV has.
 harness: $(HARNESS)

@@ -1,7 +1,8 @@
 """Measures Gato and GPT-2 side by side on one core, and prints a table: `make bench`.
 
 The two sides take turns, A, B, A, B, each in a process of its own, so that whatever else the machine does falls on
-both. Every figure is a median of CPU time; a ratio is the median of the ratios of neighbouring runs.
+both. Every figure is a median of CPU time; a ratio is the median of the ratios of neighbouring runs. Ends with a line
+per ratio, as `figures.py` writes them.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from statistics import median
 from typing import Any
 
 import body
+from figures import Figure, report
 
 HERE = Path(__file__).parent
 OURS, PEER = "gato", "gpt2"
@@ -88,6 +90,13 @@ def pair_up(runs: dict[str, Runs]) -> list[Cell]:
     return pairs
 
 
+def figure(pair: Cell) -> Figure:
+    """The ratio of a pair, named by what tells pairs apart."""
+    setting = {"act": f"{pair['num_envs']} envs", "curve": f"{pair['visible']} visible"}.get(pair["measure"], "")
+    parts = (f"gpt2_{pair['measure']}_cpu", pair["task"], pair["variant"], setting, pair["peer_variant"])
+    return Figure("/".join(part for part in parts if part), pair["ratio"], pair["ratio_low"], pair["ratio_high"])
+
+
 def table(pairs: list[Cell], measure: str) -> str:
     """One measure as Markdown; CPU-ms, and for training tokens a CPU-second."""
     columns = ["task", "environments", "visible", "floor", "Gato", "GPT-2"]
@@ -120,6 +129,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", choices=body.TASKS, default=PAIRED)
     parser.add_argument("--core", type=int, default=0, help="the core that all of it runs on")
     parser.add_argument("--out", type=Path, help="results file; benchmarks/results/<date>.json if not given")
+    parser.add_argument("--figures", type=Path, help="file to append the figure lines to")
     options = parser.parse_args()
 
     runs: dict[str, Runs] = {OURS: defaultdict(list), PEER: defaultdict(list)}
@@ -144,6 +154,7 @@ def main() -> None:
     for measure in sorted({pair["measure"] for pair in pairs}):
         print(f"\n{measure}, CPU-ms\n\n{table(pairs, measure)}")
     print(f"\nall figures: {path}")
+    report([figure(pair) for pair in pairs], options.figures)
 
 
 if __name__ == "__main__":

@@ -1,24 +1,28 @@
 """What short timesteps buy: numbers that share tokens and actions of one token, beside the paper's layout.
 
-    taskset -c 1 env JAX_PLATFORMS=cpu python benchmarks/layout_speed.py
+    JAX_PLATFORMS=cpu python benchmarks/layout_speed.py
 
 The same body (`body.py`) trains on and acts in the same random timesteps in each layout; layouts take turns in one
-process. Training: timesteps per CPU-second, 2,048 tokens per step. Acting: CPU-ms per environment step with a full
-context. Rows and context hold 1,024 tokens in the paper's layout, and a quarter of it in the others, which still is at
-least three times as many timesteps. Ends with a line per figure: name, ratio to the paper's layout, lowest, highest.
+process on one core. Training: timesteps per CPU-second, 2,048 tokens per step. Acting: CPU-ms per environment step
+with a full context. Rows and context hold 1,024 tokens in the paper's layout, and a quarter of it in the others, which
+still is at least three times as many timesteps. Ends with a line per ratio, as `figures.py` writes them: to the paper's
+layout, and of one environment alone to each of 16 side by side.
 """
 
 import argparse
 import dataclasses
 import itertools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 import body
 import jax
 import numpy as np
 import ours
+from figures import Figure, report
 from gymnasium import spaces
 from timing import time_call
 
@@ -132,10 +136,9 @@ def medians(call: Callable[[], None], repeats: int) -> float:
     return median(time_call(call).cpu_ms for _ in range(repeats))
 
 
-def report(name: str, base: list[float], other: list[float]) -> None:
-    """Prints the ratios of neighbouring turns."""
-    ratios = sorted(a / b for a, b in zip(base, other, strict=True))
-    print(f"{name} {median(ratios):.2f} {ratios[0]:.2f} {ratios[-1]:.2f}", flush=True)
+def ratios(base: list[float], other: list[float]) -> list[float]:
+    """Of neighbouring turns."""
+    return [a / b for a, b in zip(base, other, strict=True)]
 
 
 def main() -> None:
@@ -145,9 +148,12 @@ def main() -> None:
     parser.add_argument("--train-repeats", type=int, default=5, help="steps a turn")
     parser.add_argument("--act-repeats", type=int, default=60, help="environment steps a turn")
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
+    parser.add_argument("--core", type=int, default=0, help="the core that all of it runs on")
+    parser.add_argument("--figures", type=Path, help="file to append the figure lines to")
     options = parser.parse_args()
+    os.sched_setaffinity(0, {options.core})
     text = TextTokenizer.train([_MISSION, "pick up the blue key", "open the yellow door"] * 20, 300)
-    figures: list[tuple[str, list[float], list[float]]] = []
+    figures: list[Figure] = []
     for name in options.tasks:
         task = TASKS[name]
         batches = {key: training_batch(task, layout, text) for key, layout in LAYOUTS.items()}
@@ -160,7 +166,8 @@ def main() -> None:
         for key in LAYOUTS:
             print(f"# {name} {key}: {1000 / median(costs[key]):,.0f} timesteps per CPU-second", flush=True)
         figures += [
-            (f"timesteps_per_cpu_second/{name}/{key}", costs["scalar"], costs[key]) for key in ("fed", "hidden")
+            Figure.from_ratios(f"timesteps_per_cpu_second/{name}/{key}", ratios(costs["scalar"], costs[key]))
+            for key in ("fed", "hidden")
         ]
         acting = {key: acting_call(task, layout, text, 1) for key, layout in LAYOUTS.items()}
         costs = {key: [] for key in LAYOUTS}
@@ -168,14 +175,16 @@ def main() -> None:
             costs[key].append(medians(acting[key], options.act_repeats))
         for key in LAYOUTS:
             print(f"# {name} {key}: {median(costs[key]):.2f} CPU-ms per environment step", flush=True)
-        figures += [(f"act_cpu_ms/{name}/{key}", costs["scalar"], costs[key]) for key in ("fed", "hidden")]
+        figures += [
+            Figure.from_ratios(f"act_cpu_ms/{name}/{key}", ratios(costs["scalar"], costs[key]))
+            for key in ("fed", "hidden")
+        ]
         for key in ("fed", "hidden"):
             together = acting_call(task, LAYOUTS[key], text, 16)
             many = [medians(together, options.act_repeats) / 16 for _ in range(options.rounds)]
             print(f"# {name} {key}: {median(many):.2f} CPU-ms per environment step, 16 side by side", flush=True)
-            figures.append((f"act_16_envs/{name}/{key}", costs[key], many))
-    for figure in figures:
-        report(*figure)
+            figures.append(Figure.from_ratios(f"act_16_envs/{name}/{key}", ratios(costs[key], many)))
+    report(figures, options.figures)
 
 
 if __name__ == "__main__":

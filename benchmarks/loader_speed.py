@@ -2,7 +2,8 @@
 
 All measure rows of 1,024 tokens out of the same self-made episodes, take turns, and are pinned to one core. The numpy
 loop does nothing but cut windows out of encoded episodes in memory: what is above it is the price of the rest.
-A second table is the share of a CPU training step that is spent on getting its batch.
+A second table is the share of a CPU training step that is spent on getting its batch. Ends with a line per ratio, as
+`figures.py` writes them: PyTorch's DataLoader to ours, and training steps without the loader to those with it.
 """
 
 import argparse
@@ -27,6 +28,7 @@ import body
 import jax
 import numpy as np
 import ours
+from figures import Figure, report
 from gymnasium.spaces import Box
 from timing import time_call, time_calls
 
@@ -51,6 +53,7 @@ SPACES = (
     Box(-np.inf, np.inf, (TASK.observation_tokens,), np.float64),
     Box(-1, 1, (TASK.action_tokens,), np.float32),
 )
+PEER = "PyTorch DataLoader, 0 workers"
 NEVER = PromptConfig(probability=0.0)
 
 Cell = dict[str, Any]  # one measurement: rows, cpu_s, wall_s
@@ -208,12 +211,14 @@ def measure_stall(folder: Path, num_steps: int) -> Cell:
     made = time_batches(mixture, 400)
     batch_ms = 1e3 * made["cpu_s"] / 400 + median(timing.cpu_ms for timing in put)
     step_ms = median(alone.cpu_ms for alone, _ in pairs)
-    ratios = [loaded.cpu_ms / alone.cpu_ms for alone, loaded in pairs]
+    ratios = sorted(loaded.cpu_ms / alone.cpu_ms for alone, loaded in pairs)
     return {
         "step_ms": step_ms,
         "batch_ms": batch_ms,
         "share": batch_ms / step_ms,
         "ratio": median(ratios),
+        "ratio_low": ratios[0],
+        "ratio_high": ratios[-1],
         "steps": num_steps,
     }
 
@@ -230,6 +235,18 @@ def table(cells: dict[str, list[Cell]]) -> str:
     return "\n".join(lines)
 
 
+def figures(cells: dict[str, list[Cell]], stall: Cell) -> list[Figure]:
+    """PyTorch without workers beside our loader, where both have seen the episodes before, and the training step."""
+    per_row = {name: [cell["cpu_s"] / cell["rows"] for cell in runs] for name, runs in cells.items()}
+    found = []
+    for kind in ("on the fly", "prepared") if PEER in per_row else ():
+        mine = per_row[f"{kind}, episodes seen before"]
+        ratios = [theirs / own for theirs, own in zip(per_row[PEER], mine, strict=True)]
+        found.append(Figure.from_ratios(f"loader_cpu/{kind}", ratios))
+    inverse = {end: 1 / stall[f"ratio{end}"] for end in ("", "_low", "_high")}
+    return [*found, Figure("loader_step_cpu/quickstart", inverse[""], inverse["_high"], inverse["_low"])]
+
+
 def main() -> None:
     """Measures, prints two tables, and keeps every figure in benchmarks/results/."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -239,6 +256,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60, help="training steps with the loader, and as many without")
     parser.add_argument("--core", type=int, default=0, help="the core that all of it runs on")
     parser.add_argument("--out", type=Path, help="results file; benchmarks/results/loader-<date>.json if not given")
+    parser.add_argument("--figures", type=Path, help="file to append the figure lines to")
     options = parser.parse_args()
     os.sched_setaffinity(0, {options.core})
     date = datetime.date.today().isoformat()
@@ -255,6 +273,7 @@ def main() -> None:
     print("|---|---|---|---|")
     cost = f"{stall['batch_ms']:.2f} | {stall['share']:.2%} | {stall['ratio']:.3f}"
     print(f"| {stall['step_ms']:.0f} | {cost} |\n\nall figures: {path}")
+    report(figures(cells, stall), options.figures)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ with what `gato.cli.memory` sets, an older one with whatever it sets. They take 
 make the same steps on the same batches, which this checkout makes: rows of a benchmark task at the benchmark body's
 size, and rows of the quickstart's first sources at the quickstart's. Linux only.
 
-Ends with one line per figure, `name ratio low high`: CPU time and peak memory as base / ours, above 1 where ours needs
-less, and the share of the kernel in our CPU time, in percent.
+Ends with a line per figure, as `figures.py` writes them: CPU time and peak memory as base / ours, and the share of the
+kernel in our CPU time, in percent.
 """
 
 import argparse
@@ -23,9 +23,12 @@ import sys
 import tempfile
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from figures import Figure
 
 HERE = Path(__file__).resolve().parent
 ONE_THREAD = {
@@ -139,8 +142,10 @@ def ask(worker: subprocess.Popen, steps: int) -> dict[str, float]:
     return json.loads(worker.stdout.readline())
 
 
-def measure(case: str, base: Path, options: argparse.Namespace) -> list[str]:
-    """Prints the figures of both sides; returns the lines of the end."""
+def measure(case: str, base: Path, options: argparse.Namespace) -> "list[Figure]":
+    """Prints what both sides took; returns the figures of the end."""
+    from figures import Figure  # an older checkout's worker has no such module
+
     with tempfile.TemporaryDirectory() as folder:
         batches = Path(folder) / "batches.npz"
         make_batches(case, batches)
@@ -168,14 +173,12 @@ def measure(case: str, base: Path, options: argparse.Namespace) -> list[str]:
     shares = [100 * turn["system_ms"] / total for turn, total in zip(turns["ours"], cpu["ours"], strict=True)]
     peak = turns["base"][-1]["peak_mib"] / turns["ours"][-1]["peak_mib"]
     return [
-        _line(f"{case}_step_cpu", [base / ours for base, ours in zip(cpu["base"], cpu["ours"], strict=True)]),
-        _line(f"{case}_peak_memory", [peak]),
-        _line(f"{case}_system_percent", shares),
+        Figure.from_ratios(
+            f"{case}_step_cpu", [base / ours for base, ours in zip(cpu["base"], cpu["ours"], strict=True)]
+        ),
+        Figure.from_ratios(f"{case}_peak_memory", [peak]),
+        Figure.from_ratios(f"{case}_system_percent", shares),
     ]
-
-
-def _line(name: str, values: list[float]) -> str:
-    return f"{name} {median(values):.3f} {min(values):.3f} {max(values):.3f}"
 
 
 def main() -> None:
@@ -186,14 +189,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=6, help="turns of each side")
     parser.add_argument("--steps", type=int, default=3, help="steps a turn, of the quickstart eight times as many")
     parser.add_argument("--core", type=int, default=0)
+    parser.add_argument("--figures", type=Path, help="file to append the figure lines to")
     parser.add_argument("--work", help="internal: be the worker of this case")
     parser.add_argument("--batches", type=Path, help="internal: the worker's batches")
     options = parser.parse_args()
     if options.work:
         work(options.work, options.batches, options.base)
         return
-    lines = [line for case in options.cases for line in measure(case, options.base.resolve(), options)]
-    print("\n".join(lines))
+    from figures import report
+
+    base = options.base.resolve()
+    report([figure for case in options.cases for figure in measure(case, base, options)], options.figures)
 
 
 if __name__ == "__main__":

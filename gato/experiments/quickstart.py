@@ -21,6 +21,7 @@ from gato.evaluation.scores import ScoreRecord, write_scores
 from gato.experiments.headless_rendering import draw_off_screen
 from gato.experiments.held_out import describe, language_examples
 from gato.experiments.quickstart_data import prepare
+from gato.experiments.quickstart_targets import missed_sentences, reached_by, target_table, task_to_watch
 from gato.experiments.run_configs import load_config
 from gato.experiments.scoring import ablate_prompts, score_task
 from gato.experiments.training import text_tokenizer, train_run
@@ -39,7 +40,6 @@ from gato.reports.sections import (
     room_section,
     run_section,
 )
-from gato.reports.table import Table
 from gato.reports.tables import SCALE, score_table
 from gato.reports.videos import Clip, gif_bytes
 from gato.run_files import METRICS_FILE, SCORES_FILE, TOKENIZER_FILE
@@ -50,19 +50,6 @@ CONTEXT_TASK = "dark-room"
 ROOM_SIZE = 7
 CONTEXT_EPISODES = 40  # of each prompt, on trained and on held-out goals each
 NUM_PICTURES = 200  # held-out captions, and as many questions
-
-# What the agent should reach: normalised scores of tasks, fractions of exact matches of pictures.
-BARS = {
-    "cartpole": 0.90,
-    "acrobot": 0.90,
-    "mountain-car-continuous": 0.95,
-    "lunar-lander": 0.70,
-    "pendulum": 0.60,
-    "babyai-go-to-red-ball-grey-pixels": 0.60,
-    "babyai-go-to-local-pixels": 0.40,
-    "captions": 0.80,
-    "questions": 0.80,
-}
 
 
 def run_quickstart(out: Path, *, share: float, settings: Sequence[str], console: Console) -> bool:
@@ -101,27 +88,17 @@ def run_quickstart(out: Path, *, share: float, settings: Sequence[str], console:
 
     console.print(Rule("4/4 report"))
     console.print(str(score_table([*records, *ablation.records])))
-    console.print(str(bar_table(records, language)))
+    reached = reached_by(records, language)
+    next_steps = _next_steps(out, task_to_watch(reached))
+    console.print(str(target_table(reached)))
     minutes["all together"] = _minutes_since(started)
-    write_page(out / "report.html", _page(out, config, records, clips, ablation, language, minutes))
+    write_page(out / "report.html", _page(out, config, records, clips, ablation, language, minutes, next_steps))
     console.print(f"report: {out / 'report.html'}   scores: {out / SCORES_FILE}", soft_wrap=True)
-    for text_line, command in _next_steps(out):
+    for text_line, command in next_steps:
         console.print(f"{text_line}\n  [bold]{command}[/]", soft_wrap=True)
+    for sentence in missed_sentences(reached, share=share):
+        console.print(sentence, soft_wrap=True)
     return True
-
-
-def bar_table(records: Sequence[ScoreRecord], language: Sequence[LanguageTrial]) -> Table:
-    """Lists what was reached beside what was to be reached."""
-    reached = {record.task: record.normalized for record in records}
-    for kind in ("captions", "questions"):
-        hits = [trial.correct for trial in language if (trial.kind == "caption") == (kind == "captions")]
-        reached[kind] = sum(hits) / len(hits)
-    rows = [
-        (name, f"{score:.2f}", f"{bar:.2f}", "yes" if score >= bar else "no")
-        for name, bar in BARS.items()
-        if (score := reached.get(name)) is not None
-    ]
-    return Table(headings=("what", "reached", "bar", "passed"), rows=tuple(rows))
 
 
 def with_data_folder(config: RunConfig, data: Path) -> RunConfig:
@@ -183,6 +160,7 @@ def _page(
     ablation: PromptAblation,
     language: Sequence[LanguageTrial],
     minutes: dict[str, float],
+    next_steps: Sequence[tuple[str, str]],
 ) -> Page:
     metrics = read_metrics(out / METRICS_FILE)
     films = [
@@ -215,14 +193,14 @@ def _page(
             copycat_section([point for point in copycat_points_of(metrics) if point.task in control]),
             loss_section(metrics),
             run_section(facts, config.to_json()),
-            next_section(_next_steps(out)),
+            next_section(next_steps),
         ),
     )
 
 
-def _next_steps(out: Path) -> list[tuple[str, str]]:
+def _next_steps(out: Path, task: str) -> list[tuple[str, str]]:
     return [
-        ("Watch it play.", f"gato play {out} lunar-lander --episodes 3"),
+        ("Watch it play.", f"gato play {out} {task} --episodes 3"),
         ("Talk to it about the little world that it knows.", f"gato chat {out}"),
         ("Take the demonstration away.", f"gato evaluate {out} --prompt none"),
         ("See what else there is to learn.", "gato tasks"),
