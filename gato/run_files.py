@@ -5,6 +5,7 @@ from typing import Final
 CONFIG_FILE: Final = "config.json"  # the resolved RunConfig
 TOKENIZER_FILE: Final = "tokenizer.model"  # the SentencePiece model, where the run has one
 
+STARTED_FROM_FILE: Final = "started_from.json"  # the weights that the run began with, where it began with any
 METRICS_FILE: Final = "metrics.jsonl"  # one line per log step
 TENSORBOARD_FOLDER: Final = "tensorboard"  # the same for TensorBoard, if asked for
 PROFILE_FOLDER: Final = "profile"  # traces of steps, see gato.training.profiler

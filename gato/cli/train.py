@@ -10,6 +10,7 @@ from rich.console import Console
 
 from gato.cli.lasting_output import LastingOutput
 from gato.experiments.run_configs import load_settings
+from gato.experiments.starting_weights import StartingWeights
 from gato.experiments.training import train_run, with_text
 from gato.run_files import TOKENIZER_FILE
 from gato.training.processes import join_processes
@@ -29,6 +30,7 @@ def train(
     set: tuple[str, ...] = (),
     resume: bool = False,
     overwrite: bool = False,
+    weights: Path | None = None,
     tensorboard: bool = False,
     distributed: bool = False,
     coordinator: str | None = None,
@@ -50,6 +52,8 @@ def train(
         set: settings by name, as in `--set training.num_steps=1000 model.compute_dtype=bfloat16`.
         resume: continue the run from its newest checkpoint, exactly.
         overwrite: delete the checkpoints that the folder holds.
+        weights: run, checkpoint or released folder whose weights and text tokenizer a new run begins with, to train on
+            with other data; the optimizer begins anew. A resumed run goes on from its own.
         tensorboard: also write TensorBoard files (extra: tensorboard).
         distributed: this is one of several processes of the run, started by SLURM, Kubernetes, a TPU pod or Open MPI.
         coordinator: the same without a scheduler: host:port of the first process.
@@ -64,9 +68,17 @@ def train(
     kept = run / TOKENIZER_FILE
     console = Console(file=cast(TextIO, LastingOutput(sys.stdout)))
     try:
-        settings, text = with_text(settings, tokenizer or (kept if kept.exists() else None))
+        start = None if weights is None else StartingWeights.load(weights)
+        settings, text = with_text(settings, tokenizer or (kept if kept.exists() else None), start)
         result = train_run(
-            settings, run, text=text, resume=resume, overwrite=overwrite, tensorboard=tensorboard, console=console
+            settings,
+            run,
+            text=text,
+            resume=resume,
+            overwrite=overwrite,
+            weights=start,
+            tensorboard=tensorboard,
+            console=console,
         )
     except (FileNotFoundError, FileExistsError):
         raise  # a path to change

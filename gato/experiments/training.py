@@ -9,7 +9,7 @@ from pathlib import Path
 import jax
 from rich.console import Console
 
-from gato.checkpoint import DamagedCheckpointError, list_checkpoints
+from gato.checkpoint import DamagedCheckpointError, list_checkpoints, restore_like
 from gato.checkpoint import load_config as load_checkpoint_config
 from gato.config import DataConfig, RunConfig
 from gato.data.corpus import corpus
@@ -17,6 +17,7 @@ from gato.data.mixture import build_mixture
 from gato.data.prepared import PreparedSource
 from gato.data.scaling import with_scales
 from gato.data.sources.opening import open_source
+from gato.experiments.starting_weights import StartingWeights
 from gato.files import replace_file
 from gato.model.gato import init_parameters
 from gato.run_files import TOKENIZER_FILE
@@ -43,22 +44,29 @@ def train_run(
     text: TextTokenizer | None,
     resume: bool = False,
     overwrite: bool = False,
+    weights: StartingWeights | None = None,
     tensorboard: bool = False,
     console: Console,
 ) -> TrainResult:
     """Trains a complete config in a run folder; for `gato train` and the quickstart.
 
+    Args:
+        weights: what a new run begins with in place of fresh parameters; no more than that of a resumed one.
+
     Raises:
         FileExistsError: another process trains in the folder, or `gato.training.loop.train` refuses it.
-        ValueError: the folder holds another text tokenizer; or as `gato.training.loop.train`.
+        ValueError: the folder holds another text tokenizer, or the weights do not fit; or as
+            `gato.training.loop.train`.
     """
+    if weights is not None:
+        weights.require_fit(config)
     say = line_printer(console)
     # Of the processes of one run, the first locks the folder for all.
     with lock_run(run, say) if jax.process_index() == 0 else contextlib.nullcontext():
         require_startable(run, resume=resume, overwrite=overwrite)
         if text is not None and jax.process_index() == 0:
             _keep_tokenizer(run / TOKENIZER_FILE, text, resume=resume)
-        config = _with_scales(config, run, text, resume=resume, say=say)
+        config = _with_scales(config, run, text, resume=resume, weights=weights, say=say)
         num_rows = config.training.num_steps * config.data.batch_size
         sharding = MeshSharding(config.parallel)
         build = functools.partial(
@@ -85,10 +93,20 @@ def train_run(
             put=sharding.put_rows,
         )
         parameter_key, step_key = jax.random.split(jax.random.key(config.seed))
+        fresh = functools.partial(init_parameters, config.model, config.tokenizer)
+        if weights is None:
+            params = sharding.make(fresh, parameter_key)
+        else:
+            expected = jax.eval_shape(fresh, parameter_key)
+            params = sharding.put(restore_like(expected, weights.checkpoint.params, "parameters"))
+            if jax.process_index() == 0 and not (resume and list_checkpoints(run)):
+                run.mkdir(parents=True, exist_ok=True)
+                weights.record(run)
+                say(f"begins with the weights of {weights.path}, step {weights.checkpoint.step}")
         return run_training(
             config,
             run_folder=run,
-            params=sharding.make(functools.partial(init_parameters, config.model, config.tokenizer), parameter_key),
+            params=params,
             loss_function=freeze(loss_function, config.optimizer),
             batches=SkipLog(batches, run, console, resume=resume),
             key=step_key,
@@ -114,9 +132,17 @@ def _keep_tokenizer(path: Path, text: TextTokenizer, *, resume: bool) -> None:
 
 
 def _with_scales(
-    config: RunConfig, run: Path, text: TextTokenizer | None, *, resume: bool, say: Callable[[str], None]
+    config: RunConfig,
+    run: Path,
+    text: TextTokenizer | None,
+    *,
+    resume: bool,
+    weights: StartingWeights | None,
+    say: Callable[[str], None],
 ) -> RunConfig:
     """Returns the run with the fields of its scaled sources: those it was started with, or else newly measured ones.
+
+    A new run takes over those of the sources that its weights were trained on, so that numbers mean what they meant.
 
     Raises:
         ValueError: a resumed run is scaled in another way than it was begun; or as `gato.data.scaling.with_scales`.
@@ -133,6 +159,13 @@ def _with_scales(
                     "run keeps it; restore it, or start another run"
                 )
             sources.append(dataclasses.replace(source, fields=source.fields or before.fields))
+        data = dataclasses.replace(data, sources=tuple(sources))
+    elif weights is not None:
+        sources = []
+        for source in data.sources:
+            before = weights.sources.get(source.name, source)
+            known = before.fields if before.scaling == source.scaling else ()
+            sources.append(dataclasses.replace(source, fields=source.fields or known))
         data = dataclasses.replace(data, sources=tuple(sources))
     return dataclasses.replace(config, data=with_scales(data, config.tokenizer, text, report=say))
 
@@ -167,11 +200,20 @@ def text_tokenizer(data: DataConfig, vocab_size: int) -> TextTokenizer | None:
     return TextTokenizer.train(texts, vocab_size, whole=tuple(SPEAKERS.values())) if texts else None
 
 
-def with_text(settings: RunConfig, tokenizer: Path | None) -> tuple[RunConfig, TextTokenizer | None]:
-    """Returns the run with a text tokenizer from a file, or else one trained on the sources' text, if they hold any."""
-    if tokenizer is not None:
-        text: TextTokenizer | None = TextTokenizer.load(tokenizer)
-    else:
+def with_text(
+    settings: RunConfig, tokenizer: Path | None, weights: StartingWeights | None = None
+) -> tuple[RunConfig, TextTokenizer | None]:
+    """Returns the run with a text tokenizer: from a file, that of its weights, or one trained on the sources' text.
+
+    It has none where neither weights nor sources hold text.
+
+    Raises:
+        ValueError: the file is of another tokenizer than the weights were trained with.
+    """
+    text = None if tokenizer is None else TextTokenizer.load(tokenizer)
+    if weights is not None:
+        text = weights.text(text)
+    elif text is None:
         text = text_tokenizer(settings.data, settings.tokenizer.text_vocab_size)
     if text is None:
         return settings, None
