@@ -8,10 +8,11 @@ from rich.console import Console
 
 from gato.experiments.evaluation import EvaluationOptions, run_evaluation
 from gato.experiments.reporter import ConsoleReporter
+from gato.release.shipped import default_weights, find_weights
 
 
 def evaluate(
-    checkpoint: Annotated[Path, tyro.conf.Positional],
+    checkpoint: Annotated[Path | None, tyro.conf.Positional] = None,
     options: Annotated[EvaluationOptions, tyro.conf.arg(name="")] = EvaluationOptions(),  # noqa: B008
 ) -> None:
     """Measures an agent. Example: gato evaluate runs/quickstart --tasks cartpole --episodes 50
@@ -19,7 +20,9 @@ def evaluate(
     Called again after it was stopped, it goes on where it was and ends with the same scores.
 
     Args:
-        checkpoint: run folder or checkpoint folder.
+        checkpoint: run, checkpoint or released folder; the agent that comes with the package if not given.
         options: what is measured, and how.
     """
-    run_evaluation(checkpoint, options, ConsoleReporter(Console()))
+    run_evaluation(
+        default_weights() if checkpoint is None else find_weights(checkpoint), options, ConsoleReporter(Console())
+    )

@@ -11,13 +11,15 @@ from gato.envs import get_task
 from gato.experiments.headless_rendering import draw_off_screen
 from gato.experiments.scoring import score_task
 from gato.inference.agent import Agent
+from gato.release.shipped import outputs_folder, split_weights
 from gato.reports.videos import Clip, write_gif
 from gato.seeds import MEASUREMENT_SEED
 
+FIRST_TASK = "babyai-go-to-local"  # played where none is named
+
 
 def play(
-    checkpoint: Annotated[Path, tyro.conf.Positional],
-    task: Annotated[str, tyro.conf.Positional],
+    run_task: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[RUN] [TASK]")] = (),
     episodes: int = 1,
     prompt: Literal["right", "none"] = "right",
     seed: int = MEASUREMENT_SEED,
@@ -27,28 +29,32 @@ def play(
     """Plays a task and shows it. Example: gato play runs/quickstart lunar-lander
 
     Args:
-        checkpoint: run folder or checkpoint folder.
-        task: a name from `gato tasks`.
+        run_task: run, checkpoint or released folder, or the agent that comes with the package if none is given; and a
+            name from `gato tasks`, or the one that it shows first.
         episodes: how many, one after another.
         prompt: "right" starts each episode with an expert's demonstration, "none" with nothing.
         seed: of the first episode.
         render: "gif" writes films; "window" opens the environment's own window, on a machine with a screen.
-        out: folder of the films; <checkpoint>/films if not given.
+        out: folder of the films; <run>/films if not given.
     """
     console = Console()
+    weights, rest = split_weights(run_task, most=1)
+    if len(rest) > 1:
+        raise ValueError(f"gato play takes a run and a task, but {' '.join(run_task)!r} came")
+    task = rest[0] if rest else FIRST_TASK
     chosen = get_task(task)
     films = render == "gif"
     if films:
         draw_off_screen()
     record, rollouts = score_task(
-        Agent.load(checkpoint),
+        Agent.load(weights),
         chosen,
         EvaluationConfig(episodes=episodes, num_envs=1, seed=seed),
         prompted=prompt == "right",
         make=lambda: chosen.make(render_mode="rgb_array" if films else "human"),
         keep_frames=range(episodes) if films else (),
     )
-    folder = out or checkpoint / "films"
+    folder = out or outputs_folder(weights) / "films"
     for number, played in enumerate(rollouts):
         line = f"episode {number}: return {played.episode.episode_return:.2f} in {len(played.episode)} steps"
         if played.frames is not None:

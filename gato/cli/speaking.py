@@ -11,6 +11,7 @@ from gato.data.sources.images import decode_image
 from gato.inference.agent import Agent
 from gato.inference.generate import Generator
 from gato.inference.sampling import Sampling
+from gato.release.shipped import default_weights, find_weights, split_weights
 from gato.tokenizer.language import Turn, dialogue_prompt
 
 
@@ -39,49 +40,55 @@ _LIKELIEST = WordChoice()
 
 
 def caption(
-    checkpoint: Annotated[Path, tyro.conf.Positional],
-    pictures: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    run_pictures: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[RUN] PICTURE ...")],
     max_tokens: int = 32,
     words: Annotated[WordChoice, tyro.conf.arg(name="")] = _LIKELIEST,
 ) -> None:
     """Describes pictures. Example: gato caption runs/quickstart picture.png
 
     Args:
-        checkpoint: run folder or checkpoint folder.
-        pictures: PNG, JPEG or other files.
+        run_pictures: run, checkpoint or released folder, or the agent that comes with the package if none is given;
+            then PNG, JPEG or other files.
         max_tokens: longest caption.
         words: how they are chosen.
     """
-    images = [decode_image(path.read_bytes()) for path in pictures]
-    generator = Generator(Agent.load(checkpoint))
+    names_weights = run_pictures and Path(run_pictures[0]).is_dir()  # a folder is no picture, whatever it holds
+    weights, pictures = split_weights(run_pictures, most=len(run_pictures) - bool(names_weights))
+    if not pictures:
+        raise ValueError("no picture came: name at least one PNG, JPEG or other file")
+    images = [decode_image(Path(path).read_bytes()) for path in pictures]
+    generator = Generator(Agent.load(weights))
     texts = generator.captions(images, max_tokens=max_tokens, sampling=words.sampling, seed=words.seed)
     for path, text in zip(pictures, texts, strict=True):
         print(f"{path}: {text}")
 
 
 def ask(
-    checkpoint: Annotated[Path, tyro.conf.Positional],
-    picture: Annotated[Path, tyro.conf.Positional],
-    question: Annotated[str, tyro.conf.Positional],
+    run_picture_question: Annotated[
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[RUN] PICTURE QUESTION")
+    ],
     max_tokens: int = 32,
     words: Annotated[WordChoice, tyro.conf.arg(name="")] = _LIKELIEST,
 ) -> None:
     """Answers a question about a picture. Example: gato ask runs/quickstart picture.png "what color is the key?"
 
     Args:
-        checkpoint: run folder or checkpoint folder.
-        picture: PNG, JPEG or other file.
-        question: in words.
+        run_picture_question: run, checkpoint or released folder, or the agent that comes with the package if none is
+            given; a PNG, JPEG or other file; and the question in words.
         max_tokens: longest answer.
         words: how they are chosen.
     """
-    image = decode_image(picture.read_bytes())
-    generator = Generator(Agent.load(checkpoint))
+    weights, rest = split_weights(run_picture_question, most=2)
+    if len(rest) != 2:
+        raise ValueError(f"a picture and one question are expected, but {rest} came: put the question in quotes")
+    picture, question = rest
+    image = decode_image(Path(picture).read_bytes())
+    generator = Generator(Agent.load(weights))
     print(generator.answers([(image, question)], max_tokens=max_tokens, sampling=words.sampling, seed=words.seed)[0])
 
 
 def chat(
-    checkpoint: Annotated[Path, tyro.conf.Positional],
+    checkpoint: Annotated[Path | None, tyro.conf.Positional] = None,
     picture: Path | None = None,
     max_tokens: int = 64,
     words: Annotated[WordChoice, tyro.conf.arg(name="")] = _LIKELIEST,
@@ -89,12 +96,12 @@ def chat(
     """Talks until the input ends (Ctrl-D). Example: gato chat runs/quickstart
 
     Args:
-        checkpoint: run folder or checkpoint folder.
+        checkpoint: run, checkpoint or released folder; the agent that comes with the package if not given.
         picture: PNG, JPEG or other file that the talk is about.
         max_tokens: longest answer.
         words: how they are chosen.
     """
-    agent = Agent.load(checkpoint)
+    agent = Agent.load(default_weights() if checkpoint is None else find_weights(checkpoint))
     generator = Generator(agent)
     image = None if picture is None else decode_image(picture.read_bytes())
     turns: list[Turn] = []

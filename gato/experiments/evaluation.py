@@ -28,6 +28,7 @@ from gato.experiments.scoring import check_context_task
 from gato.experiments.session import EvaluationSession
 from gato.inference.agent import Agent
 from gato.release import identity, load_config
+from gato.release.shipped import outputs_folder
 from gato.reports.shown_episodes import best_and_worst
 from gato.run_files import EVALUATION_FOLDER, JOURNAL_FILE
 
@@ -175,7 +176,7 @@ def run_evaluation(checkpoint: Path, options: EvaluationOptions, reporter: Repor
         tasks = choose_tasks(options, run.data)
         settings = options.settings(tasks, policy)
         measured = {"checkpoint": {"run": run.name, **identity(checkpoint)}, **settings}
-        out = options.out or checkpoint / EVALUATION_FOLDER
+        out = options.out or outputs_folder(checkpoint) / EVALUATION_FOLDER
         out.mkdir(parents=True, exist_ok=True)
         # First of all, since it is soon done, and missing data would else be found at the end.
         held_out = None
