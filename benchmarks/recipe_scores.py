@@ -20,6 +20,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from gato.config import (
     DataConfig,
@@ -220,27 +221,53 @@ def run_folder_of(folder: Path, name: str, seed: int) -> Path:
     return folder / f"{name.replace(', ', '-').replace(' ', '-')}-{seed}"
 
 
-def finished(folder: Path) -> dict[str, list[dict[str, float]]]:
-    """Returns the normalised scores of every arm that has some, task by task, of each of its seeds."""
-    found: dict[str, list[dict[str, float]]] = {}
+def finished(folder: Path, part: str) -> dict[str, list[list[dict[str, Any]]]]:
+    """Returns what `gato evaluate` wrote of a part, by arm and seed: its records."""
+    found: dict[str, list[list[dict[str, Any]]]] = {}
     for name in ARMS:
-        for path in sorted(folder.glob(f"{run_folder_of(folder, name, 0).name[:-1]}[0-9]*/scores/scores.json")):
-            records = json.loads(path.read_text())["records"]
-            found.setdefault(name, []).append({record["task"]: record["normalized"] for record in records})
+        for path in sorted(folder.glob(f"{run_folder_of(folder, name, 0).name[:-1]}[0-9]*/{part}/scores.json")):
+            found.setdefault(name, []).append(json.loads(path.read_text())["records"])
     return found
 
 
-def table(found: dict[str, list[dict[str, float]]]) -> str:
+def table(found: dict[str, list[list[dict[str, Any]]]]) -> str:
     """Means over seeds: a line per task, the last one the mean of clipped scores with its lowest and highest seed."""
-    lines = [f"| task | {' | '.join(found)} |", f"|---|{'---|' * len(found)}"]
+    scores = {
+        name: [{record["task"]: record["normalized"] for record in records} for records in seeds]
+        for name, seeds in found.items()
+    }
+    lines = [f"| task | {' | '.join(scores)} |", f"|---|{'---|' * len(scores)}"]
     for task in TASKS:
-        cells = [f"{mean(scores.get(task, 0.0) for scores in seeds):.2f}" for seeds in found.values()]
+        cells = [f"{mean(seed[task] for seed in seeds):.2f}" for seeds in scores.values()]
         lines.append(f"| {task} | {' | '.join(cells)} |")
     cells = []
-    for seeds in found.values():
-        means = [mean(min(max(scores.get(task, 0.0), 0.0), 1.0) for task in TASKS) for scores in seeds]
+    for seeds in scores.values():
+        means = [mean(min(max(seed[task], 0.0), 1.0) for task in TASKS) for seed in seeds]
         cells.append(f"{mean(means):.3f} ({min(means):.3f} to {max(means):.3f}, {len(means)} seeds)")
     return "\n".join([*lines, f"| mean, clipped to 0 to 1 | {' | '.join(cells)} |"])
+
+
+def study_table(found: dict[str, list[list[dict[str, Any]]]]) -> str:
+    """Means over seeds: scores after a right and a wrong demonstration, and how often the wrong one was followed."""
+    lines = [f"| right, wrong (followed when wrong) | {' | '.join(found)} |", f"|---|{'---|' * len(found)}"]
+    for task in SHOWN_TASKS:
+        for variants in ("trained", "held-out"):
+            cells = []
+            for seeds in found.values():
+                by_prompt = {
+                    prompt: [
+                        record
+                        for records in seeds
+                        for record in records
+                        if (record["task"], record["variants"], record["prompt"]) == (task, variants, prompt)
+                    ]
+                    for prompt in ("right", "wrong")
+                }
+                right, wrong = (mean(record["normalized"] for record in records) for records in by_prompt.values())
+                followed = mean(record["followed"] for record in by_prompt["wrong"])
+                cells.append(f"{right:.2f}, {wrong:.2f} ({followed:.0%})")
+            lines.append(f"| {task}, {variants} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -268,8 +295,9 @@ def main() -> None:
                     f"{run_folder.name}: {steps} steps, {spent:.0f} CPU-s with compiling", file=sys.stderr, flush=True
                 )
             play(run_folder, options.episodes, options.core)
-            (folder / "scores.md").write_text(table(finished(folder)) + "\n")
-    print(table(finished(folder)))
+            tables = f"{table(finished(folder, 'scores'))}\n\n{study_table(finished(folder, 'study'))}\n"
+            (folder / "scores.md").write_text(tables)
+    print(tables)
 
 
 if __name__ == "__main__":
