@@ -55,6 +55,17 @@ _FAMILY_WEIGHTS = {
     "context": 2.0,
 }
 _TASK_WEIGHTS = {"cartpole": 0.3, "mountain-car": 0.5, "mountain-car-continuous": 0.5, "acrobot": 0.5}
+_BODIES = {  # by how the names of tasks with equal spaces begin
+    "metaworld-": "metaworld",
+    "fetch-push": "fetch-with-object",
+    "fetch-pick-and-place": "fetch-with-object",
+    "fetch-reach": "fetch",
+    "point-maze-": "point-maze",
+    "dm-control-point-mass": "point-mass",
+    "dm-control-reacher": "reacher",
+    "dm-control-finger": "finger",
+    "dm-control-cartpole": "dm-control-cartpole",
+}
 _LEFT_OUT = ("car-racing",)  # its images of 96 x 96 would take a third of a row per timestep
 
 _CONTEXT_LENGTH = 128
@@ -72,6 +83,13 @@ def trained_tasks() -> list[Task]:
     ]
 
 
+def _body(name: str, family: str) -> str:
+    """Returns what a task shares its scale with: others that move the same body, among them those held out."""
+    if family == "context":  # their observations leave something out
+        return ""
+    return next((body for prefix, body in _BODIES.items() if name.startswith(prefix)), "")
+
+
 def _source(name: str, family: str) -> SourceConfig:
     holds_symbols = family in ("babyai", "minigrid", "sokoban", "toy_text")
     return SourceConfig(
@@ -85,6 +103,7 @@ def _source(name: str, family: str) -> SourceConfig:
         learned_actions="executed" if family == "context" else "expert",
         # Departure: numbers are mapped linearly from what is seen. The paper's rule leaves few bins for small numbers.
         scaling="mu-law" if holds_symbols else "range",
+        scaled_with=_body(name, family),
     )
 
 

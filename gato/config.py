@@ -243,6 +243,9 @@ class SourceConfig:
     start_share: float = 0.0  # departure: share of windows that begin where episodes do, in their first few timesteps
     # Of continuous numbers: the paper's rule; departures: least to largest or 1st to 99th percentile seen.
     scaling: Literal["mu-law", "range", "quantiles"] = "mu-law"
+    # Sources of one name here share the span of them all, so that a number means the same in each: tasks of one body,
+    # or more episodes of one task. Empty: its own span.
+    scaled_with: str = ""
     fields: tuple[FieldScale, ...] = ()  # what scaling measured; filled in once, by `gato.data.scaling.with_scales`
 
     def __post_init__(self) -> None:
@@ -263,6 +266,11 @@ class SourceConfig:
         _require(
             not self.fields or self.scaling != "mu-law",
             f"source {self.name!r}: fields are given, but scaling is 'mu-law': set scaling, or leave fields out",
+        )
+        _require(
+            not self.scaled_with or self.scaling != "mu-law",
+            f"source {self.name!r}: scaled_with is {self.scaled_with!r}, but scaling is 'mu-law', which measures "
+            "nothing: set scaling, or leave scaled_with out",
         )
         paths = [scale.path for scale in self.fields]
         _require(len(set(paths)) == len(paths), f"source {self.name!r}: fields must be of different paths, are {paths}")
@@ -291,6 +299,12 @@ class DataConfig:
     row_loss_exponent: float = 0.0  # departure: a row with n targets weighs n ** -exponent a target
 
     def __post_init__(self) -> None:
+        for source in self.sources:
+            others = {other.scaling for other in self.sources if source.scaled_with == other.scaled_with != ""}
+            _require(
+                len(others) <= 1,
+                f"sources scaled_with {source.scaled_with!r} have the scalings {sorted(others)}: give them one",
+            )
         names = [source.name for source in self.sources]
         _require(len(set(names)) == len(names), f"source names must be unique, are {names}")
         _require(self.weight_temperature > 0, f"weight_temperature is {self.weight_temperature}, must be positive")

@@ -106,6 +106,9 @@ def with_scales(
 ) -> DataConfig:
     """Returns the config with the fields of every source that asks for scaling and has none yet.
 
+    Those that share a scale get the span of them all. Where some of them bring their fields, these are kept, and hold
+    for the others.
+
     Args:
         tokenizer: decides which numbers are continuous.
         text: needed where a source holds text.
@@ -113,24 +116,65 @@ def with_scales(
 
     Raises:
         FileNotFoundError: a path does not exist.
-        ValueError: a source holds no episodes, or is prepared and came without its fields; or as `measure`.
+        ValueError: a source holds no episodes, or is prepared and came without its fields; sources that share a scale
+            hold different numbers, or bring different fields; or as `measure`.
     """
-    sources = list(data.sources)
-    for number, source in enumerate(sources):
-        if source.scaling == "mu-law" or source.fields:
-            continue
-        where = f"{source.name}: scaling is {source.scaling!r}, but"
-        if source.kind == "prepared":
+    shared: dict[str, list[SourceConfig]] = {}
+    for source in data.sources:
+        shared.setdefault(source.scaled_with or f"source {source.name}", []).append(source)
+    scaled: dict[str, SourceConfig] = {}  # by name of the source
+    for group, members in shared.items():
+        known = {member.fields: member.name for member in members if member.fields}
+        if len(known) > 1:
             raise ValueError(
-                f"{where} a prepared source has no numbers left to measure: use the sources.json beside it, which "
-                "holds its fields"
+                f"sources {' and '.join(known.values())} are scaled_with {group!r}, but bring different fields: leave "
+                "the fields of those out that are to be encoded anew"
             )
-        report(f"measuring the fields of {source.name}")
-        opened = open_source(source)
-        if not isinstance(opened, ControlSource):
-            raise ValueError(f"{where} it holds no episodes: leave scaling out")
-        sources[number] = measure(opened, source, tokenizer, text)
-    return dataclasses.replace(data, sources=tuple(sources))
+        if known:
+            (common,) = known
+        else:
+            common = _joined(group, [_measured(member, tokenizer, text, report) for member in members])
+        scaled |= {member.name: dataclasses.replace(member, fields=common) for member in members}
+    return dataclasses.replace(data, sources=tuple(scaled[source.name] for source in data.sources))
+
+
+def _measured(
+    source: SourceConfig, tokenizer: TokenizerConfig, text: TextTokenizer | None, report: Callable[[str], None]
+) -> SourceConfig:
+    if source.scaling == "mu-law":
+        return source
+    where = f"{source.name}: scaling is {source.scaling!r}, but"
+    if source.kind == "prepared":
+        raise ValueError(
+            f"{where} a prepared source has no numbers left to measure: use the sources.json beside it, which "
+            "holds its fields"
+        )
+    report(f"measuring the fields of {source.name}")
+    opened = open_source(source)
+    if not isinstance(opened, ControlSource):
+        raise ValueError(f"{where} it holds no episodes: leave scaling out")
+    return measure(opened, source, tokenizer, text)
+
+
+def _joined(group: str, sources: Sequence[SourceConfig]) -> tuple[FieldScale, ...]:
+    """Returns the span of all fields of sources that share a scale."""
+    first, *others = sources
+    fields = {scale.path: scale for scale in first.fields}
+    for other in others:
+        sizes = [{scale.path: len(scale.low) for scale in one.fields} for one in (first, other)]
+        if sizes[0] != sizes[1]:
+            raise ValueError(
+                f"sources {first.name!r} and {other.name!r} are both scaled_with {group!r}, but hold different "
+                f"numbers, {sizes[0]} and {sizes[1]}: only sources of equal spaces can share a scale"
+            )
+        for scale in other.fields:
+            before = fields[scale.path]
+            fields[scale.path] = FieldScale(
+                path=scale.path,
+                low=tuple(map(min, before.low, scale.low)),
+                high=tuple(map(max, before.high, scale.high)),
+            )
+    return tuple(fields.values())
 
 
 class _Columns:

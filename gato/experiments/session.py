@@ -207,7 +207,8 @@ class EvaluationSession:
     def _look_at(self, task: Task, make_env: Callable[[], gym.Env]) -> EvaluationTask:
         """Measures a task; raises ValueError where the agent cannot play it or its scores could not be normalised."""
         reference_means(task)
-        source = task.name if task.name in self.agent.fields else NO_SOURCE
+        # A task that was never trained is scaled like its family, where one scale holds for it.
+        source = next((name for name in (task.name, task.family) if name in self.agent.fields), NO_SOURCE)
         with contextlib.closing(task.make()) as env:
             timesteps = TimestepTokenizer(
                 env.observation_space,

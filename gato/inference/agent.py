@@ -1,7 +1,7 @@
 """Agent: weights together with everything that is needed to use them."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Final, Self
 
 import jax
 
-from gato.config import FieldScale, ModelConfig, PolicyConfig, TokenizerConfig
+from gato.config import FieldScale, ModelConfig, PolicyConfig, SourceConfig, TokenizerConfig
 from gato.inference.weights import Weights
 from gato.model.gato import Parameters
 from gato.release import load_checkpoint
@@ -27,7 +27,9 @@ class Agent:
     policy: PolicyConfig
     params: Parameters
     text: TextTokenizer | None = None  # needed for anything that holds text
-    fields: Mapping[str, tuple[FieldScale, ...]] = field(default_factory=dict)  # of each source, none where unscaled
+    fields: Mapping[str, tuple[FieldScale, ...]] = field(
+        default_factory=dict
+    )  # by source, or what sources are scaled with
 
     @cached_property
     def weights(self) -> Weights:
@@ -83,5 +85,11 @@ class Agent:
             policy=checkpoint.config.policy,
             params=jax.device_put(checkpoint.params),
             text=text,
-            fields={source.name: source.fields for source in checkpoint.config.data.sources},
+            fields=_fields(checkpoint.config.data.sources),
         )
+
+
+def _fields(sources: Sequence[SourceConfig]) -> dict[str, tuple[FieldScale, ...]]:
+    """Returns the fields of each source, and of what sources share under another name."""
+    shared = {source.scaled_with: source.fields for source in sources if source.scaled_with}
+    return shared | {source.name: source.fields for source in sources}

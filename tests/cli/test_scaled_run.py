@@ -96,6 +96,20 @@ def test_a_task_is_played_with_the_scale_of_the_source_of_its_name(folder):
     assert shown(other) == shown(dataclasses.replace(agent, fields={})) != shown(agent)
 
 
+def test_a_task_that_was_never_trained_is_scaled_like_its_family(folder):
+    sources = write_sources(folder, "narrow", scaled_with="classic_control")
+    train(folder, sources, folder / "family")
+    agent, tasks = Agent.load(folder / "family"), [get_task("cartpole"), get_task("lunar-lander")]
+    assert agent.fields["classic_control"] == agent.fields["cartpole"] != ()
+    renamed = dataclasses.replace(agent, fields={"classic_control": agent.fields["cartpole"]})
+    session = EvaluationSession(renamed, tasks, agent.policy.prompt, kind="none")
+    assert not session.left_out
+    assert {name: task.source for name, task in session.tasks.items()} == {
+        "cartpole": "classic_control",
+        "lunar-lander": "",
+    }
+
+
 def test_a_resumed_run_keeps_its_scales_whatever_the_data_are_now(folder):
     before = fields_of(folder / "run")
     train(folder, write_sources(folder, "wide"), folder / "run", "--resume", num_steps=3)

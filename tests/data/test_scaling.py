@@ -213,3 +213,63 @@ def test_prepared_sources_keep_their_spans_and_refuse_others(source, config, tex
         with pytest.raises(ValueError, match=r"toy was prepared with fields \[\{'path': .* instead of \["):
             opened(wrong, config, text)
     assert json.loads((tmp_path / "kept" / "manifest.json").read_text())["encoding"]["fields"][0]["high"] != [50, 51]
+
+
+def write_numbers(folder, name, values):
+    """A source whose only number takes these values, in one episode of each; its actions span -0.5 to 0.5."""
+    space = Box(-np.inf, np.inf, (1,), np.float32)
+    episodes = [
+        Episode(
+            observations=np.full((4, 1), value, np.float32),
+            actions=np.array([[-0.5], [0], [0.5]], np.float32),
+            rewards=np.ones(3),
+            terminated=True,
+            truncated=False,
+        )
+        for value in values
+    ]
+    write_minari(folder / name, episodes, space, ACTIONS, dataset_id="test/numbers-v0")
+    return SourceConfig(
+        name=name, kind="minari", path=str(folder / name), scaling="range", scaled_with="arm", held_out=0.0
+    )
+
+
+def test_sources_that_share_a_scale_have_the_span_of_them_all(tmp_path, config):
+    low, high = write_numbers(tmp_path, "low", [-3, 1]), write_numbers(tmp_path, "high", [0, 5])
+    alone = dataclasses.replace(low, name="alone", scaled_with="")
+    data = with_scales(DataConfig(sources=(low, alone, high)), config, None)
+    fields = {source.name: {scale.path: (scale.low, scale.high) for scale in source.fields} for source in data.sources}
+    assert fields["low"] == fields["high"] == {"observation": ((-3.0,), (5.0,)), "action": ((-0.5,), (0.5,))}
+    assert fields["alone"]["observation"] == ((-3.0,), (1.0,))
+    assert [source.name for source in data.sources] == ["low", "alone", "high"]
+    # One that joins them later takes what they brought, whatever it holds.
+    later = write_numbers(tmp_path, "later", [100])
+    joined = with_scales(DataConfig(sources=(*data.sources, later)), config, None)
+    assert joined.sources[-1].fields == data.sources[0].fields
+
+
+def test_sources_that_cannot_share_a_scale_are_refused(tmp_path, config):
+    one, other = write_numbers(tmp_path, "one", [0, 1]), write_numbers(tmp_path, "other", [2, 3])
+    measured = [
+        with_scales(DataConfig(sources=(dataclasses.replace(source, scaled_with=""),)), config, None).sources[0]
+        for source in (one, other)
+    ]
+    brought = tuple(dataclasses.replace(source, scaled_with="arm") for source in measured)
+    with pytest.raises(ValueError, match="sources one and other are scaled_with 'arm', but bring different fields"):
+        with_scales(DataConfig(sources=brought), config, None)
+    with pytest.raises(ValueError, match=r"scaled_with 'arm' have the scalings \['quantiles', 'range'\]"):
+        DataConfig(sources=(one, dataclasses.replace(other, scaling="quantiles")))
+    with pytest.raises(ValueError, match="scaled_with is 'arm', but scaling is 'mu-law'"):
+        dataclasses.replace(one, scaling="mu-law")
+    wider = tmp_path / "wider"
+    episode = Episode(
+        observations=np.zeros((2, 2), np.float32),
+        actions=np.zeros((1, 1), np.float32),
+        rewards=np.ones(1),
+        terminated=True,
+        truncated=False,
+    )
+    write_minari(wider, [episode], Box(-1, 1, (2,), np.float32), ACTIONS, dataset_id="test/wider-v0")
+    third = dataclasses.replace(one, name="wider", path=str(wider))
+    with pytest.raises(ValueError, match="'one' and 'wider' are both scaled_with 'arm', but hold different numbers"):
+        with_scales(DataConfig(sources=(one, third)), config, None)
