@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "data report": "gato.cli.data_report:report",
     "data prepare": "gato.cli.data_prepare:prepare",
     "collect": "gato.cli.collect:collect",
+    "relabel": "gato.cli.relabel:relabel_tasks",
     "generalist collect": "gato.cli.generalist:collect",
     "measure": "gato.cli.measure:measure",
     "train": "gato.cli.train:train",

@@ -86,6 +86,7 @@ def rollout(
     num_envs: int = 1,
     noise: tuple[float, float] | None = None,
     noise_strength: float = 1.0,
+    substitute: Actor | None = None,
     steps_after_success: int | None = None,
     keep_frames: Container[int] = (),
 ) -> Iterator[Rollout]:
@@ -103,6 +104,7 @@ def rollout(
             chose are its `expert_actions`.
         noise_strength: of such an action in a Box of floats: how far it lies on the way from the actor's to a random
             one, in [0, 1].
+        substitute: chooses what is executed in place of the actor's action, instead of chance; sees every observation.
         steps_after_success: ends an episode, as truncated, so many steps after the one whose info first says `success`.
         keep_frames: indices of the episodes whose rendered frames are kept; needs render_mode "rgb_array".
 
@@ -129,6 +131,7 @@ def rollout(
         num_envs=num_envs,
         noise=noise,
         noise_strength=noise_strength,
+        substitute=substitute,
         steps_after_success=steps_after_success,
     )
     with contextlib.closing(played):
@@ -146,6 +149,7 @@ def play_jobs(
     num_envs: int = 1,
     noise: tuple[float, float] | None = None,
     noise_strength: float = 1.0,
+    substitute: Actor | None = None,
     steps_after_success: int | None = None,
 ) -> Generator[tuple[int, Rollout], None, None]:
     """Plays jobs, perhaps of many tasks, and yields each with its index as it ends.
@@ -157,7 +161,7 @@ def play_jobs(
         jobs: what to play.
         actor: sees one slot for each of min(num_envs, len(jobs)) environments.
         num_envs: episodes side by side.
-        noise, noise_strength, steps_after_success: as for `rollout`.
+        noise, noise_strength, substitute, steps_after_success: as for `rollout`.
 
     Raises:
         ValueError: `num_envs` below 1, noise or its strength outside [0, 1], or steps_after_success below 0.
@@ -193,14 +197,18 @@ def play_jobs(
             if not running:
                 return
             with time_spent_on("actor"):
+                seen = [running[slot].observations[-1] if slot in running else None for slot in range(num_envs)]
                 if starts:
                     actor.reset(starts)
-                actions = actor.act(
-                    [running[slot].observations[-1] if slot in running else None for slot in range(num_envs)]
-                )
+                actions = actor.act(seen)
+                others: Sequence[Any] = actions
+                if substitute is not None:
+                    if starts:
+                        substitute.reset(starts)
+                    others = substitute.act(seen)
             with time_spent_on("simulators"):
                 for slot, recorder in running.items():
-                    recorder.send(actions[slot])
+                    recorder.send(actions[slot], None if substitute is None else others[slot])
                 over = [slot for slot, recorder in running.items() if recorder.receive()]
             for slot in over:
                 recorder = running.pop(slot)
@@ -280,10 +288,10 @@ class _Recorder:
                 )
             self.frames.append(frame.copy())
 
-    def send(self, action: Any) -> None:
-        """Has the environment execute the action, or a random one."""
+    def send(self, action: Any, other: Any = None) -> None:
+        """Has the environment execute the action, or the other one, by default a random one."""
         chosen = self.noise_rng.random() >= self.noise_probability
-        executed = action if chosen else self._disturbed(action)
+        executed = action if chosen else self._disturbed(action) if other is None else other
         self.executed = executed
         self.actions.append(copy.deepcopy(executed))
         self.chosen_actions.append(copy.deepcopy(action))

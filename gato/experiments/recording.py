@@ -22,7 +22,7 @@ from gato.data.episode import Episode
 from gato.data.sources.minari_writer import join_minari, write_minari
 from gato.envs import Task, get_task
 from gato.evaluation.actors import ExpertActor
-from gato.evaluation.rollout import Rollout, rollout
+from gato.evaluation.rollout import Actor, Rollout, rollout
 from gato.evaluation.scores import normalized_score
 from gato.evaluation.time_limit import TimeLimitExceededError
 from gato.files import lock_file, remove_leftovers, replace_file
@@ -50,6 +50,7 @@ class Recording:
     keep: Keep = "return"  # which episodes: a high return, success, or all
     min_score: float = 0.8  # what a high return is, normalised (section 3.1 of the paper: 80 % of the expert)
     linger: int | None = None  # steps after the success at which an episode is cut; None plays to the end
+    agent: str | None = None  # digest of the weights whose actions are executed in place of random ones
 
     def __post_init__(self) -> None:
         if self.episodes < 1:
@@ -128,14 +129,18 @@ def check_recordable(recording: Recording) -> None:
         raise ValueError(f"task {task.name!r} has no reference scores to filter by: keep 'success' or 'all'")
 
 
-def record_part(recording: Recording, folder: Path, number: int) -> Part:
-    """Plays one part and stores it in `folder`; runs in a worker process."""
+def record_part(recording: Recording, folder: Path, number: int, substitute: Actor | None = None) -> Part:
+    """Plays one part and stores it in `folder`; runs in a worker process.
+
+    Args:
+        substitute: the agent of the recording, if it has one.
+    """
     begun = time.perf_counter()
     task = get_task(recording.task)
     first = recording.seed + number * recording.part_size
     kept: list[Episode] = []
     played = timed_out = 0
-    for done in _play(task, recording, range(first, first + recording.part_size)):
+    for done in _play(task, recording, range(first, first + recording.part_size), substitute):
         played += 1
         if done is None:
             timed_out += 1
@@ -163,7 +168,7 @@ def record_part(recording: Recording, folder: Path, number: int) -> Part:
     return part
 
 
-def _play(task: Task, recording: Recording, seeds: range) -> Iterator[Rollout | None]:
+def _play(task: Task, recording: Recording, seeds: range, substitute: Actor | None) -> Iterator[Rollout | None]:
     """Yields the episodes in order; None for one whose expert did not answer in time."""
     assert task.make_expert is not None
     actor = ExpertActor(task.make_expert, cpu_seconds=CALL_LIMIT)
@@ -177,6 +182,7 @@ def _play(task: Task, recording: Recording, seeds: range) -> Iterator[Rollout | 
                 options=options,
                 noise=recording.noise,
                 noise_strength=recording.noise_strength,
+                substitute=substitute,
                 steps_after_success=recording.linger,
             ):
                 if recording.linger is not None and "success" not in done.info:
@@ -334,4 +340,5 @@ def _manifest(recording: Recording) -> dict[str, Any]:
     """Returns what a recording depends on, as JSON gives it back."""
     packages = ("gymnasium", "numpy", *get_task(recording.task).packages)
     versions = {package: importlib.metadata.version(package) for package in packages}
-    return json.loads(json.dumps({**asdict(recording), "versions": versions}))
+    settings = {name: value for name, value in asdict(recording).items() if name != "agent" or value is not None}
+    return json.loads(json.dumps({**settings, "versions": versions}))

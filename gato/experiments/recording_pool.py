@@ -1,6 +1,6 @@
 """Several tasks recorded at once, in worker processes, with one bar over all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,14 +14,16 @@ from gato.experiments.workers import work
 
 
 @dataclass(frozen=True)
-class _Job:
+class RecordingJob:
+    """A part of a recording to be played."""
+
     collection_index: int
     recording: Recording
     folder: Path
     number: int
 
 
-def _record(job: _Job) -> Part:
+def _record(job: RecordingJob) -> Part:
     return record_part(job.recording, job.folder, job.number)
 
 
@@ -35,7 +37,13 @@ class _Pace(ProgressColumn):
         return Text(f"{bar.speed:.1f} episodes/s, {left // 3600}:{left // 60 % 60:02}:{left % 60:02} left")
 
 
-def record_all(recordings: Sequence[Recording], out: Path, num_workers: int, console: Console) -> None:
+def record_all(
+    recordings: Sequence[Recording],
+    out: Path,
+    num_workers: int,
+    console: Console,
+    record: Callable[[RecordingJob], Part] = _record,
+) -> None:
     """Records several tasks in worker processes, each into its own folder below `out`.
 
     Finished tasks are kept and unfinished ones go on where they stopped. A task that fails does not stop the others.
@@ -49,7 +57,7 @@ def record_all(recordings: Sequence[Recording], out: Path, num_workers: int, con
     collections = [Collection(recording, out) for recording in recordings]
     failures: dict[str, Exception] = {}
 
-    def next_job() -> _Job | None:
+    def next_job() -> RecordingJob | None:
         for index, collection in enumerate(collections):
             try:
                 number = collection.next_part()
@@ -57,7 +65,7 @@ def record_all(recordings: Sequence[Recording], out: Path, num_workers: int, con
                 fail(collection, error)
                 continue
             if number is not None:
-                return _Job(index, collection.recording, collection.folder, number)
+                return RecordingJob(index, collection.recording, collection.folder, number)
         return None
 
     def fail(collection: Collection, error: Exception) -> None:
@@ -72,7 +80,7 @@ def record_all(recordings: Sequence[Recording], out: Path, num_workers: int, con
         try:
             for collection in collections:  # what an interrupted run left may be enough already
                 _tell(collection.finish_if_enough(), console)
-            for job, result in work(next_job, _record, num_workers):
+            for job, result in work(next_job, record, num_workers):
                 collection = collections[job.collection_index]
                 if collection.complete:
                     continue

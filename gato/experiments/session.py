@@ -46,6 +46,11 @@ def make_task(name: str, render_mode: str | None = None) -> gym.Env:
     return get_task(name).make(render_mode=render_mode)
 
 
+def scale_of(agent: Agent, task: Task) -> str:
+    """Returns the source whose scale a task's numbers have; one never trained has its family's, where there is one."""
+    return next((name for name in (task.name, task.family) if name in agent.fields), NO_SOURCE)
+
+
 class EvaluationSession:
     """An agent and the tasks that it is to play; plans, jobs, prompts and actors are made from it."""
 
@@ -207,8 +212,7 @@ class EvaluationSession:
     def _look_at(self, task: Task, make_env: Callable[[], gym.Env]) -> EvaluationTask:
         """Measures a task; raises ValueError where the agent cannot play it or its scores could not be normalised."""
         reference_means(task)
-        # A task that was never trained is scaled like its family, where one scale holds for it.
-        source = next((name for name in (task.name, task.family) if name in self.agent.fields), NO_SOURCE)
+        source = scale_of(self.agent, task)
         with contextlib.closing(task.make()) as env:
             timesteps = TimestepTokenizer(
                 env.observation_space,

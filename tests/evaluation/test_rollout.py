@@ -145,6 +145,42 @@ def test_noise_is_recorded_as_executed_and_masked_out():
     assert abs(replaced.mean() - 0.5 * 3 / 4) < 0.06  # one random action in four is the expert's
 
 
+class Stubborn:
+    """Always takes the same action, and counts what it sees of each slot."""
+
+    def __init__(self, action):
+        self.action, self.seen = action, {}
+
+    def reset(self, starts):
+        self.seen |= {start.slot: 0 for start in starts}
+
+    def act(self, observations):
+        for slot, observation in enumerate(observations):
+            if observation is not None:
+                self.seen[slot] += 1
+        return [None if observation is None else self.action for observation in observations]
+
+
+def test_a_substitute_acts_where_chance_would_and_sees_all_the_rest():
+    substitute = Stubborn(2)
+    played = list(
+        rollout(Countdown, ExpertActor(Clairvoyant), range(100), noise=(0.3, 0.7), num_envs=1, substitute=substitute)
+    )
+    masks = np.concatenate([done.episode.action_mask for done in played])
+    assert 0.4 < masks.mean() < 0.6
+    for done in played:
+        episode = done.episode
+        assert (episode.actions[~episode.action_mask] == 2).all()
+        assert (episode.actions[episode.action_mask] == done.info["secret"]).all()
+        assert (episode.expert_actions == done.info["secret"]).all()
+    assert substitute.seen == {0: len(played[-1].episode)}
+    alone = list(rollout(Countdown, Stubborn(2), range(5)))
+    wholly = list(rollout(Countdown, ExpertActor(Clairvoyant), range(5), noise=(1, 1), substitute=Stubborn(2)))
+    for first, second in zip(alone, wholly, strict=True):
+        np.testing.assert_array_equal(first.episode.actions, second.episode.actions)
+        np.testing.assert_array_equal(first.episode.rewards, second.episode.rewards)
+
+
 def test_the_share_of_noise_is_drawn_once_an_episode():
     shares = [
         1 - done.episode.action_mask.mean()
