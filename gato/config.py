@@ -243,8 +243,8 @@ class SourceConfig:
     start_share: float = 0.0  # departure: share of windows that begin where episodes do, in their first few timesteps
     # Of continuous numbers: the paper's rule; departures: least to largest or 1st to 99th percentile seen.
     scaling: Literal["mu-law", "range", "quantiles"] = "mu-law"
-    # Sources of one name here share the span of them all, so that a number means the same in each: tasks of one body,
-    # or more episodes of one task. Empty: its own span.
+    # Sources of one name here, and the source of that name, share the span of them all, so that a number means the same
+    # in each: tasks of one body, or more episodes of one task. Empty: its own span.
     scaled_with: str = ""
     fields: tuple[FieldScale, ...] = ()  # what scaling measured; filled in once, by `gato.data.scaling.with_scales`
 
@@ -300,10 +300,11 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         for source in self.sources:
-            others = {other.scaling for other in self.sources if source.scaled_with == other.scaled_with != ""}
+            group = source.scaled_with
+            others = {other.scaling for other in self.sources if group and group in (other.scaled_with, other.name)}
             _require(
                 len(others) <= 1,
-                f"sources scaled_with {source.scaled_with!r} have the scalings {sorted(others)}: give them one",
+                f"sources that share the scale {group!r} have the scalings {sorted(others)}: give them one",
             )
         names = [source.name for source in self.sources]
         _require(len(set(names)) == len(names), f"source names must be unique, are {names}")

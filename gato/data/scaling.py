@@ -121,13 +121,13 @@ def with_scales(
     """
     shared: dict[str, list[SourceConfig]] = {}
     for source in data.sources:
-        shared.setdefault(source.scaled_with or f"source {source.name}", []).append(source)
+        shared.setdefault(source.scaled_with or source.name, []).append(source)
     scaled: dict[str, SourceConfig] = {}  # by name of the source
     for group, members in shared.items():
         known = {member.fields: member.name for member in members if member.fields}
         if len(known) > 1:
             raise ValueError(
-                f"sources {' and '.join(known.values())} are scaled_with {group!r}, but bring different fields: leave "
+                f"sources {' and '.join(known.values())} share the scale {group!r}, but bring different fields: leave "
                 "the fields of those out that are to be encoded anew"
             )
         if known:
@@ -164,7 +164,7 @@ def _joined(group: str, sources: Sequence[SourceConfig]) -> tuple[FieldScale, ..
         sizes = [{scale.path: len(scale.low) for scale in one.fields} for one in (first, other)]
         if sizes[0] != sizes[1]:
             raise ValueError(
-                f"sources {first.name!r} and {other.name!r} are both scaled_with {group!r}, but hold different "
+                f"sources {first.name!r} and {other.name!r} share the scale {group!r}, but hold different "
                 f"numbers, {sizes[0]} and {sizes[1]}: only sources of equal spaces can share a scale"
             )
         for scale in other.fields:

@@ -242,6 +242,9 @@ def test_sources_that_share_a_scale_have_the_span_of_them_all(tmp_path, config):
     assert fields["low"] == fields["high"] == {"observation": ((-3.0,), (5.0,)), "action": ((-0.5,), (0.5,))}
     assert fields["alone"]["observation"] == ((-3.0,), (1.0,))
     assert [source.name for source in data.sources] == ["low", "alone", "high"]
+    named = dataclasses.replace(high, scaled_with="alone")  # after a source, which needs to say nothing
+    pair = with_scales(DataConfig(sources=(alone, named)), config, None).sources
+    assert pair[0].fields == pair[1].fields == data.sources[0].fields
     # One that joins them later takes what they brought, whatever it holds.
     later = write_numbers(tmp_path, "later", [100])
     joined = with_scales(DataConfig(sources=(*data.sources, later)), config, None)
@@ -255,9 +258,9 @@ def test_sources_that_cannot_share_a_scale_are_refused(tmp_path, config):
         for source in (one, other)
     ]
     brought = tuple(dataclasses.replace(source, scaled_with="arm") for source in measured)
-    with pytest.raises(ValueError, match="sources one and other are scaled_with 'arm', but bring different fields"):
+    with pytest.raises(ValueError, match="sources one and other share the scale 'arm', but bring different fields"):
         with_scales(DataConfig(sources=brought), config, None)
-    with pytest.raises(ValueError, match=r"scaled_with 'arm' have the scalings \['quantiles', 'range'\]"):
+    with pytest.raises(ValueError, match=r"share the scale 'arm' have the scalings \['quantiles', 'range'\]"):
         DataConfig(sources=(one, dataclasses.replace(other, scaling="quantiles")))
     with pytest.raises(ValueError, match="scaled_with is 'arm', but scaling is 'mu-law'"):
         dataclasses.replace(one, scaling="mu-law")
@@ -271,5 +274,5 @@ def test_sources_that_cannot_share_a_scale_are_refused(tmp_path, config):
     )
     write_minari(wider, [episode], Box(-1, 1, (2,), np.float32), ACTIONS, dataset_id="test/wider-v0")
     third = dataclasses.replace(one, name="wider", path=str(wider))
-    with pytest.raises(ValueError, match="'one' and 'wider' are both scaled_with 'arm', but hold different numbers"):
+    with pytest.raises(ValueError, match="'one' and 'wider' share the scale 'arm', but hold different numbers"):
         with_scales(DataConfig(sources=(one, third)), config, None)
