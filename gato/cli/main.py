@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "report": "gato.cli.report:report",
     "baseline": "gato.cli.baseline_runs:baseline",
     "evaluate": "gato.cli.evaluate:evaluate",
+    "exam": "gato.cli.exam:examine",
     "compare": "gato.cli.compare:compare_scores",
     "play": "gato.cli.play:play",
     "chat": "gato.cli.speaking:chat",

@@ -73,6 +73,19 @@ class Generator:
         prompt = dialogue_prompt(turns, self._text, self._agent.tokenizer, image=image)
         return plain_words(self.generate([prompt], max_tokens=max_tokens, sampling=sampling, seed=seed)[0])
 
+    def replies(
+        self,
+        dialogues: Sequence[Sequence[Turn]],
+        *,
+        max_tokens: int = 64,
+        sampling: Sampling = GREEDY,
+        seed: int = 0,
+    ) -> list[str]:
+        """Returns the agent's next turn in each dialogue of (speaker, words); raises as `generate` does."""
+        prompts = [dialogue_prompt(turns, self._text, self._agent.tokenizer) for turns in dialogues]
+        texts = self.generate(prompts, max_tokens=max_tokens, sampling=sampling, seed=seed)
+        return [plain_words(text) for text in texts]
+
     def captions(
         self, images: Sequence[np.ndarray], *, max_tokens: int = 32, sampling: Sampling = GREEDY, seed: int = 0
     ) -> list[str]:
