@@ -108,7 +108,7 @@ def _source(name: str, family: str) -> SourceConfig:
 
 
 def get_config() -> RunConfig:
-    """Returns the run; 2M parameters."""
+    """Returns the run; 2.7M parameters."""
     control = (
         *(_source(task.name, task.family) for task in trained_tasks()),
         *(_source(name, name.partition("-")[0]) for name in PIXEL_TASKS),
