@@ -287,8 +287,8 @@ class DataConfig:
     max_patches: int = 1024  # most image patches a row; a window is cut before it needs more
     pairs_per_row: int = 5  # image-text pairs joined in one row (section 2.3)
     isolate_pairs: bool = False  # departure: joined pairs do not see each other; not with attention "cudnn"
-    # Departure: what a window leaves of a control row is filled with windows of other episodes of the source, and none
-    # sees another; not with attention "cudnn".
+    # Departure: what a window leaves of a row is filled with windows of other episodes, or with other documents or
+    # dialogues, of the source, and none sees another; not with attention "cudnn".
     pack_windows: bool = False
     # Departure, of packed windows: "log-uniform" draws how many tokens each may take, so that a row holds several short
     # ones and many actions are predicted with little or no past, as an episode begins.

@@ -1,7 +1,7 @@
 """Endless rows of one source. Row i is a pure function of (seed, source, split, i): any row can be made alone.
 
 One row is a demonstration, if one is drawn, and a window of one episode; or a window of one document or dialogue; or
-several image-text pairs (section 2.3 of the paper).
+several image-text pairs (section 2.3 of the paper). By option several windows fill it.
 """
 
 from abc import ABC, abstractmethod
@@ -233,10 +233,19 @@ class ControlRows(Rows):
 
 
 class TextRows(Rows):
-    """Rows of documents or dialogues, cut at any token."""
+    """Rows of documents or dialogues; what is longer than a row is cut at any token."""
 
     def _draw(self, rng: np.random.Generator) -> tuple[TokenSequence, Sequence[int]]:
-        return draw_span(self._encoded[self._draw_record(rng)], self._data.context_length, rng), (0,)
+        longest = self._data.context_length
+        parts = [draw_span(self._encoded[self._draw_record(rng)], longest, rng)]
+        starts = [0]
+        while self._data.pack_windows and (space := longest - starts[-1] - len(parts[-1])):
+            record = self._encoded[self._draw_record(rng)]
+            if space < len(record) <= longest:
+                break  # whole it would have fitted into a row of its own
+            starts.append(starts[-1] + len(parts[-1]))
+            parts.append(draw_span(record, space, rng))
+        return parts[0] if len(parts) == 1 else TokenSequence.concatenate(parts), starts
 
 
 class PairRows(Rows):

@@ -283,6 +283,27 @@ def test_rows_of_text_show_short_documents_whole(text_rows, make_tokens, assert_
     assert_same(text_rows([document], context_length=10)[3].sequence, document)
 
 
+def test_packed_rows_hold_short_documents_whole_and_cut_long_ones_to_what_is_left(text_rows, make_tokens):
+    lengths = [7, 4, 30]
+    documents = [make_tokens([length], first_token=1000 * i) for i, length in enumerate(lengths)]
+    rows = text_rows(documents, context_length=20, pack_windows=True)
+    sizes = set()
+    for i in range(300):
+        row = rows[i]
+        starts = [*row.parts, len(row.sequence)]
+        for low, high in itertools.pairwise(starts):
+            tokens = row.sequence.tokens[low:high]
+            which = int(tokens[0]) // 1000
+            assert tokens.tolist() == list(range(tokens[0], tokens[0] + high - low))  # of one document, in order
+            sizes.add((which, high - low))
+            if which < 2:
+                assert high - low == lengths[which]
+        assert starts[0] == 0
+        assert len(row.sequence) > 20 - 7  # nothing more would have fitted, or a longer one was drawn
+    # A part of the long document takes what is left, whatever that is.
+    assert {size for which, size in sizes if which == 2} >= {20, 16, 13, 12, 9, 8, 5}
+
+
 def test_held_out_documents_never_appear_in_training_rows(text_rows, make_tokens):
     documents = [make_tokens([5], first_token=1000 * i) for i in range(10)]
     sides = [text_rows(documents, held_out_share=0.3, held_out=side, context_length=10) for side in (False, True)]
