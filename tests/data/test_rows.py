@@ -1,5 +1,7 @@
 """Rows: pure functions of their number, prompted as often as the config says, and blind to what is held out."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
