@@ -5,7 +5,8 @@
 Each side is a process of its own on one core, in the checkout's `.venv`, as `gato train` would run: this checkout
 with what `gato.cli.memory` sets, an older one with whatever it sets. They take turns every few steps, A, B, A, B. Both
 make the same steps on the same batches, which this checkout makes: rows of a benchmark task at the benchmark body's
-size, and rows of the quickstart's first sources at the quickstart's. Linux only.
+size, and rows of the quickstart's first sources at the quickstart's, in the paper's layout and with AdamW, as older
+checkouts know them. Linux only.
 
 Ends with a line per figure, as `figures.py` writes them: CPU time and peak memory as base / ours, and the share of the
 kernel in our CPU time, in percent.
@@ -66,12 +67,31 @@ def _quickstart_batches(data: Path) -> list[Any]:
     from gato.experiments.training import text_tokenizer
 
     data.mkdir()
-    config = with_data_folder(load_config(QUICKSTART), data)
+    config = with_data_folder(in_paper_layout(load_config(QUICKSTART)), data)
     prepare(data, share=0.02, seed=0, console=Console(stderr=True))
     text = text_tokenizer(config.data, config.tokenizer.text_vocab_size)
     num_rows = _QUICKSTART_BATCHES * config.data.batch_size
     mixture = iter(build_mixture(config.data, config.tokenizer, text, seed=0, num_rows=num_rows))
     return [next(mixture) for _ in range(_QUICKSTART_BATCHES)]
+
+
+def in_paper_layout(config: Any) -> Any:
+    """Returns a run of any checkout with a token per number, unpacked rows of the paper's scaling, and AdamW."""
+
+    def with_known(record: Any, **settings: Any) -> Any:
+        known = {field.name for field in dataclasses.fields(record)}
+        return dataclasses.replace(record, **{name: value for name, value in settings.items() if name in known})
+
+    tokenizer = config.tokenizer
+    sources = tuple(
+        with_known(source, scaling="mu-law", fields=(), learned_actions="executed") for source in config.data.sources
+    )
+    return dataclasses.replace(
+        config,
+        tokenizer=type(tokenizer)(text_vocab_size=tokenizer.text_vocab_size, num_discrete=tokenizer.num_discrete),
+        data=with_known(config.data, sources=sources, batch_size=4, window_lengths="full", pack_windows=False),
+        optimizer=with_known(config.optimizer, kind="adamw"),
+    )
 
 
 def work(case: str, path: Path, checkout: Path) -> None:
@@ -94,7 +114,7 @@ def work(case: str, path: Path, checkout: Path) -> None:
             for number in numbers
         ]
     if case == QUICKSTART:
-        config = runpy.run_path(str(checkout / "configs" / "quickstart.py"))["get_config"]()
+        config = in_paper_layout(runpy.run_path(str(checkout / "configs" / "quickstart.py"))["get_config"]())
         model, tokenizer, optimizer = config.model, config.tokenizer, config.optimizer
     else:
         ours = importlib.import_module("ours")
