@@ -2,10 +2,10 @@
 
 Source: the recipe of `docs/experiments.md`; it departs from the paper where a comment says so.
 Command: make quickstart (or: gato quickstart)
-Cost: 10 minutes on two nearly idle cores, about 7 of them training (2026-11-30).
-Expected: normalised scores (0 = random policy, 1 = expert) of 1.0 in cartpole, acrobot and mountain-car-continuous,
-  0.76 in pendulum, 0.61 in lunar-lander (0.43 to 0.77 in other runs), 0.83 in go-to-red-ball-grey and 0.75 in
-  go-to-local; 93 % exact matches of captions and of answers. Source: the table in README.md, seed 0. `gato quickstart`
+Cost: 11 minutes on two idle cores, 7.5 of them training (2026-12-01).
+Expected: normalised scores (0 = random policy, 1 = expert) of 1.0 in cartpole, acrobot, mountain-car-continuous and
+  pendulum, 0.87 in lunar-lander (0.90 and 0.98 in other runs), 0.88 in go-to-red-ball-grey and 0.78 in go-to-local;
+  92 % exact matches of captions and 91 % of answers. Source: the table in README.md, seed 0. `gato quickstart`
   prints its scores beside the targets and a sentence for each target that it missed.
 """
 
