@@ -66,6 +66,8 @@ _BODIES = {  # by how the names of tasks with equal spaces begin
     "dm-control-finger": "finger",
     "dm-control-cartpole": "dm-control-cartpole",
 }
+_SYMBOLIC_FAMILIES = ("babyai", "minigrid", "sokoban", "toy_text")  # without continuous numbers
+_SYMBOLIC_TASKS = ("dark-room", "go-to-shown", "remapped-moves")
 _LEFT_OUT = ("car-racing",)  # its images of 96 x 96 would take a third of a row per timestep
 
 _CONTEXT_LENGTH = 128
@@ -91,7 +93,7 @@ def _body(name: str, family: str) -> str:
 
 
 def _source(name: str, family: str) -> SourceConfig:
-    holds_symbols = family in ("babyai", "minigrid", "sokoban", "toy_text")
+    holds_symbols = family in _SYMBOLIC_FAMILIES or name in _SYMBOLIC_TASKS
     return SourceConfig(
         name=name,
         kind="minari",

@@ -3,12 +3,14 @@
 import io
 
 import pytest
+from gymnasium.spaces import Box
 from rich.console import Console
 
 from gato.configs import generalist
 from gato.data.sources.minari import MinariSource
 from gato.envs import all_tasks, get_task
 from gato.experiments import generalist_data
+from gato.tokenizer.tree import leaf_spaces
 
 
 def test_the_mixture_is_every_task_with_an_expert_but_the_held_out_ones():
@@ -26,6 +28,17 @@ def test_the_mixture_is_every_task_with_an_expert_but_the_held_out_ones():
         assert (source.learned_actions == "executed") == is_context
         assert (source.prompt.probability == 1) == is_context
     assert {source.kind for source in config.data.sources} == {"minari", "captions", "questions", "dialogue", "text"}
+
+
+@pytest.mark.parametrize(
+    "name", ["dark-room", "go-to-shown", "remapped-moves", "cart-position", "taxi", "sokoban-7x7-1", "babyai-go-to-obj"]
+)
+def test_what_holds_continuous_numbers_is_scaled_and_nothing_else(name):
+    (source,) = (source for source in generalist.get_config().data.sources if source.name == name)
+    with get_task(name).make() as env:
+        spaces = *leaf_spaces(env.observation_space, ""), *leaf_spaces(env.action_space, "")
+    holds_numbers = any(isinstance(space, Box) and space.dtype.kind == "f" for _, space in spaces)
+    assert (source.scaling == "range") == holds_numbers
 
 
 def test_one_command_makes_all_that_the_mixture_names(tmp_path, monkeypatch):
